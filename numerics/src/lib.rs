@@ -1,0 +1,1 @@
+//! Comparisons, budgets and reference bundles.

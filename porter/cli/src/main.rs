@@ -1,0 +1,2 @@
+//! The `porter` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Checkpoint formats behind one faithful reader, and typed weight maps.
