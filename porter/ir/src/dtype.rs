@@ -150,7 +150,9 @@ impl fmt::Display for DType {
 
 /// A name that is no [`DType`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown dtype {0:?}: expected one of bool, i4..i64, u4..u64, f4E2M1FN, f8E4M3FN, f8E5M2, bf16, f16, f32, f64")]
+#[error(
+    "unknown dtype {0:?}: expected one of bool, i4..i64, u4..u64, f4E2M1FN, f8E4M3FN, f8E5M2, bf16, f16, f32, f64"
+)]
 pub struct UnknownDType(pub String);
 
 impl FromStr for DType {

@@ -1,0 +1,288 @@
+//! Building programs: every op's types are inferred and checked where it is added.
+
+use std::{cell::RefCell, rc::Rc};
+
+use crate::{
+    DType, Input, InputRole, Mesh, Op, OpError, OpId, Output, OutputRole, PathId, Program, Region, RegionId,
+    Result, Shape, Sharding, TensorType, Value,
+    op::RegionType,
+    program::{Definition, OpData, ValueData},
+};
+
+/// A handle that adds ops to one region of a program, under one source path.
+///
+/// Handles are cheap to clone and share the program, so expressions nest:
+///
+/// ```
+/// # use porter_ir::{Builder, DType, TensorType};
+/// # fn main() -> porter_ir::Result<()> {
+/// let b = Builder::new("main");
+/// let x = b.argument("x", TensorType::new(DType::F32, [2, 3]))?;
+/// let mlp = b.scope("mlp");
+/// let y = mlp.add(mlp.multiply(x, x)?, x)?;
+/// b.result("y", y)?;
+/// println!("{}", b.finish());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Builder {
+    program: Rc<RefCell<Program>>,
+    region: RegionId,
+    path: PathId,
+}
+
+impl Builder {
+    /// An empty program. `name` should be an MLIR identifier.
+    pub fn new(name: impl Into<String>) -> Self {
+        let program = Program {
+            name: name.into(),
+            values: Vec::new(),
+            ops: Vec::new(),
+            regions: vec![Region::default()],
+            paths: vec![String::new()],
+            path_ids: [(String::new(), PathId(0))].into(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            mesh: None,
+        };
+        Self { program: Rc::new(RefCell::new(program)), region: RegionId(0), path: PathId(0) }
+    }
+
+    /// The same region under the path `self.path + "." + name`.
+    #[must_use]
+    pub fn scope(&self, name: &str) -> Self {
+        self.at(&self.join(name))
+    }
+
+    /// The same region under an absolute path.
+    #[must_use]
+    pub fn at(&self, path: &str) -> Self {
+        let mut program = self.program.borrow_mut();
+        let known = program.path_ids.get(path).copied();
+        let id = known.unwrap_or_else(|| {
+            let id = PathId::at(program.paths.len());
+            program.paths.push(path.to_owned());
+            program.path_ids.insert(path.to_owned(), id);
+            id
+        });
+        Self { program: Rc::clone(&self.program), region: self.region, path: id }
+    }
+
+    /// The source path of this handle.
+    pub fn path(&self) -> String {
+        self.program.borrow().path(self.path).to_owned()
+    }
+
+    /// A value's type.
+    pub fn ty(&self, value: Value) -> TensorType {
+        self.program.borrow().ty(value).clone()
+    }
+
+    /// A value's shape.
+    pub fn shape(&self, value: Value) -> Shape {
+        self.program.borrow().ty(value).shape.clone()
+    }
+
+    /// A value's element type.
+    pub fn dtype(&self, value: Value) -> DType {
+        self.program.borrow().ty(value).dtype
+    }
+
+    /// Sets the mesh that shardings refer to.
+    pub fn set_mesh(&self, mesh: Mesh) {
+        self.program.borrow_mut().mesh = Some(mesh);
+    }
+
+    /// The parameter `name` under this path (`scope("q_proj").weight("weight", ..)`). Asking twice
+    /// for one name gives one value, so tied parameters are one input.
+    pub fn weight(&self, name: &str, ty: TensorType) -> Result<Value> {
+        self.input(InputRole::Weight, self.join(name), ty)
+    }
+
+    /// An input that the caller gives at each run.
+    pub fn argument(&self, name: &str, ty: TensorType) -> Result<Value> {
+        self.input(InputRole::Argument, name.to_owned(), ty)
+    }
+
+    /// A buffer kept on the device between runs and donated to each; see [`Builder::update`].
+    pub fn state(&self, name: &str, ty: TensorType) -> Result<Value> {
+        self.input(InputRole::State, name.to_owned(), ty)
+    }
+
+    /// Returns `value` to the caller as `name`.
+    pub fn result(&self, name: &str, value: Value) -> Result<()> {
+        self.output(OutputRole::Result, name, value)
+    }
+
+    /// Makes `value` the next content of state `name`.
+    pub fn update(&self, name: &str, value: Value) -> Result<()> {
+        self.output(OutputRole::State, name, value)
+    }
+
+    /// Sets how an input lies over the mesh.
+    pub fn shard_input(&self, name: &str, sharding: Sharding) -> Result<()> {
+        let mut program = self.program.borrow_mut();
+        match program.inputs.iter_mut().find(|i| i.name == name) {
+            Some(input) => {
+                input.sharding = Some(sharding);
+                Ok(())
+            }
+            None => Err(self.error_in(&program, "input", &[], format!("no input is named {name:?}"))),
+        }
+    }
+
+    /// Adds an op whose regions were built with [`Builder::region`]; its result types are inferred.
+    ///
+    /// The named methods (`add`, `dot_general`, ...) are what models call; this is for rewrites and
+    /// importers, which hold ops as data.
+    pub fn push(&self, op: impl Into<Op>, operands: &[Value], regions: &[RegionId]) -> Result<Vec<Value>> {
+        let op = op.into();
+        let mut program = self.program.borrow_mut();
+        let types: Vec<&TensorType> = operands.iter().map(|&v| program.ty(v)).collect();
+        let region_types: Vec<RegionType> = regions.iter().map(|&r| RegionType::of(&program, r)).collect();
+        let operation = op.as_operation();
+        let inferred = operation
+            .infer(&types, &region_types)
+            .map_err(|problem| self.error_in(&program, operation.name(), operands, problem))?;
+
+        let id = OpId::at(program.ops.len());
+        let results: Vec<Value> = inferred
+            .into_iter()
+            .enumerate()
+            .map(|(index, ty)| {
+                let value = Value::at(program.values.len());
+                program.values.push(ValueData { ty, definition: Definition::Result { op: id, index } });
+                value
+            })
+            .collect();
+        program.ops.push(OpData {
+            op,
+            operands: operands.to_vec(),
+            results: results.clone(),
+            regions: regions.to_vec(),
+            path: self.path,
+            parent: self.region,
+        });
+        program.regions[self.region.index()].ops.push(id);
+        Ok(results)
+    }
+
+    /// Adds an op with exactly one result and no regions.
+    pub(crate) fn push_one(&self, op: impl Into<Op>, operands: &[Value]) -> Result<Value> {
+        let op = op.into();
+        let name = op.as_operation().name();
+        let results = self.push(op, operands, &[])?;
+        match results[..] {
+            [value] => Ok(value),
+            _ => Err(self.error(name, operands, format!("has {} results, expected one", results.len()))),
+        }
+    }
+
+    /// Builds a region for an op that will be added next: `fill` gets a handle to it and its
+    /// arguments, and returns its results.
+    pub fn region(
+        &self,
+        arguments: &[TensorType],
+        fill: impl FnOnce(&Builder, &[Value]) -> Result<Vec<Value>>,
+    ) -> Result<RegionId> {
+        let (id, values) = {
+            let mut program = self.program.borrow_mut();
+            let id = RegionId::at(program.regions.len());
+            let values: Vec<Value> = arguments
+                .iter()
+                .enumerate()
+                .map(|(index, ty)| {
+                    let value = Value::at(program.values.len());
+                    let definition = Definition::Argument { region: id, index };
+                    program.values.push(ValueData { ty: ty.clone(), definition });
+                    value
+                })
+                .collect();
+            program.regions.push(Region { arguments: values.clone(), ..Region::default() });
+            (id, values)
+        };
+        let inner = Self { program: Rc::clone(&self.program), region: id, path: self.path };
+        let results = fill(&inner, &values)?;
+        self.program.borrow_mut().regions[id.index()].results = results;
+        Ok(id)
+    }
+
+    /// The finished program.
+    pub fn finish(self) -> Program {
+        match Rc::try_unwrap(self.program) {
+            Ok(cell) => cell.into_inner(),
+            Err(shared) => shared.borrow().clone(),
+        }
+    }
+
+    /// An error about an op at this path.
+    pub fn error(&self, op: &'static str, operands: &[Value], problem: impl Into<String>) -> OpError {
+        self.error_in(&self.program.borrow(), op, operands, problem)
+    }
+
+    fn error_in(
+        &self,
+        program: &Program,
+        op: &'static str,
+        operands: &[Value],
+        problem: impl Into<String>,
+    ) -> OpError {
+        OpError {
+            path: program.path(self.path).to_owned(),
+            op,
+            operands: operands.iter().map(|&v| program.ty(v).clone()).collect(),
+            problem: problem.into(),
+        }
+    }
+
+    fn join(&self, name: &str) -> String {
+        let program = self.program.borrow();
+        match program.path(self.path) {
+            "" => name.to_owned(),
+            path => format!("{path}.{name}"),
+        }
+    }
+
+    fn input(&self, role: InputRole, name: String, ty: TensorType) -> Result<Value> {
+        let mut program = self.program.borrow_mut();
+        if let Some(known) = program.inputs.iter().find(|i| i.name == name) {
+            let value = known.value;
+            if known.role == role && *program.ty(value) == ty {
+                return Ok(value);
+            }
+            let problem =
+                format!("{name:?} is already an input of type {} as {:?}", program.ty(value), known.role);
+            return Err(self.error_in(&program, "input", &[], problem));
+        }
+        let value = Value::at(program.values.len());
+        let index = program.inputs.len();
+        let definition = Definition::Argument { region: RegionId(0), index };
+        program.values.push(ValueData { ty, definition });
+        program.regions[0].arguments.push(value);
+        program.inputs.push(Input { value, role, name, sharding: None });
+        Ok(value)
+    }
+
+    fn output(&self, role: OutputRole, name: &str, value: Value) -> Result<()> {
+        let mut program = self.program.borrow_mut();
+        if program.outputs.iter().any(|o| o.name == name) {
+            let problem = format!("{name:?} is already an output");
+            return Err(self.error_in(&program, "output", &[value], problem));
+        }
+        if role == OutputRole::State {
+            let state = program.inputs.iter().find(|i| i.role == InputRole::State && i.name == name);
+            let expected = state.map(|i| program.ty(i.value).clone());
+            if expected.as_ref() != Some(program.ty(value)) {
+                let problem = match expected {
+                    None => format!("no state is named {name:?}"),
+                    Some(ty) => format!("state {name:?} is {ty}"),
+                };
+                return Err(self.error_in(&program, "output", &[value], problem));
+            }
+        }
+        program.regions[0].results.push(value);
+        program.outputs.push(Output { value, role, name: name.to_owned(), sharding: None });
+        Ok(())
+    }
+}
