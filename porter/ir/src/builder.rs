@@ -3,10 +3,10 @@
 use std::{cell::RefCell, rc::Rc};
 
 use crate::{
-    DType, Input, InputRole, Mesh, Op, OpError, OpId, Output, OutputRole, PathId, Program, Region, RegionId,
-    Result, Shape, Sharding, TensorType, Value,
+    DType, Input, InputRole, Mesh, Op, OpError, OpId, Output, OutputRole, PathId, Program, RegionId, Result,
+    Shape, Sharding, TensorType, Value,
     op::RegionType,
-    program::{Definition, OpData, ValueData},
+    program::{Definition, OpData, Region, ValueData},
 };
 
 /// A handle that adds ops to one region of a program, under one source path.
