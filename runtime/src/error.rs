@@ -1,0 +1,180 @@
+//! What can go wrong between Porter and a plugin.
+
+use std::{fmt, io, path::PathBuf};
+
+/// The status codes of the PJRT C API, which are those of `absl::StatusCode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the standard ones")]
+pub enum Code {
+    Cancelled,
+    Unknown,
+    InvalidArgument,
+    DeadlineExceeded,
+    NotFound,
+    AlreadyExists,
+    PermissionDenied,
+    ResourceExhausted,
+    FailedPrecondition,
+    Aborted,
+    OutOfRange,
+    Unimplemented,
+    Internal,
+    Unavailable,
+    DataLoss,
+    Unauthenticated,
+}
+
+impl Code {
+    /// The code of this number; numbers that no version of the API defines are `Unknown`.
+    pub(crate) fn from_raw(code: pjrt_sys::PJRT_Error_Code) -> Self {
+        match code {
+            1 => Self::Cancelled,
+            3 => Self::InvalidArgument,
+            4 => Self::DeadlineExceeded,
+            5 => Self::NotFound,
+            6 => Self::AlreadyExists,
+            7 => Self::PermissionDenied,
+            8 => Self::ResourceExhausted,
+            9 => Self::FailedPrecondition,
+            10 => Self::Aborted,
+            11 => Self::OutOfRange,
+            12 => Self::Unimplemented,
+            13 => Self::Internal,
+            14 => Self::Unavailable,
+            15 => Self::DataLoss,
+            16 => Self::Unauthenticated,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cancelled => "cancelled",
+            Self::Unknown => "unknown",
+            Self::InvalidArgument => "invalid argument",
+            Self::DeadlineExceeded => "deadline exceeded",
+            Self::NotFound => "not found",
+            Self::AlreadyExists => "already exists",
+            Self::PermissionDenied => "permission denied",
+            Self::ResourceExhausted => "resource exhausted",
+            Self::FailedPrecondition => "failed precondition",
+            Self::Aborted => "aborted",
+            Self::OutOfRange => "out of range",
+            Self::Unimplemented => "unimplemented",
+            Self::Internal => "internal",
+            Self::Unavailable => "unavailable",
+            Self::DataLoss => "data loss",
+            Self::Unauthenticated => "unauthenticated",
+        })
+    }
+}
+
+/// The result of this crate's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Every way in which this crate fails.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The plugin answered a call with an error.
+    #[error("{doing}: {message} ({code})")]
+    Pjrt {
+        /// What was attempted, as a phrase: `compile the program`.
+        doing: String,
+        /// The plugin's status code.
+        code: Code,
+        /// The plugin's message, without the tail that blames StableHLO versions for any mistake.
+        message: String,
+    },
+    /// The plugin's function table ends before a function, or leaves it empty.
+    #[error("the plugin does not provide {function}: use a newer build of it")]
+    MissingFunction {
+        /// The C name of the function.
+        function: &'static str,
+    },
+    /// A file that should be a plugin cannot be loaded as one.
+    #[error("load the plugin {}: {why}", path.display())]
+    Load {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        why: String,
+    },
+    /// The plugin did something that the C API rules out.
+    #[error("{doing}: the plugin {found}")]
+    Misbehaved {
+        /// What was attempted.
+        doing: String,
+        /// What the plugin did.
+        found: String,
+    },
+    /// Bytes or elements on the host that do not fit their tensor type.
+    #[error("{0}")]
+    Host(String),
+    /// Arguments of an execution that do not fit the program's signature.
+    #[error("execute the program: {}", .0.join("; "))]
+    Arguments(Vec<String>),
+    /// A compiled program that is not what its signature says.
+    #[error("check the compiled program against its signature: {}", .0.join("; "))]
+    Signature(Vec<String>),
+    /// Compile options that no plugin accepts.
+    #[error("compile options: {0}")]
+    Options(String),
+    /// A file or folder could not be read or written.
+    #[error("{doing} {}: {source}", path.display())]
+    Io {
+        /// What was attempted: `create`, `read`, ...
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Turns an IO error into an [`Error::Io`]: `.map_err(Error::io("read", path))`.
+    pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { doing, path, source }
+    }
+
+    /// The plugin's status code, where the plugin was the one that failed.
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Self::Pjrt { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+}
+
+/// A plugin's message without its misleading tail.
+///
+/// Every parse or verification error of a program ends in `Failed to parse using StableHLO vX.Y.Z.
+/// This could indicate ... forward incompatibility`, also for a plain mistake in the text.
+pub(crate) fn clean_message(message: &str) -> String {
+    let end = message.find("Failed to parse using StableHLO").unwrap_or(message.len());
+    let kept = message.get(..end).unwrap_or(message);
+    // The tail is a sentence of its own, often in brackets or after a separator.
+    kept.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, ';' | '[' | '(')).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_misleading_tail_goes_and_the_rest_stays() {
+        let raw = "<unknown>:2:8: error: custom op 'stablehlo.ad' is unknown\n\nFailed to parse using StableHLO v1.20.0, this could indicate forward incompatibility.";
+        assert_eq!(clean_message(raw), "<unknown>:2:8: error: custom op 'stablehlo.ad' is unknown");
+        assert_eq!(clean_message("No such compile option: 'xla_nope'"), "No such compile option: 'xla_nope'");
+    }
+
+    #[test]
+    fn codes_are_those_of_the_header() {
+        assert_eq!(Code::from_raw(pjrt_sys::PJRT_Error_Code_INVALID_ARGUMENT), Code::InvalidArgument);
+        assert_eq!(Code::from_raw(pjrt_sys::PJRT_Error_Code_UNAUTHENTICATED), Code::Unauthenticated);
+        assert_eq!(Code::from_raw(99), Code::Unknown);
+    }
+}
