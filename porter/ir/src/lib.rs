@@ -4,22 +4,29 @@
 //! checks the type of every op where it is added, and printed with [`Display`](std::fmt::Display).
 //! The crate does no IO and knows no framework, plugin or file format.
 
+mod attribute;
 mod builder;
 mod dtype;
+mod element;
 mod error;
+mod float;
 mod ids;
+mod literal;
 pub mod op;
 pub mod ops;
 mod print;
 pub mod program;
 mod shape;
 mod sharding;
+mod sugar;
 
 pub use builder::Builder;
 pub use dtype::{DType, Kind, UnknownDType};
+pub use element::Element;
 pub use error::{OpError, Result};
 pub use ids::{OpId, PathId, RegionId, Value};
-pub use ops::Op;
+pub use literal::{Literal, LiteralError};
+pub use ops::{Direction, DotDimensions, GatherDimensions, Op, OpKind};
 pub use program::{Input, InputRole, Output, OutputRole, Program};
 pub use shape::{Shape, TensorType};
 pub use sharding::{Mesh, Sharding};

@@ -2,6 +2,8 @@
 
 use crate::{Program, RegionId, TensorType};
 
+pub use crate::attribute::Attribute;
+
 /// The types at a region's borders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegionType {
@@ -20,9 +22,6 @@ impl RegionType {
     }
 }
 
-/// An attribute in MLIR text: name and value.
-pub type Attribute = (&'static str, String);
-
 /// An op's specification: its name, how its result types follow from its operands, and its
 /// attributes as MLIR text.
 ///
@@ -34,6 +33,12 @@ pub trait Operation {
 
     /// The types of the results, or what does not fit: what was found and what was expected.
     fn infer(&self, operands: &[&TensorType], regions: &[RegionType]) -> Result<Vec<TensorType>, String>;
+
+    /// Whether its regions may read values from outside, as control flow does. All others see their
+    /// arguments only.
+    fn regions_capture(&self) -> bool {
+        false
+    }
 
     /// The attributes, printed between `<{` and `}>`. None where the op has none.
     fn attributes(&self) -> Vec<Attribute> {

@@ -1,6 +1,11 @@
 //! `dot_general`: matrix products with any batching and contracting dimensions.
 
-use crate::{Builder, DType, Result, Shape, TensorType, Value, op::{Attribute, Operation, RegionType}};
+use super::check;
+use crate::{
+    Builder, DType, Result, Shape, TensorType, Value,
+    attribute::Attribute,
+    op::{Operation, RegionType},
+};
 
 /// Which dimensions of the operands are paired, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,9 +38,7 @@ impl Operation for DotGeneral {
     }
 
     fn infer(&self, operands: &[&TensorType], _: &[RegionType]) -> Result<Vec<TensorType>, String> {
-        let [lhs, rhs] = operands else {
-            return Err(format!("takes 2 operands, found {}", operands.len()));
-        };
+        let [lhs, rhs] = check::operands(operands)?;
         let d = &self.dimensions;
         let lhs_free = free("left", &lhs.shape, &d.lhs_batching, &d.lhs_contracting)?;
         let rhs_free = free("right", &rhs.shape, &d.rhs_batching, &d.rhs_contracting)?;
