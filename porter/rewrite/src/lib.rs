@@ -1,1 +1,12 @@
 //! Named rewrites of programs and weight maps, each one a patch with a reason.
+//!
+//! A [`Rewrite`] looks at a [`Port`] and proposes a [`Patch`]; applying the patch makes a new port.
+//! [`Target`] says which rewrites serve which machine.
+
+mod fuse_parallel_dots;
+mod patch;
+mod rebuild;
+
+pub use fuse_parallel_dots::FuseParallelDots;
+pub use patch::{Effect, Patch, Port, Rewrite};
+pub use rebuild::{Edit, Replacement, Site};

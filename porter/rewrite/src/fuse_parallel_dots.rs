@@ -1,0 +1,227 @@
+//! # Fuse parallel dots
+//!
+//! **What.** Linear layers that read the same value (`q_proj`, `k_proj`, `v_proj`; `gate_proj`,
+//! `up_proj`) become one product with their weights stacked, and slices of its result.
+//!
+//! **Why.** One product has one launch, reads its input once, and is large enough to be split over
+//! cores where each of the small ones is not.
+//!
+//! **Before.** `q = x·Wqᵀ; k = x·Wkᵀ; v = x·Wvᵀ`
+//!
+//! **After.** `qkv = x·[Wq; Wk; Wv]ᵀ; q, k, v = qkv[..., 0:a], qkv[..., a:b], qkv[..., b:c]`
+//!
+//! **Effect on the numbers.** Neutral: each output element is the same sum of the same products; the
+//! compiler may order the additions of a larger product differently.
+//!
+//! **Undo.** The stacked weight is a `Concat` expression, whose inverse is one `Slice` for each part.
+//!
+//! **Evidence.** docs/performance.md, "Fused projections".
+
+use std::collections::{HashMap, HashSet};
+
+use porter_ir::{
+    DType, InputRole, Op, OpId, Program, Shape, TensorType, Value,
+    ops::{DotDimensions, DotGeneral},
+    program::OpData,
+};
+use porter_weights::Expr;
+
+use crate::{Edit, Effect, Patch, Port, Rewrite};
+
+/// The rewrite; see the module's documentation.
+#[derive(Clone, Copy, Debug)]
+pub struct FuseParallelDots;
+
+impl Rewrite for FuseParallelDots {
+    fn name(&self) -> &'static str {
+        "fuse_parallel_dots"
+    }
+
+    fn propose(&self, port: &Port) -> Patch {
+        let candidates: Vec<Vec<Group>> = port.programs.iter().map(groups).collect();
+        let mut patch = Patch::new(self.name(), Effect::Neutral, port);
+        let mut seen = HashSet::new();
+        for group in candidates.iter().flatten() {
+            if !seen.insert(&group.weights) || !agreed(port, &candidates, &group.weights) {
+                continue;
+            }
+            let part = |name: &String| port.weights.resolve(name).map(|(_, _, expr)| expr.clone());
+            let parts: Option<Vec<Expr>> = group.weights.iter().map(part).collect();
+            let Some(parts) = parts else { continue };
+            let name = fused_name(&group.weights);
+            for (edits, groups) in patch.edits.iter_mut().zip(&candidates) {
+                edits.extend(groups.iter().filter(|g| g.weights == group.weights).map(|g| g.edit(&name)));
+            }
+            patch.weights.push((name, group.fused_shape(), Expr::concat(parts, 0)));
+        }
+        patch.reason = format!("{} groups of linear layers read one value each", patch.weights.len());
+        patch
+    }
+}
+
+/// Linear layers of one program over one input.
+struct Group {
+    ops: Vec<OpId>,
+    weights: Vec<String>,
+    rows: Vec<usize>,
+    input: Value,
+    columns: usize,
+    dtype: DType,
+    dot: DotGeneral,
+}
+
+impl Group {
+    fn fused_shape(&self) -> Shape {
+        Shape::new([self.rows.iter().sum(), self.columns])
+    }
+
+    fn edit(&self, fused: &str) -> Edit {
+        let (fused, dot, input) = (fused.to_owned(), self.dot.clone(), self.input);
+        let rows = self.rows.clone();
+        let ty = TensorType::new(self.dtype, self.fused_shape());
+        let replacement = move |site: &crate::Site<'_>| {
+            let weight = site.weight(&fused, ty.clone())?;
+            let all = site.b.dot_general(site.value(input)?, weight, dot.dimensions.clone(), dot.output)?;
+            let last = site.b.shape(all).rank() - 1;
+            let mut start = 0;
+            rows.iter()
+                .map(|rows| {
+                    start += rows;
+                    site.b.slice_dim(all, last, start - rows, start)
+                })
+                .collect()
+        };
+        Edit { ops: self.ops.clone(), replacement: Box::new(replacement) }
+    }
+}
+
+/// Every group of two or more linear layers of `program` that could be fused.
+fn groups(program: &Program) -> Vec<Group> {
+    let weights: HashMap<Value, &str> = program
+        .inputs()
+        .iter()
+        .filter(|i| i.role == InputRole::Weight)
+        .map(|i| (i.value, i.name.as_str()))
+        .collect();
+    let mut uses: HashMap<Value, usize> = HashMap::new();
+    for value in program.ops().flat_map(|(_, op)| &op.operands) {
+        *uses.entry(*value).or_default() += 1;
+    }
+
+    let mut groups: Vec<Group> = Vec::new();
+    let mut by_key = HashMap::new();
+    for &id in &program.region(program.body()).ops {
+        let data = program.op(id);
+        let Some((dot, input, weight)) = linear(program, data) else { continue };
+        let Some(name) = weights.get(&weight).filter(|_| uses.get(&weight) == Some(&1)) else { continue };
+        let ty = program.ty(weight);
+        let key = (input, dot.dimensions.lhs_contracting.clone(), dot.output, ty.dtype);
+        let index = *by_key.entry(key).or_insert_with(|| {
+            groups.push(Group {
+                ops: Vec::new(),
+                weights: Vec::new(),
+                rows: Vec::new(),
+                input,
+                columns: ty.shape[1],
+                dtype: ty.dtype,
+                dot: dot.clone(),
+            });
+            groups.len() - 1
+        });
+        let group = &mut groups[index];
+        group.ops.push(id);
+        group.weights.push((*name).to_owned());
+        group.rows.push(ty.shape[0]);
+    }
+    groups.retain(|g| g.ops.len() > 1);
+    groups
+}
+
+/// The parts of `x[..., in] · w[out, in]ᵀ`.
+fn linear<'p>(program: &Program, data: &'p OpData) -> Option<(&'p DotGeneral, Value, Value)> {
+    let (Op::DotGeneral(dot), &[input, weight]) = (&data.op, &data.operands[..]) else { return None };
+    let last = program.ty(input).shape.rank().checked_sub(1)?;
+    let expected = DotDimensions {
+        lhs_contracting: vec![last],
+        rhs_contracting: vec![1],
+        ..DotDimensions::default()
+    };
+    (dot.dimensions == expected && program.ty(weight).shape.rank() == 2).then_some((dot, input, weight))
+}
+
+/// True where every program that reads any of `weights` has them as one group: only then the
+/// separate weights are not needed beside the stacked one.
+fn agreed(port: &Port, candidates: &[Vec<Group>], weights: &[String]) -> bool {
+    port.programs.iter().zip(candidates).all(|(program, groups)| {
+        groups.iter().any(|g| g.weights == weights)
+            || !program.inputs().iter().any(|i| weights.contains(&i.name))
+    })
+}
+
+/// `a.q_proj.weight`, `a.k_proj.weight` → `a.q_proj+k_proj.weight`.
+fn fused_name(names: &[String]) -> String {
+    let parts: Vec<Vec<&str>> = names.iter().map(|n| n.split('.').collect()).collect();
+    let shortest = parts.iter().map(Vec::len).min().unwrap_or(0);
+    let same = |index: &dyn Fn(&[&str]) -> usize| {
+        parts.windows(2).all(|pair| pair[0][index(&pair[0])] == pair[1][index(&pair[1])])
+    };
+    let prefix = (0..shortest).take_while(|&i| same(&|_| i)).count();
+    let suffix = (1..=shortest - prefix).take_while(|&i| same(&|p: &[&str]| p.len() - i)).count();
+    let middle: Vec<String> = parts.iter().map(|p| p[prefix..p.len() - suffix].join(".")).collect();
+    let mut name = parts[0][..prefix].to_vec();
+    let middle = middle.join("+");
+    name.push(&middle);
+    name.extend(&parts[0][parts[0].len() - suffix..]);
+    name.join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use porter_ir::Builder;
+    use porter_weights::WeightMap;
+
+    fn port() -> Port {
+        let b = Builder::new("main");
+        let x = b.argument("x", TensorType::new(DType::F32, [1, 4])).unwrap();
+        let attn = b.at("layers.0.attn");
+        let mut map = WeightMap::default();
+        let mut outputs = Vec::new();
+        for (name, rows) in [("q_proj", 6), ("k_proj", 2)] {
+            let scope = attn.scope(name);
+            let w = scope.weight("weight", TensorType::new(DType::F32, [rows, 4])).unwrap();
+            map.insert(format!("layers.0.attn.{name}.weight"), [rows, 4], Expr::source(name));
+            outputs.push((name, scope.linear(x, w, DType::F32).unwrap()));
+        }
+        for (name, value) in outputs {
+            b.result(name, value).unwrap();
+        }
+        Port { programs: vec![b.finish()], weights: map }
+    }
+
+    #[test]
+    fn two_layers_over_one_input_become_one() {
+        let port = port();
+        let patch = FuseParallelDots.propose(&port);
+        let fused = patch.apply(&port).unwrap();
+        let dots = fused.programs[0].ops().filter(|(_, op)| matches!(op.op, Op::DotGeneral(_))).count();
+        assert_eq!(dots, 1);
+        let name = "layers.0.attn.q_proj+k_proj.weight";
+        let expected = Expr::concat([Expr::source("q_proj"), Expr::source("k_proj")], 0);
+        assert_eq!(fused.weights.resolve(name), Some((name, &Shape::new([8, 4]), &expected)));
+        let inputs: Vec<&str> = fused.programs[0].inputs().iter().map(|i| i.name.as_str()).collect();
+        assert_eq!(inputs, ["x", name]);
+        assert_eq!(fused.weights.parameters().len(), 1);
+    }
+
+    #[test]
+    fn a_program_that_reads_one_of_them_alone_keeps_them_apart() {
+        let mut port = port();
+        let b = Builder::new("other");
+        let q = "layers.0.attn.q_proj.weight";
+        let w = b.weight(q, TensorType::new(DType::F32, [6, 4])).unwrap();
+        b.result("w", w).unwrap();
+        port.programs.push(b.finish());
+        assert!(FuseParallelDots.propose(&port).is_empty());
+    }
+}
