@@ -1,1 +1,59 @@
 //! Checkpoint formats behind one faithful reader, and typed weight maps.
+//!
+//! # Reading
+//! [`open`] gives a [`Checkpoint`]: [`SafetensorsFile`], [`ShardedSafetensors`] or [`GgufFile`].
+//! It lists [`TensorInfo`]s ([`Encoding`], shape, stored bytes) and [`Metadata`] ([`Value`],
+//! [`Array`]), and lends each tensor's stored bytes as a [`TensorView`] without copying.
+//! [`TensorView::read_into`] turns them into numbers of one dtype. [`GgmlType`] names the block
+//! types of GGUF, [`Format`] the file format.
+//!
+//! # Mapping
+//! An [`Expr`] is a parameter as an expression over checkpoint tensors: it infers its type, states
+//! its [`Cost`], evaluates into the caller's memory, and has an inverse where one exists
+//! ([`NoInverse`] says where not). A [`WeightMap`] holds the [`Parameter`]s of a model;
+//! [`WeightMap::check`] compares it with a checkpoint and returns a [`Report`] ([`Missing`],
+//! [`MisShaped`], [`Unfit`]); [`WeightMap::load`] evaluates it into [`HostTensor`]s, reporting each
+//! as [`Loaded`].
+//!
+//! # Errors
+//! [`Error`] (with [`Problem`]s at [`Place`]s), [`ExprError`] and [`CastError`] say what is wrong
+//! and where; [`ErrorKind`] says what it means for the person who gave the file. No input panics,
+//! and no size is believed before it was compared with the file's length.
+//!
+//! ```no_run
+//! use porter_ir::DType;
+//! use porter_weights::{Expr, WeightMap};
+//!
+//! let checkpoint = porter_weights::open("model.gguf".as_ref())?;
+//! let mut map = WeightMap::new();
+//! map.insert("model.embed_tokens.weight", [49152, 576], Expr::source("token_embd.weight"));
+//! map.tie("lm_head.weight", "model.embed_tokens.weight");
+//! let weights = map.load(checkpoint.as_ref(), |_, _| DType::BF16, |_| ())?;
+//! # Ok::<(), porter_weights::Error>(())
+//! ```
+
+mod checkpoint;
+mod convert;
+mod error;
+mod gguf;
+mod map;
+mod metadata;
+mod open;
+mod read;
+mod safetensors_file;
+mod safetensors_header;
+mod sharded;
+mod stored;
+
+pub use checkpoint::{Checkpoint, Encoding, Format, TensorInfo, TensorView};
+pub use convert::CastError;
+pub use error::{Error, ErrorKind, Place, Problem};
+pub use gguf::{GgmlType, GgufFile};
+pub use map::{
+    Cost, Expr, ExprError, HostTensor, Loaded, MisShaped, Missing, NoInverse, Parameter, Report, Unfit,
+    WeightMap,
+};
+pub use metadata::{Array, Metadata, Value};
+pub use open::open;
+pub use safetensors_file::SafetensorsFile;
+pub use sharded::ShardedSafetensors;

@@ -1,0 +1,113 @@
+//! What every checkpoint format has in common.
+
+use std::{collections::BTreeMap, fmt, path::Path};
+
+use porter_ir::{DType, Shape};
+
+use crate::{Error, GgmlType, Metadata};
+
+/// A checkpoint as its file holds it: names, shapes, encodings, metadata, and bytes on demand.
+///
+/// Opening one reads headers only. Nothing is renamed, permuted or cast here; that is what
+/// [`WeightMap`](crate::WeightMap) is for.
+pub trait Checkpoint: Send + Sync {
+    /// The file or folder that was opened.
+    fn path(&self) -> &Path;
+
+    /// The file format.
+    fn format(&self) -> Format;
+
+    /// Every tensor, by name.
+    fn tensors(&self) -> &BTreeMap<String, TensorInfo>;
+
+    /// The file's own metadata.
+    fn metadata(&self) -> &Metadata;
+
+    /// The stored bytes of one tensor, borrowed from the file's map.
+    fn tensor(&self, name: &str) -> Result<TensorView<'_>, Error>;
+
+    /// Tells the system that a tensor's bytes are not needed soon, so that they stop counting as
+    /// this process's memory. Reading it again later is correct, only slower. Unknown names are
+    /// ignored.
+    fn release(&self, name: &str);
+}
+
+/// A checkpoint file format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One safetensors file.
+    Safetensors,
+    /// Several safetensors files under one index.
+    SafetensorsShards {
+        /// How many files.
+        shards: usize,
+    },
+    /// GGUF.
+    Gguf {
+        /// The format version: 2 or 3.
+        version: u32,
+    },
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Format::Safetensors => f.write_str("safetensors"),
+            Format::SafetensorsShards { shards } => write!(f, "safetensors, {shards} shards"),
+            Format::Gguf { version } => write!(f, "GGUF v{version}"),
+        }
+    }
+}
+
+/// How a tensor's elements are stored.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// Little-endian elements one after another; 4-bit types two to a byte, low half first.
+    Plain(DType),
+    /// Blocks of a GGML quantised type.
+    Block(GgmlType),
+    /// An element type that is listed, but not read as numbers: the format's own name of it.
+    Other(String),
+}
+
+impl Encoding {
+    /// The element type that the tensor has as numbers: blocks are `f32`. `None` where it cannot be
+    /// read as numbers.
+    pub fn dtype(&self) -> Option<DType> {
+        match self {
+            Encoding::Plain(dtype) => Some(*dtype),
+            Encoding::Block(_) => Some(DType::F32),
+            Encoding::Other(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Encoding::Plain(dtype) => dtype.fmt(f),
+            Encoding::Block(block) => block.fmt(f),
+            Encoding::Other(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A tensor's entry in a checkpoint header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// Sizes in row-major order, as PyTorch prints them.
+    pub shape: Shape,
+    /// How the elements are stored.
+    pub encoding: Encoding,
+    /// The stored size in bytes.
+    pub bytes: usize,
+}
+
+/// One tensor: its entry and its stored bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct TensorView<'a> {
+    /// The entry.
+    pub info: &'a TensorInfo,
+    /// Exactly `info.bytes` stored bytes, at any alignment.
+    pub bytes: &'a [u8],
+}

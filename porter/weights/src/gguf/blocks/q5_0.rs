@@ -1,0 +1,19 @@
+//! `Q5_0`: f16 scale, 32 × 5 bits around 16, the fifth bits together.
+
+use super::{Block, half, u32_at};
+
+pub(super) struct Q5_0;
+
+impl Block<22, 32> for Q5_0 {
+    fn dequantise(block: &[u8; 22], out: &mut [f32; 32]) {
+        let d = half(block, 0);
+        let fifth = u32_at(block, 2);
+        for j in 0..16 {
+            let q = block[6 + j];
+            let low = (q & 0x0F) | (((fifth >> j) as u8 & 1) << 4);
+            let high = (q >> 4) | (((fifth >> (j + 16)) as u8 & 1) << 4);
+            out[j] = d * f32::from(low as i8 - 16);
+            out[j + 16] = d * f32::from(high as i8 - 16);
+        }
+    }
+}

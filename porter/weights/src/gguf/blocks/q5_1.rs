@@ -1,0 +1,19 @@
+//! `Q5_1`: f16 scale and minimum, 32 × 5 bits, the fifth bits together.
+
+use super::{Block, half, u32_at};
+
+pub(super) struct Q5_1;
+
+impl Block<24, 32> for Q5_1 {
+    fn dequantise(block: &[u8; 24], out: &mut [f32; 32]) {
+        let (d, m) = (half(block, 0), half(block, 2));
+        let fifth = u32_at(block, 4);
+        for j in 0..16 {
+            let q = block[8 + j];
+            let low = (q & 0x0F) | (((fifth >> j) as u8 & 1) << 4);
+            let high = (q >> 4) | (((fifth >> (j + 16)) as u8 & 1) << 4);
+            out[j] = d * f32::from(low) + m;
+            out[j + 16] = d * f32::from(high) + m;
+        }
+    }
+}

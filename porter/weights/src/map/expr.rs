@@ -1,0 +1,202 @@
+//! The terms of a weight expression.
+
+use std::{collections::BTreeSet, ops::Range};
+
+use porter_ir::{DType, Shape};
+
+/// A tensor computed from checkpoint tensors, without arithmetic: every element of the result is
+/// an element of one source, cast, or zero.
+///
+/// Block-quantised sources are `f32`. Build terms with the methods, which read in the order in
+/// which they apply:
+///
+/// ```
+/// use porter_ir::DType;
+/// use porter_weights::Expr;
+/// let query = Expr::source("blk.0.attn_q.weight").unpermute_rope(9, &[576, 576]);
+/// let fused = Expr::concat([query, Expr::source("blk.0.attn_k.weight")], 0).cast(DType::BF16);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expr {
+    /// A checkpoint tensor, by name.
+    Source(String),
+    /// The input, rounded to a dtype.
+    Cast {
+        /// The tensor to cast.
+        input: Box<Expr>,
+        /// The dtype of the result.
+        dtype: DType,
+    },
+    /// The input's dimensions in another order: result dimension `i` is input dimension `dims[i]`.
+    Permute {
+        /// The tensor to permute.
+        input: Box<Expr>,
+        /// A permutation of `0..rank`.
+        dims: Vec<usize>,
+    },
+    /// The same elements in row-major order under another shape.
+    Reshape {
+        /// The tensor to reshape.
+        input: Box<Expr>,
+        /// The shape of the result.
+        shape: Shape,
+    },
+    /// A box of the input.
+    Slice {
+        /// The tensor to cut from.
+        input: Box<Expr>,
+        /// The indices kept, one range for each dimension.
+        ranges: Vec<Range<usize>>,
+    },
+    /// The inputs one after another along a dimension.
+    Concat {
+        /// At least one tensor; all agree in dtype and in every other dimension.
+        inputs: Vec<Expr>,
+        /// The dimension.
+        dim: usize,
+    },
+    /// The inputs as the slices of a new first dimension.
+    Stack {
+        /// At least one tensor; all agree in dtype and shape.
+        inputs: Vec<Expr>,
+    },
+    /// The input among zeros.
+    Pad {
+        /// The tensor to pad.
+        input: Box<Expr>,
+        /// Zeros before and after the input, for each dimension.
+        padding: Vec<(usize, usize)>,
+    },
+    /// Every slice of a dimension several times in a row, as `repeat_interleave` of PyTorch.
+    Repeat {
+        /// The tensor to repeat.
+        input: Box<Expr>,
+        /// The dimension.
+        dim: usize,
+        /// How many times, at least one.
+        times: usize,
+    },
+}
+
+impl Expr {
+    /// The checkpoint tensor `name`.
+    pub fn source(name: impl Into<String>) -> Self {
+        Expr::Source(name.into())
+    }
+
+    /// This, rounded to `dtype`.
+    #[must_use]
+    pub fn cast(self, dtype: DType) -> Self {
+        Expr::Cast { input: Box::new(self), dtype }
+    }
+
+    /// Result dimension `i` is this one's dimension `dims[i]`.
+    #[must_use]
+    pub fn permute(self, dims: impl Into<Vec<usize>>) -> Self {
+        Expr::Permute { input: Box::new(self), dims: dims.into() }
+    }
+
+    /// The transpose of a matrix.
+    #[must_use]
+    pub fn transpose(self) -> Self {
+        self.permute([1, 0])
+    }
+
+    /// The same elements under another shape.
+    #[must_use]
+    pub fn reshape(self, shape: impl Into<Shape>) -> Self {
+        Expr::Reshape { input: Box::new(self), shape: shape.into() }
+    }
+
+    /// The box of `ranges`, one for each dimension.
+    #[must_use]
+    pub fn slice(self, ranges: impl Into<Vec<Range<usize>>>) -> Self {
+        Expr::Slice { input: Box::new(self), ranges: ranges.into() }
+    }
+
+    /// `inputs` one after another along `dim`.
+    pub fn concat(inputs: impl Into<Vec<Expr>>, dim: usize) -> Self {
+        Expr::Concat { inputs: inputs.into(), dim }
+    }
+
+    /// `inputs` as the slices of a new first dimension.
+    pub fn stack(inputs: impl Into<Vec<Expr>>) -> Self {
+        Expr::Stack { inputs: inputs.into() }
+    }
+
+    /// This among zeros: how many before and after, for each dimension.
+    #[must_use]
+    pub fn pad(self, padding: impl Into<Vec<(usize, usize)>>) -> Self {
+        Expr::Pad { input: Box::new(self), padding: padding.into() }
+    }
+
+    /// Every slice of `dim` `times` times in a row.
+    #[must_use]
+    pub fn repeat(self, dim: usize, times: usize) -> Self {
+        Expr::Repeat { input: Box::new(self), dim, times }
+    }
+
+    /// The rows of a llama.cpp query or key projection of `shape` (`[out, in]`, or `[out]` for a
+    /// bias) in Hugging Face's order.
+    ///
+    /// llama.cpp's converter interleaves the two rotary halves of each head
+    /// (`permute` of `LlamaModel` in `convert_hf_to_gguf.py`); this puts them apart again.
+    #[must_use]
+    pub fn unpermute_rope(self, heads: usize, shape: &[usize]) -> Self {
+        self.swap_in_heads(heads, shape, |half| [half, 2])
+    }
+
+    /// The inverse of [`Expr::unpermute_rope`]: Hugging Face's order to llama.cpp's.
+    #[must_use]
+    pub fn permute_rope(self, heads: usize, shape: &[usize]) -> Self {
+        self.swap_in_heads(heads, shape, |half| [2, half])
+    }
+
+    /// Splits the rows of each head in two by `split`, swaps the two parts, and joins them again.
+    /// A shape that does not divide is left for inference to refuse.
+    fn swap_in_heads(self, heads: usize, shape: &[usize], split: fn(usize) -> [usize; 2]) -> Self {
+        let rows = shape.first().copied().unwrap_or(1);
+        let rest = shape.get(1..).unwrap_or_default();
+        let [first, second] = split(rows / heads.max(1) / 2);
+        let apart: Vec<usize> = [heads, first, second].iter().chain(rest).copied().collect();
+        let swapped: Vec<usize> = [0, 2, 1].into_iter().chain(3..apart.len()).collect();
+        self.reshape(apart).permute(swapped).reshape(shape.to_vec())
+    }
+
+    /// The terms that this one is made from.
+    pub fn inputs(&self) -> &[Expr] {
+        match self {
+            Expr::Source(_) => &[],
+            Expr::Cast { input, .. }
+            | Expr::Permute { input, .. }
+            | Expr::Reshape { input, .. }
+            | Expr::Slice { input, .. }
+            | Expr::Pad { input, .. }
+            | Expr::Repeat { input, .. } => std::slice::from_ref(input),
+            Expr::Concat { inputs, .. } | Expr::Stack { inputs } => inputs,
+        }
+    }
+
+    /// The names of the checkpoint tensors that this reads.
+    pub fn sources(&self) -> BTreeSet<&str> {
+        match self {
+            Expr::Source(name) => BTreeSet::from([name.as_str()]),
+            _ => self.inputs().iter().flat_map(Expr::sources).collect(),
+        }
+    }
+
+    /// The term's name in error messages.
+    pub(crate) fn term(&self) -> &'static str {
+        match self {
+            Expr::Source(_) => "source",
+            Expr::Cast { .. } => "cast",
+            Expr::Permute { .. } => "permute",
+            Expr::Reshape { .. } => "reshape",
+            Expr::Slice { .. } => "slice",
+            Expr::Concat { .. } => "concat",
+            Expr::Stack { .. } => "stack",
+            Expr::Pad { .. } => "pad",
+            Expr::Repeat { .. } => "repeat",
+        }
+    }
+}

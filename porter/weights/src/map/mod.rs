@@ -1,0 +1,21 @@
+//! Weight maps: each parameter of a model as a typed expression over checkpoint tensors.
+
+mod cost;
+mod error;
+mod evaluate;
+mod expr;
+mod infer;
+mod inverse;
+mod load;
+mod report;
+mod runs;
+mod terms;
+mod weight_map;
+
+pub use cost::Cost;
+pub use error::ExprError;
+pub use expr::Expr;
+pub use inverse::NoInverse;
+pub use load::{HostTensor, Loaded};
+pub use report::{MisShaped, Missing, Report, Unfit};
+pub use weight_map::{Parameter, WeightMap};

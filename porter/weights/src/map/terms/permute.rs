@@ -1,0 +1,67 @@
+//! A tensor's dimensions in another order.
+
+use porter_ir::Shape;
+
+use crate::map::runs::{From, Run, Runs, index_backwards, strides};
+
+/// The shape of `input` with dimension `dims[i]` at place `i`.
+pub(crate) fn shape(input: &Shape, dims: &[usize]) -> Result<Shape, String> {
+    let mut sorted = dims.to_vec();
+    sorted.sort_unstable();
+    if !sorted.iter().copied().eq(0..input.rank()) {
+        return Err(format!("{dims:?} is not a permutation of the dimensions of {input}"));
+    }
+    Ok(dims.iter().map(|&dim| input[dim]).collect::<Vec<_>>().into())
+}
+
+/// The inverse permutation.
+pub(crate) fn inverse(dims: &[usize]) -> Vec<usize> {
+    let mut inverse: Vec<usize> = (0..dims.len()).collect();
+    inverse.sort_by_key(|&place| dims[place]);
+    inverse
+}
+
+/// A permuted tensor. The last dimensions that keep their place are one run.
+pub(crate) struct Permute {
+    /// Sizes in the result, and strides in the input, of the dimensions before those.
+    outer: Vec<usize>,
+    outer_strides: Vec<usize>,
+    run: usize,
+    /// Size of the input's last dimension, and elements of the result between its neighbours.
+    pub(crate) last: Scattered,
+}
+
+/// How the input's last dimension lies in the result.
+#[derive(Clone, Copy)]
+pub(crate) struct Scattered {
+    pub(crate) size: usize,
+    pub(crate) stride: usize,
+}
+
+impl Permute {
+    pub(crate) fn new(input: &Shape, dims: &[usize]) -> Self {
+        let in_strides = strides(input);
+        let moved =
+            dims.iter().enumerate().rposition(|(place, &dim)| place != dim).map_or(0, |place| place + 1);
+        let result: Vec<usize> = dims.iter().map(|&dim| input[dim]).collect();
+        let last_place = dims.iter().position(|&dim| dim + 1 == dims.len()).unwrap_or(0);
+        Self {
+            outer: result.iter().take(moved).copied().collect(),
+            outer_strides: dims.iter().take(moved).map(|&dim| in_strides[dim]).collect(),
+            run: result.iter().skip(moved).product(),
+            last: Scattered {
+                size: input.last().copied().unwrap_or(1),
+                stride: result.iter().skip(last_place + 1).product(),
+            },
+        }
+    }
+}
+
+impl Runs for Permute {
+    fn run_at(&self, position: usize) -> Run {
+        let (row, at) = (position / self.run, position % self.run);
+        let indices = index_backwards(row, &self.outer).zip(self.outer_strides.iter().rev());
+        let start: usize = indices.map(|(index, stride)| index * stride).sum();
+        Run { from: From::Input { input: 0, start: start + at }, len: self.run - at }
+    }
+}

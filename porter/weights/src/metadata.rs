@@ -1,0 +1,213 @@
+//! Typed metadata values.
+
+use std::collections::BTreeMap;
+
+/// A checkpoint's metadata, by key. Safetensors has strings only.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metadata(BTreeMap<String, Value>);
+
+impl Metadata {
+    pub(crate) fn insert(&mut self, key: String, value: Value) -> Option<Value> {
+        self.0.insert(key, value)
+    }
+
+    /// The value of `key`.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key)
+    }
+
+    /// The text of `key`, if it is one.
+    pub fn string(&self, key: &str) -> Option<&str> {
+        self.get(key)?.as_str()
+    }
+
+    /// The value of `key` as a whole number that is not negative, if it is one.
+    pub fn unsigned(&self, key: &str) -> Option<u64> {
+        self.get(key)?.as_u64()
+    }
+
+    /// The value of `key` as a number, if it is one.
+    pub fn float(&self, key: &str) -> Option<f64> {
+        self.get(key)?.as_f64()
+    }
+
+    /// The truth value of `key`, if it is one.
+    pub fn boolean(&self, key: &str) -> Option<bool> {
+        self.get(key)?.as_bool()
+    }
+
+    /// The array of `key`, if it is one.
+    pub fn array(&self, key: &str) -> Option<&Array> {
+        self.get(key)?.as_array()
+    }
+
+    /// Every key and value, in key order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// The number of keys.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True if there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A metadata value, in the type that the file gives it.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "each variant is its type")]
+pub enum Value {
+    U8(u8),
+    I8(i8),
+    U16(u16),
+    I16(i16),
+    U32(u32),
+    I32(i32),
+    U64(u64),
+    I64(i64),
+    F32(f32),
+    F64(f64),
+    Bool(bool),
+    String(String),
+    Array(Array),
+}
+
+impl Value {
+    /// The text, if it is one.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The truth value, if it is one.
+    pub fn as_bool(&self) -> Option<bool> {
+        match self {
+            Value::Bool(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The array, if it is one.
+    pub fn as_array(&self) -> Option<&Array> {
+        match self {
+            Value::Array(array) => Some(array),
+            _ => None,
+        }
+    }
+
+    /// The whole number, if it is one that fits.
+    pub fn as_i64(&self) -> Option<i64> {
+        match *self {
+            Value::U8(v) => Some(v.into()),
+            Value::I8(v) => Some(v.into()),
+            Value::U16(v) => Some(v.into()),
+            Value::I16(v) => Some(v.into()),
+            Value::U32(v) => Some(v.into()),
+            Value::I32(v) => Some(v.into()),
+            Value::U64(v) => i64::try_from(v).ok(),
+            Value::I64(v) => Some(v),
+            _ => None,
+        }
+    }
+
+    /// The whole number, if it is one that is not negative.
+    pub fn as_u64(&self) -> Option<u64> {
+        match *self {
+            Value::U64(v) => Some(v),
+            _ => self.as_i64().and_then(|v| u64::try_from(v).ok()),
+        }
+    }
+
+    /// The number, whole or not.
+    pub fn as_f64(&self) -> Option<f64> {
+        match *self {
+            Value::F32(v) => Some(v.into()),
+            Value::F64(v) => Some(v),
+            Value::U64(v) => Some(v as f64),
+            _ => self.as_i64().map(|v| v as f64),
+        }
+    }
+}
+
+/// A metadata array: elements of one type.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "each variant is its type")]
+pub enum Array {
+    U8(Vec<u8>),
+    I8(Vec<i8>),
+    U16(Vec<u16>),
+    I16(Vec<i16>),
+    U32(Vec<u32>),
+    I32(Vec<i32>),
+    U64(Vec<u64>),
+    I64(Vec<i64>),
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+    Bool(Vec<bool>),
+    String(Vec<String>),
+    Array(Vec<Array>),
+}
+
+impl Array {
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Array::U8(v) => v.len(),
+            Array::I8(v) => v.len(),
+            Array::U16(v) => v.len(),
+            Array::I16(v) => v.len(),
+            Array::U32(v) => v.len(),
+            Array::I32(v) => v.len(),
+            Array::U64(v) => v.len(),
+            Array::I64(v) => v.len(),
+            Array::F32(v) => v.len(),
+            Array::F64(v) => v.len(),
+            Array::Bool(v) => v.len(),
+            Array::String(v) => v.len(),
+            Array::Array(v) => v.len(),
+        }
+    }
+
+    /// True if there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The texts, if they are.
+    pub fn strings(&self) -> Option<&[String]> {
+        match self {
+            Array::String(texts) => Some(texts),
+            _ => None,
+        }
+    }
+
+    /// The whole numbers, if they are and all fit.
+    pub fn to_i64(&self) -> Option<Vec<i64>> {
+        match self {
+            Array::U8(v) => Some(v.iter().map(|&x| x.into()).collect()),
+            Array::I8(v) => Some(v.iter().map(|&x| x.into()).collect()),
+            Array::U16(v) => Some(v.iter().map(|&x| x.into()).collect()),
+            Array::I16(v) => Some(v.iter().map(|&x| x.into()).collect()),
+            Array::U32(v) => Some(v.iter().map(|&x| x.into()).collect()),
+            Array::I32(v) => Some(v.iter().map(|&x| x.into()).collect()),
+            Array::U64(v) => v.iter().map(|&x| i64::try_from(x).ok()).collect(),
+            Array::I64(v) => Some(v.clone()),
+            _ => None,
+        }
+    }
+
+    /// The numbers, whole or not.
+    pub fn to_f64(&self) -> Option<Vec<f64>> {
+        match self {
+            Array::F32(v) => Some(v.iter().map(|&x| x.into()).collect()),
+            Array::F64(v) => Some(v.clone()),
+            _ => Some(self.to_i64()?.into_iter().map(|x| x as f64).collect()),
+        }
+    }
+}

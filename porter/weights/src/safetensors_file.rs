@@ -1,0 +1,121 @@
+//! One safetensors file (<https://github.com/huggingface/safetensors#format>).
+
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use host_memory::MappedFile;
+use porter_ir::DType;
+use safetensors::{Dtype, SafeTensors, tensor::Metadata as Header};
+
+use crate::{
+    Checkpoint, Encoding, Error, Format, Metadata, TensorInfo, TensorView, Value, error::Problem,
+    safetensors_header,
+};
+
+/// A mapped safetensors file.
+#[derive(Debug)]
+pub struct SafetensorsFile {
+    path: PathBuf,
+    map: MappedFile,
+    metadata: Metadata,
+    tensors: BTreeMap<String, TensorInfo>,
+    ranges: BTreeMap<String, Range<usize>>,
+}
+
+impl SafetensorsFile {
+    /// Maps `path` and checks its header against its length.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let map = MappedFile::open(path).map_err(|source| Error::open(path, source))?;
+        safetensors_header::check_start(&map).map_err(|problem| Error::corrupt(path, problem))?;
+        let (header_bytes, header) = SafeTensors::read_metadata(&map)
+            .map_err(|error| safetensors_header::explain(path, &map, &error))?;
+        let data_start = header_bytes + size_of::<u64>();
+        let mut tensors = BTreeMap::new();
+        let mut ranges = BTreeMap::new();
+        for (name, info) in header.tensors() {
+            let (begin, end) = info.data_offsets;
+            ranges.insert(name.clone(), data_start + begin..data_start + end);
+            tensors.insert(
+                name,
+                TensorInfo {
+                    shape: info.shape.clone().into(),
+                    encoding: encoding(info.dtype),
+                    bytes: end - begin,
+                },
+            );
+        }
+        Ok(Self { path: path.to_owned(), metadata: metadata(&header), map, tensors, ranges })
+    }
+}
+
+impl Checkpoint for SafetensorsFile {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn format(&self) -> Format {
+        Format::Safetensors
+    }
+
+    fn tensors(&self) -> &BTreeMap<String, TensorInfo> {
+        &self.tensors
+    }
+
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    fn tensor(&self, name: &str) -> Result<TensorView<'_>, Error> {
+        let found = self.tensors.get(name).zip(self.ranges.get(name));
+        let (info, range) =
+            found.ok_or_else(|| Error::NoTensor { path: self.path.clone(), name: name.to_owned() })?;
+        let bytes = self.map.get(range.clone()).ok_or_else(|| {
+            Error::corrupt(
+                &self.path,
+                Problem::tensor(name, format!("bytes {range:?} lie past the end of the file")),
+            )
+        })?;
+        Ok(TensorView { info, bytes })
+    }
+
+    fn release(&self, name: &str) {
+        if let Some(range) = self.ranges.get(name) {
+            self.map.release(range.clone());
+        }
+    }
+}
+
+/// The header's `__metadata__`.
+fn metadata(header: &Header) -> Metadata {
+    let mut metadata = Metadata::default();
+    for (key, text) in header.metadata().iter().flatten() {
+        metadata.insert(key.clone(), Value::String(text.clone()));
+    }
+    metadata
+}
+
+fn encoding(dtype: Dtype) -> Encoding {
+    let plain = match dtype {
+        Dtype::BOOL => DType::Bool,
+        Dtype::F4 => DType::F4E2M1FN,
+        Dtype::U8 => DType::U8,
+        Dtype::I8 => DType::I8,
+        Dtype::F8_E5M2 => DType::F8E5M2,
+        Dtype::F8_E4M3 => DType::F8E4M3FN,
+        Dtype::I16 => DType::I16,
+        Dtype::U16 => DType::U16,
+        Dtype::F16 => DType::F16,
+        Dtype::BF16 => DType::BF16,
+        Dtype::I32 => DType::I32,
+        Dtype::U32 => DType::U32,
+        Dtype::F32 => DType::F32,
+        Dtype::F64 => DType::F64,
+        Dtype::I64 => DType::I64,
+        Dtype::U64 => DType::U64,
+        other => return Encoding::Other(other.to_string()),
+    };
+    Encoding::Plain(plain)
+}
