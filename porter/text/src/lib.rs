@@ -5,10 +5,12 @@
 //! | module | holds |
 //! |---|---|
 //! | [`tokenizer`] | text to ids and back, from `tokenizer.json` or from GGUF metadata ([`gguf`]) |
+//! | [`chat`] | chat templates, rendered as transformers renders them |
 //! | [`stream`] | ids to text piece by piece, never splitting a character |
 //! | [`sampler`] | logits to the next id: greedy, temperature, top-k, top-p |
 //! | [`stop`] | stop tokens and stop strings |
 
+pub mod chat;
 mod error;
 pub mod gguf;
 pub mod sampler;
@@ -16,6 +18,7 @@ pub mod stop;
 pub mod stream;
 pub mod tokenizer;
 
+pub use chat::{ChatContext, ChatTemplate, Message};
 pub use error::{ErrorKind, TextError};
 pub use gguf::GgufVocabulary;
 pub use sampler::{Sampler, SamplerOptions};
