@@ -19,14 +19,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use porter_ir::{
-    DType, InputRole, Op, OpId, Program, Shape, TensorType, Value,
-    ops::{DotDimensions, DotGeneral},
-    program::OpData,
-};
+use porter_ir::{DType, InputRole, OpId, Program, Shape, TensorType, Value};
 use porter_weights::Expr;
 
-use crate::{Edit, Effect, Patch, Port, Rewrite};
+use crate::{Edit, Effect, Patch, Port, Rewrite, Site, linear::linear};
 
 /// The rewrite; see the module's documentation.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +63,7 @@ struct Group {
     input: Value,
     columns: usize,
     dtype: DType,
-    dot: DotGeneral,
+    output: DType,
 }
 
 impl Group {
@@ -76,12 +72,12 @@ impl Group {
     }
 
     fn edit(&self, fused: &str) -> Edit {
-        let (fused, dot, input) = (fused.to_owned(), self.dot.clone(), self.input);
+        let (fused, input, output) = (fused.to_owned(), self.input, self.output);
         let rows = self.rows.clone();
         let ty = TensorType::new(self.dtype, self.fused_shape());
-        let replacement = move |site: &crate::Site<'_>| {
+        let replacement = move |site: &Site<'_>| {
             let weight = site.weight(&fused, ty.clone())?;
-            let all = site.b.dot_general(site.value(input)?, weight, dot.dimensions.clone(), dot.output)?;
+            let all = site.b.linear(site.value(input)?, weight, output)?;
             let last = site.b.shape(all).rank() - 1;
             let mut start = 0;
             rows.iter()
@@ -112,41 +108,29 @@ fn groups(program: &Program) -> Vec<Group> {
     let mut by_key = HashMap::new();
     for &id in &program.region(program.body()).ops {
         let data = program.op(id);
-        let Some((dot, input, weight)) = linear(program, data) else { continue };
-        let Some(name) = weights.get(&weight).filter(|_| uses.get(&weight) == Some(&1)) else { continue };
-        let ty = program.ty(weight);
-        let key = (input, dot.dimensions.lhs_contracting.clone(), dot.output, ty.dtype);
+        let Some(layer) = linear(program, data) else { continue };
+        let used_once = uses.get(&layer.weight) == Some(&1);
+        let Some(name) = weights.get(&layer.weight).filter(|_| used_once) else { continue };
+        let key = (layer.input, layer.output.dtype, layer.dtype);
         let index = *by_key.entry(key).or_insert_with(|| {
             groups.push(Group {
                 ops: Vec::new(),
                 weights: Vec::new(),
                 rows: Vec::new(),
-                input,
-                columns: ty.shape[1],
-                dtype: ty.dtype,
-                dot: dot.clone(),
+                input: layer.input,
+                columns: layer.columns,
+                dtype: layer.dtype,
+                output: layer.output.dtype,
             });
             groups.len() - 1
         });
         let group = &mut groups[index];
         group.ops.push(id);
         group.weights.push((*name).to_owned());
-        group.rows.push(ty.shape[0]);
+        group.rows.push(layer.rows);
     }
     groups.retain(|g| g.ops.len() > 1);
     groups
-}
-
-/// The parts of `x[..., in] · w[out, in]ᵀ`.
-fn linear<'p>(program: &Program, data: &'p OpData) -> Option<(&'p DotGeneral, Value, Value)> {
-    let (Op::DotGeneral(dot), &[input, weight]) = (&data.op, &data.operands[..]) else { return None };
-    let last = program.ty(input).shape.rank().checked_sub(1)?;
-    let expected = DotDimensions {
-        lhs_contracting: vec![last],
-        rhs_contracting: vec![1],
-        ..DotDimensions::default()
-    };
-    (dot.dimensions == expected && program.ty(weight).shape.rank() == 2).then_some((dot, input, weight))
 }
 
 /// True where every program that reads any of `weights` has them as one group: only then the
@@ -178,7 +162,7 @@ fn fused_name(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use porter_ir::Builder;
+    use porter_ir::{Builder, Op};
     use porter_weights::WeightMap;
 
     fn port() -> Port {

@@ -4,9 +4,12 @@
 //! [`Target`] says which rewrites serve which machine.
 
 mod fuse_parallel_dots;
+mod linear;
+mod matvec_as_reduce;
 mod patch;
 mod rebuild;
 
 pub use fuse_parallel_dots::FuseParallelDots;
+pub use matvec_as_reduce::MatvecAsReduce;
 pub use patch::{Effect, Patch, Port, Rewrite};
 pub use rebuild::{Edit, Replacement, Site};

@@ -114,7 +114,8 @@ impl<'a> Copier<'a> {
             }
         }
         for input in self.source.inputs() {
-            if let (Some(sharding), true) = (&input.sharding, self.values.borrow().contains_key(&input.value)) {
+            if let (Some(sharding), true) = (&input.sharding, self.values.borrow().contains_key(&input.value))
+            {
                 self.target.shard_input(&input.name, sharding.clone())?;
             }
         }
@@ -130,8 +131,7 @@ impl<'a> Copier<'a> {
         if self.replaced.contains(&id) {
             return Ok(());
         }
-        let operands: Vec<Value> =
-            data.operands.iter().map(|&v| self.value(&b, v)).collect::<Result<_>>()?;
+        let operands: Vec<Value> = data.operands.iter().map(|&v| self.value(&b, v)).collect::<Result<_>>()?;
         let regions: Vec<RegionId> =
             data.regions.iter().map(|&r| self.region(&b, r)).collect::<Result<_>>()?;
         let results = b.push(data.op.clone(), &operands, &regions)?;
@@ -163,9 +163,7 @@ impl<'a> Copier<'a> {
         let region = self.source.region(id);
         let types: Vec<TensorType> = region.arguments.iter().map(|&v| self.source.ty(v).clone()).collect();
         b.region(&types, |inner, arguments| {
-            self.values
-                .borrow_mut()
-                .extend(region.arguments.iter().copied().zip(arguments.iter().copied()));
+            self.values.borrow_mut().extend(region.arguments.iter().copied().zip(arguments.iter().copied()));
             for &op in &region.ops {
                 self.op(inner, op)?;
             }
