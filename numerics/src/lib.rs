@@ -1,1 +1,36 @@
 //! Comparisons, budgets and reference bundles.
+//!
+//! [`compare`] measures one tensor against its reference in one pass and returns a [`Comparison`].
+//! A [`Budget`] is how far it may be, derived, with its reason. A [`Bundle`] is a recorded
+//! reference: inputs, outputs, taps and greedy tokens. A [`Report`] is the verdict on one model;
+//! JSON, [`junit`] and [`html`] are views of that one value.
+//!
+//! The crate knows no hardware and prints nothing.
+
+mod accumulate;
+mod budget;
+mod bundle;
+mod comparison;
+mod error;
+mod escape;
+mod histogram;
+pub mod html;
+pub mod junit;
+mod logits;
+mod positions;
+mod report;
+mod tokens;
+mod ulp;
+mod view;
+
+pub use accumulate::Sides;
+pub use budget::{Budget, Roundings};
+pub use bundle::{Bundle, Case, Generated, MeasureError, Output};
+pub use comparison::{Comparison, Element, Percentiles, compare};
+pub use error::{BundleError, BundleProblem, CompareError};
+pub use logits::{LogitsComparison, compare_logits};
+pub use positions::Positions;
+pub use report::{Findings, Measured, Named, Report, Subject, Verdict};
+pub use tokens::{FirstDifference, Noise, Outcome, TokenComparison};
+pub use ulp::Ulp;
+pub use view::View;

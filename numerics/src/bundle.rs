@@ -1,0 +1,153 @@
+//! A recorded reference: what a model was given and what it returned.
+
+mod case;
+mod layout;
+
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use porter_ir::DType;
+use porter_weights::{Checkpoint, Metadata, SafetensorsFile};
+
+use crate::{BundleError, BundleProblem, Positions, View, compare};
+pub use case::{Case, Generated, MeasureError};
+use layout::Layout;
+pub use layout::Output;
+
+/// The file with a model's arguments.
+const INPUTS: &str = "inputs.safetensors";
+/// The file with its outputs.
+const REFERENCE: &str = "reference.safetensors";
+/// Notes of a recorder: either name.
+const NOTES: [&str; 2] = ["bundle.json", "reference.json"];
+/// The most bytes of notes that are read.
+const NOTES_LIMIT: u64 = 16 << 20;
+
+/// A folder with `inputs.safetensors`, named by the model's arguments, and `reference.safetensors`,
+/// named by its outputs; and, where a recorder left them, notes in `bundle.json` or
+/// `reference.json`.
+///
+/// A bundle has one [`Case`], or several: `padded.NAME` belongs to the case `padded`; where inputs
+/// are numbered (`input_ids.0`, `input_ids.1`, ...), each number is a case, and what has no number
+/// belongs to the first. `hidden_states.N` and module paths keep their numbers.
+pub struct Bundle {
+    dir: PathBuf,
+    inputs: SafetensorsFile,
+    reference: SafetensorsFile,
+    cases: Vec<Layout>,
+    noise: Option<f64>,
+    notes: Option<serde_json::Value>,
+}
+
+impl Bundle {
+    /// Opens a bundle and checks that what it says fits together. Tensor data stays on disk.
+    pub fn open(dir: &Path) -> Result<Self, BundleError> {
+        let file = |name| SafetensorsFile::open(&dir.join(name)).map_err(|e| BundleError::file(dir, e));
+        let (inputs, reference) = (file(INPUTS)?, file(REFERENCE)?);
+        let mut problems = Vec::new();
+        let cases = layout::cases(inputs.tensors(), reference.tensors(), &mut problems);
+        let notes = read_notes(dir, &mut problems);
+        if !problems.is_empty() {
+            return Err(BundleError::Problems { dir: dir.to_owned(), problems });
+        }
+        let mut bundle = Self { dir: dir.to_owned(), inputs, reference, cases, noise: None, notes };
+        bundle.noise = bundle.measure_noise()?;
+        Ok(bundle)
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Its cases, the plain one first.
+    pub fn cases(&self) -> impl Iterator<Item = Case<'_>> {
+        self.cases.iter().map(|layout| Case::new(self, layout))
+    }
+
+    /// The greatest |f32 - f64| over the outputs that were also recorded in f64 (`NAME_f64`): how
+    /// far the reference's own rounding carries. `None` where no twin was recorded.
+    pub fn noise(&self) -> Option<f64> {
+        self.noise
+    }
+
+    /// What the recorder wrote into `reference.safetensors`: dtype, versions, seed, ...
+    pub fn metadata(&self) -> &Metadata {
+        self.reference.metadata()
+    }
+
+    /// The recorder's notes, as they are.
+    pub fn notes(&self) -> Option<&serde_json::Value> {
+        self.notes.as_ref()
+    }
+
+    fn input_view(&self, tensor: &str) -> Result<View<'_>, BundleError> {
+        self.view(&self.inputs, INPUTS, tensor)
+    }
+
+    fn reference_view(&self, tensor: &str) -> Result<View<'_>, BundleError> {
+        self.view(&self.reference, REFERENCE, tensor)
+    }
+
+    fn view<'a>(
+        &self,
+        file: &'a SafetensorsFile,
+        name: &'static str,
+        tensor: &str,
+    ) -> Result<View<'a>, BundleError> {
+        let stored = file.tensor(tensor).map_err(|e| BundleError::file(&self.dir, e))?;
+        let dtype = stored.info.encoding.dtype().unwrap_or(DType::I4);
+        View::new(dtype, stored.info.shape.clone(), stored.bytes).map_err(|error| {
+            let problem = BundleProblem::Tensor {
+                file: name,
+                tensor: tensor.to_owned(),
+                found: stored.info.encoding.to_string(),
+                expected: error.to_string(),
+            };
+            BundleError::Problems { dir: self.dir.clone(), problems: vec![problem] }
+        })
+    }
+
+    fn measure_noise(&self) -> Result<Option<f64>, BundleError> {
+        let mut noise = None;
+        for output in self.cases.iter().flat_map(|case| &case.outputs) {
+            let Some(twin) = &output.twin else { continue };
+            let (single, double) = (self.reference_view(&output.tensor)?, self.reference_view(twin)?);
+            let error = compare(&output.tensor, &single, &double, &Positions::All).map_err(|error| {
+                let problem = BundleProblem::Tensor {
+                    file: REFERENCE,
+                    tensor: twin.clone(),
+                    found: error.to_string(),
+                    expected: format!("a double-precision twin of {:?}", output.tensor),
+                };
+                BundleError::Problems { dir: self.dir.clone(), problems: vec![problem] }
+            })?;
+            noise = Some(error.max_abs.max(noise.unwrap_or(0.0)));
+        }
+        Ok(noise)
+    }
+}
+
+fn read_notes(dir: &Path, problems: &mut Vec<BundleProblem>) -> Option<serde_json::Value> {
+    let (name, file) =
+        NOTES.into_iter().find_map(|name| Some((name, fs::File::open(dir.join(name)).ok()?)))?;
+    let mut text = Vec::new();
+    let parsed = file
+        .take(NOTES_LIMIT + 1)
+        .read_to_end(&mut text)
+        .map_err(|e| e.to_string())
+        .and_then(|_| serde_json::from_slice(&text).map_err(|e| e.to_string()));
+    match parsed {
+        Ok(notes) => Some(notes),
+        Err(what) => {
+            problems.push(BundleProblem::Notes { file: name, what });
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+//! Which tensors of a bundle belong together.
+
+use std::collections::BTreeMap;
+
+use porter_ir::{DType, Shape};
+use porter_weights::{Encoding, TensorInfo};
+
+use super::{INPUTS, REFERENCE};
+use crate::BundleProblem;
+
+type Tensors = BTreeMap<String, TensorInfo>;
+
+/// The prefix of the second, padded batch.
+const PADDED: &str = "padded";
+/// Outputs that are numbered by layer, not by case.
+const LAYERS: &str = "hidden_states";
+/// The suffix of an output's twin in double precision.
+const TWIN: &str = "_f64";
+/// Greedy token ids, and the logits that they were taken from.
+const GENERATED: [&str; 2] = ["generated", "generated_logits"];
+
+/// One case: its inputs, outputs and greedy tokens by the names of their tensors.
+#[derive(Debug, Default)]
+pub(super) struct Layout {
+    pub(super) name: String,
+    /// Tensor by argument.
+    pub(super) inputs: BTreeMap<String, String>,
+    /// In natural order: `hidden_states.2` before `hidden_states.10`.
+    pub(super) outputs: Vec<Output>,
+    pub(super) generated: Option<String>,
+    pub(super) generated_logits: Option<String>,
+}
+
+/// One recorded output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The model's name for it: `logits`, `hidden_states.3`, `model.layers.3.mlp`.
+    pub name: String,
+    /// The tensor in `reference.safetensors`: `padded.logits`, `logits.0`.
+    pub tensor: String,
+    /// The tensor that holds it in double precision, if recorded.
+    pub twin: Option<String>,
+}
+
+/// Groups a bundle's tensors into cases and checks them, adding everything wrong to `problems`.
+pub(super) fn cases(inputs: &Tensors, reference: &Tensors, problems: &mut Vec<BundleProblem>) -> Vec<Layout> {
+    for (file, tensors) in [(INPUTS, inputs), (REFERENCE, reference)] {
+        if tensors.is_empty() {
+            problems.push(BundleProblem::NoTensors { file });
+        }
+        check_encodings(file, tensors, problems);
+    }
+    let naming = Naming::of(inputs);
+    let mut cases: BTreeMap<Key, Layout> = BTreeMap::new();
+    for tensor in inputs.keys() {
+        let (key, argument) = naming.split(tensor);
+        cases.entry(key).or_default().inputs.insert(argument.to_owned(), tensor.clone());
+    }
+    for (key, outputs) in by_case(&naming, reference) {
+        match cases.get_mut(&key) {
+            Some(case) => add_outputs(case, &outputs),
+            None => {
+                problems.extend(outputs.values().map(|tensor| BundleProblem::NoInputs {
+                    tensor: tensor.clone(),
+                    expected: key.example(),
+                }))
+            }
+        }
+    }
+    for (key, case) in &mut cases {
+        case.name = key.name();
+        check_case(case, inputs, reference, problems);
+    }
+    cases.into_values().collect()
+}
+
+/// A case, in the order of cases.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Plain,
+    Numbered(u64),
+    Padded,
+}
+
+impl Key {
+    fn name(&self) -> String {
+        match self {
+            Key::Plain => String::new(),
+            Key::Numbered(n) => n.to_string(),
+            Key::Padded => PADDED.to_owned(),
+        }
+    }
+
+    fn example(&self) -> String {
+        match self {
+            Key::Plain => "input_ids".to_owned(),
+            Key::Numbered(n) => format!("input_ids.{n}"),
+            Key::Padded => format!("{PADDED}.input_ids"),
+        }
+    }
+}
+
+/// How a bundle names its cases.
+struct Naming {
+    /// The first number, where inputs are numbered.
+    first: Option<u64>,
+}
+
+impl Naming {
+    fn of(inputs: &Tensors) -> Self {
+        Self { first: inputs.keys().filter_map(|name| numbered(name)).map(|(_, n)| n).min() }
+    }
+
+    fn split<'a>(&self, tensor: &'a str) -> (Key, &'a str) {
+        if let Some((PADDED, rest)) = tensor.split_once('.') {
+            return (Key::Padded, rest);
+        }
+        match (self.first, numbered(tensor)) {
+            (Some(_), Some((stem, n))) => (Key::Numbered(n), stem),
+            (Some(first), None) => (Key::Numbered(first), tensor),
+            (None, _) => (Key::Plain, tensor),
+        }
+    }
+}
+
+/// `logits.3` as `("logits", 3)`. Layers and module paths are not numbered by case.
+fn numbered(tensor: &str) -> Option<(&str, u64)> {
+    let (stem, number) = tensor.split_once('.')?;
+    (stem != LAYERS).then_some((stem, number.parse().ok()?))
+}
+
+/// Tensor by output, by case.
+fn by_case(naming: &Naming, reference: &Tensors) -> BTreeMap<Key, BTreeMap<String, String>> {
+    let mut cases: BTreeMap<Key, BTreeMap<String, String>> = BTreeMap::new();
+    for tensor in reference.keys() {
+        let (key, name) = naming.split(tensor);
+        cases.entry(key).or_default().insert(name.to_owned(), tensor.clone());
+    }
+    cases
+}
+
+fn add_outputs(case: &mut Layout, outputs: &BTreeMap<String, String>) {
+    let [tokens, logits] = GENERATED;
+    case.generated = outputs.get(tokens).cloned();
+    case.generated_logits = outputs.get(logits).cloned();
+    let is_twin = |name: &str| name.strip_suffix(TWIN).is_some_and(|single| outputs.contains_key(single));
+    for (name, tensor) in outputs {
+        if !GENERATED.contains(&name.as_str()) && !is_twin(name) {
+            let twin = outputs.get(&format!("{name}{TWIN}")).cloned();
+            case.outputs.push(Output { name: name.clone(), tensor: tensor.clone(), twin });
+        }
+    }
+    case.outputs.sort_by(|a, b| natural(&a.name).cmp(&natural(&b.name)));
+}
+
+/// Dotted parts, numbers as numbers.
+fn natural(name: &str) -> Vec<(Option<u64>, &str)> {
+    name.split('.').map(|part| (part.parse().ok(), part)).collect()
+}
+
+fn check_encodings(file: &'static str, tensors: &Tensors, problems: &mut Vec<BundleProblem>) {
+    for (tensor, info) in tensors {
+        let readable = match &info.encoding {
+            Encoding::Plain(dtype) => {
+                dtype.bits() > 8 || matches!(dtype, DType::Bool | DType::I8 | DType::U8)
+            }
+            _ => false,
+        };
+        if !readable {
+            problems.push(BundleProblem::Tensor {
+                file,
+                tensor: tensor.clone(),
+                found: format!("elements of {}", info.encoding),
+                expected: "floats of 16 bits or more, integers of 8 bits or more, or bool".to_owned(),
+            });
+        }
+    }
+}
+
+fn check_case(case: &Layout, inputs: &Tensors, reference: &Tensors, problems: &mut Vec<BundleProblem>) {
+    let ids = case.inputs.get("input_ids").and_then(|t| inputs.get(t).map(|info| (t, info)));
+    if let Some((tensor, info)) = ids {
+        check(
+            INPUTS,
+            tensor,
+            info,
+            "i64 or i32 [batch, position]",
+            is_ids(info) && info.shape.rank() == 2,
+            problems,
+        );
+        let mask = case.inputs.get("attention_mask").and_then(|t| inputs.get(t).map(|info| (t, info)));
+        if let Some((tensor, mask)) = mask {
+            let expected = format!("i64 or i32 {}, as the input ids", info.shape);
+            check(INPUTS, tensor, mask, &expected, is_ids(mask) && mask.shape == info.shape, problems);
+        }
+    }
+    let of = |tensor: &Option<String>| {
+        tensor.as_ref().and_then(|t| reference.get(t).map(|info| (t.clone(), info)))
+    };
+    if let Some((tensor, tokens)) = of(&case.generated) {
+        let is_row = matches!(*tokens.shape, [1, _]);
+        check(REFERENCE, &tensor, tokens, "token ids, i64 or i32 [1, n]", is_ids(tokens) && is_row, problems);
+        if ids.is_none() {
+            problems.push(BundleProblem::NoInputs { tensor, expected: "input_ids".to_owned() });
+        }
+        if let Some((tensor, logits)) = of(&case.generated_logits) {
+            let steps = tokens.shape.last().copied().unwrap_or(0);
+            let fits = matches!(*logits.shape, [n, _] if n == steps);
+            check(
+                REFERENCE,
+                &tensor,
+                logits,
+                &format!("[{steps}, vocabulary], a row for each token"),
+                fits,
+                problems,
+            );
+        }
+    }
+    for output in &case.outputs {
+        let shape = reference.get(&output.tensor).map_or_else(Shape::scalar, |info| info.shape.clone());
+        if let Some((tensor, twin)) = of(&output.twin) {
+            check(
+                REFERENCE,
+                &tensor,
+                twin,
+                &format!("{shape}, as {:?}", output.tensor),
+                twin.shape == shape,
+                problems,
+            );
+        }
+    }
+}
+
+fn is_ids(info: &TensorInfo) -> bool {
+    matches!(info.encoding, Encoding::Plain(DType::I64 | DType::I32))
+}
+
+fn check(
+    file: &'static str,
+    tensor: &str,
+    info: &TensorInfo,
+    expected: &str,
+    holds: bool,
+    problems: &mut Vec<BundleProblem>,
+) {
+    if !holds {
+        let (tensor, expected) = (tensor.to_owned(), expected.to_owned());
+        problems.push(BundleProblem::Tensor {
+            file,
+            tensor,
+            found: format!("{}{}", info.encoding, info.shape),
+            expected,
+        });
+    }
+}

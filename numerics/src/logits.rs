@@ -1,0 +1,195 @@
+//! What a difference in logits means for the next token.
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::{CompareError, Positions, View};
+
+/// How far one set of logits is from its reference as distributions over the next token.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LogitsComparison {
+    /// Positions that were compared: those that count and hold no NaN and no positive infinity.
+    pub positions: u64,
+    /// Positions that count and hold one.
+    pub invalid_positions: u64,
+    /// KL(reference || ours) in nats: what coding the reference's tokens by our distribution costs.
+    pub kl: Divergence,
+    /// KL(ours || reference) in nats.
+    pub reverse_kl: Divergence,
+    /// The mean share of the reference's k likeliest tokens that are among our k likeliest.
+    pub top1: f64,
+    /// The same of 5.
+    pub top5: f64,
+    /// The same of 10.
+    pub top10: f64,
+    /// Positions where another token is likeliest.
+    pub flips: u64,
+    /// Those of them where the reference's margin between the two tokens is so small that the noise
+    /// explains the flip.
+    pub ties: u64,
+}
+
+/// A divergence over positions, in nats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "each field is its name")]
+pub struct Divergence {
+    pub mean: f64,
+    pub max: f64,
+}
+
+/// Compares logits `[..., vocabulary]` at `positions` (masking the dimensions before the last).
+/// `noise` is the greatest error of one logit that rounding explains: a flip is a tie where the
+/// reference tells the two tokens apart by no more than twice that.
+pub fn compare_logits(
+    ours: &View<'_>,
+    reference: &View<'_>,
+    positions: &Positions,
+    noise: f64,
+) -> Result<LogitsComparison, CompareError> {
+    if ours.shape() != reference.shape() {
+        return Err(CompareError::Shape { ours: ours.shape().clone(), reference: reference.shape().clone() });
+    }
+    let vocabulary = ours.shape().last().copied().unwrap_or(1).max(1);
+    let rows: Vec<usize> =
+        positions.ranges(ours.shape())?.into_iter().flat_map(|range| range.step_by(vocabulary)).collect();
+    let compared: Vec<Option<Row>> = rows
+        .par_iter()
+        .map_init(
+            || (Vec::new(), Vec::new()),
+            |(a, b), &start| {
+                ours.read(start..start + vocabulary, a);
+                reference.read(start..start + vocabulary, b);
+                Row::new(a, b, noise)
+            },
+        )
+        .collect();
+    Ok(summarise(&compared))
+}
+
+/// The comparison at one position.
+struct Row {
+    kl: f64,
+    reverse_kl: f64,
+    overlaps: [f64; 3],
+    flip: bool,
+    tie: bool,
+}
+
+impl Row {
+    /// `None` where either side is no distribution.
+    fn new(ours: &[f64], reference: &[f64], noise: f64) -> Option<Self> {
+        let (p, q) = (LogSoftmax::new(reference)?, LogSoftmax::new(ours)?);
+        let (top, our_top) = (top_tokens(reference), top_tokens(ours));
+        let flip = top.first() != our_top.first();
+        let margin = reference.get(*top.first()?)? - reference.get(*our_top.first()?)?;
+        Some(Self {
+            kl: divergence(reference, &p, ours, &q),
+            reverse_kl: divergence(ours, &q, reference, &p),
+            overlaps: [1, 5, 10].map(|k| overlap(&top, &our_top, k)),
+            flip,
+            tie: flip && margin <= 2.0 * noise,
+        })
+    }
+}
+
+/// What turns logits into log-probabilities: `x - max - log(sum(exp(x - max)))`.
+struct LogSoftmax {
+    shift: f64,
+}
+
+impl LogSoftmax {
+    fn new(logits: &[f64]) -> Option<Self> {
+        if logits.iter().any(|x| x.is_nan()) {
+            return None;
+        }
+        let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = logits.iter().map(|x| (x - max).exp()).sum();
+        max.is_finite().then(|| Self { shift: max + total.ln() })
+    }
+}
+
+/// KL(p || q) from logits. A token that is impossible under p adds nothing; one that is impossible
+/// under q alone makes it infinite. Rounding can leave a sum below zero, which no divergence is.
+fn divergence(p_logits: &[f64], p: &LogSoftmax, q_logits: &[f64], q: &LogSoftmax) -> f64 {
+    let term = |(x, y): (&f64, &f64)| {
+        let (log_p, log_q) = (x - p.shift, y - q.shift);
+        if log_p == f64::NEG_INFINITY { 0.0 } else { log_p.exp() * (log_p - log_q) }
+    };
+    p_logits.iter().zip(q_logits).map(term).sum::<f64>().max(0.0)
+}
+
+/// The ten likeliest tokens, likeliest first; of equals, the lower id.
+fn top_tokens(logits: &[f64]) -> Vec<usize> {
+    let mut top: Vec<(usize, f64)> = Vec::with_capacity(11);
+    for (token, &logit) in logits.iter().enumerate() {
+        if top.len() < 10 || top.last().is_some_and(|(_, least)| logit > *least) {
+            let place = top.partition_point(|(_, kept)| *kept >= logit);
+            top.insert(place, (token, logit));
+            top.truncate(10);
+        }
+    }
+    top.into_iter().map(|(token, _)| token).collect()
+}
+
+fn overlap(reference: &[usize], ours: &[usize], k: usize) -> f64 {
+    let (reference, ours) = (reference.get(..k).unwrap_or(reference), ours.get(..k).unwrap_or(ours));
+    let shared = reference.iter().filter(|token| ours.contains(token)).count();
+    shared as f64 / reference.len() as f64
+}
+
+fn summarise(rows: &[Option<Row>]) -> LogitsComparison {
+    let valid: Vec<&Row> = rows.iter().flatten().collect();
+    let n = valid.len().max(1) as f64;
+    let mean = |f: &dyn Fn(&Row) -> f64| valid.iter().map(|row| f(row)).sum::<f64>() / n;
+    let over = |f: &dyn Fn(&Row) -> f64| Divergence {
+        mean: mean(f),
+        max: valid.iter().map(|row| f(row)).fold(0.0, f64::max),
+    };
+    LogitsComparison {
+        positions: valid.len() as u64,
+        invalid_positions: (rows.len() - valid.len()) as u64,
+        kl: over(&|row| row.kl),
+        reverse_kl: over(&|row| row.reverse_kl),
+        top1: mean(&|row| row.overlaps[0]),
+        top5: mean(&|row| row.overlaps[1]),
+        top10: mean(&|row| row.overlaps[2]),
+        flips: valid.iter().filter(|row| row.flip).count() as u64,
+        ties: valid.iter().filter(|row| row.tie).count() as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measure(ours: &[f64], reference: &[f64], noise: f64) -> LogitsComparison {
+        let view = |values| View::f64(values, [values.len() / 3, 3]).unwrap();
+        compare_logits(&view(ours), &view(reference), &Positions::All, noise).unwrap()
+    }
+
+    #[test]
+    fn equal_logits_diverge_by_nothing() {
+        let x = [1.0, 2.0, 3.0, -4.0, f64::NEG_INFINITY, 0.0];
+        let same = measure(&x, &x, 0.0);
+        assert_eq!((same.positions, same.kl.max, same.reverse_kl.max), (2, 0.0, 0.0));
+        assert_eq!((same.top1, same.top5, same.top10, same.flips), (1.0, 1.0, 1.0, 0));
+        let shifted: Vec<f64> = x.iter().map(|v| v + 100.0).collect();
+        assert!(measure(&shifted, &x, 0.0).kl.max < 1e-12, "a constant shift is the same distribution");
+    }
+
+    #[test]
+    fn a_flip_is_a_tie_only_within_the_noise() {
+        let (ours, reference) = ([0.0, 1.0, 1.01], [0.0, 1.01, 1.0]);
+        assert_eq!((measure(&ours, &reference, 0.006).flips, measure(&ours, &reference, 0.006).ties), (1, 1));
+        assert_eq!(measure(&ours, &reference, 0.004).ties, 0);
+    }
+
+    #[test]
+    fn a_row_that_is_no_distribution_is_counted_apart() {
+        let row = measure(&[f64::NAN, 0.0, 1.0, 0.0, 1.0, 2.0], &[0.0; 6], 0.0);
+        assert_eq!((row.positions, row.invalid_positions), (1, 1));
+        let impossible = measure(&[f64::NEG_INFINITY, 0.0, 1.0], &[0.0, 0.0, 1.0], 0.0);
+        assert_eq!(impossible.kl.max, f64::INFINITY);
+        assert!(impossible.reverse_kl.max.is_finite());
+    }
+}
