@@ -2,8 +2,40 @@
 
 use std::fmt::Display;
 
+use crate::{DType, literal::float_mlir};
+
 /// An attribute in MLIR text: name and value.
 pub type Attribute = (&'static str, String);
+
+/// The value of a named attribute that an op carries as data.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum AttributeValue {
+    Bool(bool),
+    I64(i64),
+    I64s(Vec<i64>),
+    F64(f64),
+    String(String),
+}
+
+impl AttributeValue {
+    fn mlir(&self) -> String {
+        match self {
+            AttributeValue::Bool(value) => value.to_string(),
+            AttributeValue::I64(value) => i64_number(value),
+            AttributeValue::I64s(values) => i64_array(values),
+            AttributeValue::F64(value) => format!("{} : f64", float_mlir(DType::F64, value.to_bits())),
+            AttributeValue::String(value) => string(value),
+        }
+    }
+}
+
+/// `{eps = 1.0e-5 : f64}`.
+pub(crate) fn dictionary(entries: &[(String, AttributeValue)]) -> String {
+    let entries: Vec<String> =
+        entries.iter().map(|(name, value)| format!("{} = {}", key(name), value.mlir())).collect();
+    format!("{{{}}}", entries.join(", "))
+}
 
 /// `array<i64: 1, 2>`.
 pub(crate) fn i64_array<T: Display>(items: &[T]) -> String {
@@ -69,8 +101,13 @@ pub(crate) fn symbol(name: &str) -> String {
     if starts_well && name.chars().all(bare) { format!("@{name}") } else { format!("@{}", string(name)) }
 }
 
+/// A location: `loc("model.layers.3.mlp")`.
+pub(crate) fn location(name: &str) -> String {
+    format!("loc({})", string(name))
+}
+
 /// A dictionary key: bare where it is an identifier, quoted otherwise.
-pub(crate) fn key(name: &str) -> String {
+fn key(name: &str) -> String {
     let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if starts_well && name.chars().all(bare) { name.to_owned() } else { string(name) }
@@ -100,5 +137,20 @@ mod tests {
         assert_eq!(symbol("2 b"), "@\"2 b\"");
         assert_eq!(key("eps"), "eps");
         assert_eq!(key("a-b"), "\"a-b\"");
+    }
+
+    #[test]
+    fn dictionaries() {
+        use AttributeValue::{Bool, F64, I64, I64s, String};
+        let entries = [
+            ("eps".to_owned(), F64(1e-5)),
+            ("axes".to_owned(), I64s(vec![-1])),
+            ("n".to_owned(), I64(2)),
+            ("mean".to_owned(), Bool(false)),
+            ("kind".to_owned(), String("rms".to_owned())),
+        ];
+        let expected =
+            "{eps = 1.0e-5 : f64, axes = array<i64: -1>, n = 2 : i64, mean = false, kind = \"rms\"}";
+        assert_eq!(dictionary(&entries), expected);
     }
 }

@@ -5,7 +5,7 @@ use std::{cell::RefCell, rc::Rc};
 use crate::{
     DType, Input, InputRole, Mesh, Op, OpError, OpId, Output, OutputRole, PathId, Program, RegionId, Result,
     Shape, Sharding, TensorType, Value,
-    op::RegionType,
+    op::{Operation, RegionType},
     program::{Definition, OpData, Region, ValueData},
 };
 
@@ -132,6 +132,18 @@ impl Builder {
         }
     }
 
+    /// Sets how an output lies over the mesh.
+    pub fn shard_output(&self, name: &str, sharding: Sharding) -> Result<()> {
+        let mut program = self.program.borrow_mut();
+        match program.outputs.iter_mut().find(|o| o.name == name) {
+            Some(output) => {
+                output.sharding = Some(sharding);
+                Ok(())
+            }
+            None => Err(self.error_in(&program, "output", &[], format!("no output is named {name:?}"))),
+        }
+    }
+
     /// Adds an op whose regions were built with [`Builder::region`]; its result types are inferred.
     ///
     /// The named methods (`add`, `dot_general`, ...) are what models call; this is for rewrites and
@@ -139,23 +151,64 @@ impl Builder {
     pub fn push(&self, op: impl Into<Op>, operands: &[Value], regions: &[RegionId]) -> Result<Vec<Value>> {
         let op = op.into();
         let mut program = self.program.borrow_mut();
-        let types: Vec<&TensorType> = operands.iter().map(|&v| program.ty(v)).collect();
-        let region_types: Vec<RegionType> = regions.iter().map(|&r| RegionType::of(&program, r)).collect();
         let operation = op.as_operation();
-        let inferred = operation
-            .infer(&types, &region_types)
-            .map_err(|problem| self.error_in(&program, operation.name(), operands, problem))?;
-
-        let id = OpId::at(program.ops.len());
-        let results: Vec<Value> = inferred
-            .into_iter()
-            .enumerate()
-            .map(|(index, ty)| {
-                let value = Value::at(program.values.len());
-                program.values.push(ValueData { ty, definition: Definition::Result { op: id, index } });
-                value
+        let inferred = self
+            .check_scope(&program, operation, operands, regions)
+            .and_then(|()| {
+                let types: Vec<&TensorType> = operands.iter().map(|&v| program.ty(v)).collect();
+                let borders: Vec<RegionType> = regions.iter().map(|&r| RegionType::of(&program, r)).collect();
+                operation.infer(&types, &borders)
             })
-            .collect();
+            .map_err(|problem| self.error_in(&program, operation.name(), operands, problem))?;
+        Ok(self.append(&mut program, op, operands, regions, inferred))
+    }
+
+    /// Every operand is visible here, and every region was built here, for this op, and reads from
+    /// outside only where the op allows it.
+    fn check_scope(
+        &self,
+        program: &Program,
+        operation: &dyn Operation,
+        operands: &[Value],
+        regions: &[RegionId],
+    ) -> Result<(), String> {
+        if program.region(self.region).op.is_some() {
+            return Err("the region is closed: its op was added already".to_owned());
+        }
+        check_visible(program, self.region, operands)?;
+        for (i, &id) in regions.iter().enumerate() {
+            let region =
+                program.regions.get(id.index()).ok_or_else(|| format!("{id} is of another program"))?;
+            if region.parent != Some(self.region) || region.op.is_some() || regions[..i].contains(&id) {
+                return Err(format!("{id} was not built here, or belongs to another op"));
+            }
+            if operation.regions_capture() {
+                continue;
+            }
+            if let Some(&value) = program.captures(id).first() {
+                let ty = program.ty(value);
+                return Err(format!(
+                    "{id} reads {value}: {ty} from outside, but may read its arguments only"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn append(
+        &self,
+        program: &mut Program,
+        op: Op,
+        operands: &[Value],
+        regions: &[RegionId],
+        types: Vec<TensorType>,
+    ) -> Vec<Value> {
+        let id = OpId::at(program.ops.len());
+        let mut results = Vec::with_capacity(types.len());
+        for (index, ty) in types.into_iter().enumerate() {
+            results.push(Value::at(program.values.len()));
+            program.values.push(ValueData { ty, definition: Definition::Result { op: id, index } });
+        }
         program.ops.push(OpData {
             op,
             operands: operands.to_vec(),
@@ -165,7 +218,10 @@ impl Builder {
             parent: self.region,
         });
         program.regions[self.region.index()].ops.push(id);
-        Ok(results)
+        for region in regions {
+            program.regions[region.index()].op = Some(id);
+        }
+        results
     }
 
     /// Adds an op with exactly one result and no regions.
@@ -199,12 +255,16 @@ impl Builder {
                     value
                 })
                 .collect();
-            program.regions.push(Region { arguments: values.clone(), ..Region::default() });
+            let parent = Some(self.region);
+            program.regions.push(Region { arguments: values.clone(), parent, ..Region::default() });
             (id, values)
         };
         let inner = Self { program: Rc::clone(&self.program), region: id, path: self.path };
         let results = fill(&inner, &values)?;
-        self.program.borrow_mut().regions[id.index()].results = results;
+        let mut program = self.program.borrow_mut();
+        check_visible(&program, id, &results)
+            .map_err(|problem| self.error_in(&program, "stablehlo.return", &results, problem))?;
+        program.regions[id.index()].results = results;
         Ok(id)
     }
 
@@ -231,7 +291,11 @@ impl Builder {
         OpError {
             path: program.path(self.path).to_owned(),
             op,
-            operands: operands.iter().map(|&v| program.ty(v).clone()).collect(),
+            operands: operands
+                .iter()
+                .filter_map(|v| program.values.get(v.index()))
+                .map(|v| v.ty.clone())
+                .collect(),
             problem: problem.into(),
         }
     }
@@ -266,6 +330,8 @@ impl Builder {
 
     fn output(&self, role: OutputRole, name: &str, value: Value) -> Result<()> {
         let mut program = self.program.borrow_mut();
+        check_visible(&program, program.body(), &[value])
+            .map_err(|problem| self.error_in(&program, "output", &[value], problem))?;
         if program.outputs.iter().any(|o| o.name == name) {
             let problem = format!("{name:?} is already an output");
             return Err(self.error_in(&program, "output", &[value], problem));
@@ -284,5 +350,95 @@ impl Builder {
         program.regions[0].results.push(value);
         program.outputs.push(Output { value, role, name: name.to_owned(), sharding: None });
         Ok(())
+    }
+}
+
+/// Every value is defined in `region` or around it. What is defined there was added before what is
+/// added now, so it also comes first in the order of execution.
+fn check_visible(program: &Program, region: RegionId, values: &[Value]) -> Result<(), String> {
+    for &value in values {
+        if value.index() >= program.values.len() {
+            return Err(format!("{value} is of another program"));
+        }
+        if !program.encloses(program.region_of(value), region) {
+            return Err(format!(
+                "{value}: {} is defined in a region that is not around here",
+                program.ty(value)
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn f32() -> TensorType {
+        TensorType::scalar(DType::F32)
+    }
+
+    #[test]
+    fn values_stay_in_their_region() {
+        let b = Builder::new("main");
+        let x = b.argument("x", f32()).unwrap();
+        let mut inner = x;
+        let region = b.region(&[f32()], |b, args| {
+            inner = b.add(args[0], x)?;
+            Ok(vec![inner])
+        });
+        let error = b.negate(inner).unwrap_err();
+        assert_eq!(error.problem, "%2: f32[] is defined in a region that is not around here");
+        let error = b.result("y", inner).unwrap_err();
+        assert_eq!(error.problem, "%2: f32[] is defined in a region that is not around here");
+        let captures = crate::ops::Composite { name: "porter.f".to_owned(), attributes: Vec::new() };
+        let error = b.push(captures, &[x], &[region.unwrap()]).unwrap_err();
+        assert_eq!(error.problem, "region1 reads %0: f32[] from outside, but may read its arguments only");
+    }
+
+    #[test]
+    fn a_region_belongs_to_one_op_and_is_closed_by_it() {
+        let b = Builder::new("main");
+        let x = b.argument("x", f32()).unwrap();
+        let mut kept = None;
+        let region = b
+            .region(&[f32()], |b, args| {
+                kept = Some(b.clone());
+                Ok(args.to_vec())
+            })
+            .unwrap();
+        let op = crate::ops::Composite { name: "porter.f".to_owned(), attributes: Vec::new() };
+        b.push(op.clone(), &[x], &[region]).unwrap();
+        let error = b.push(op, &[x], &[region]).unwrap_err();
+        assert_eq!(error.problem, "region1 was not built here, or belongs to another op");
+        let error = kept.unwrap().negate(x).unwrap_err();
+        assert_eq!(error.problem, "the region is closed: its op was added already");
+    }
+
+    #[test]
+    fn values_of_another_program_are_refused() {
+        let (b, other) = (Builder::new("main"), Builder::new("other"));
+        let foreign = other.argument("x", f32()).unwrap();
+        assert_eq!(b.negate(foreign).unwrap_err().problem, "%0 is of another program");
+    }
+
+    #[test]
+    fn tied_weights_are_one_input_of_one_type() {
+        let b = Builder::new("main");
+        let w = b.scope("lm_head").weight("weight", f32()).unwrap();
+        assert_eq!(b.at("lm_head").weight("weight", f32()).unwrap(), w);
+        let error = b.weight("lm_head.weight", TensorType::scalar(DType::BF16)).unwrap_err();
+        assert_eq!(error.problem, "\"lm_head.weight\" is already an input of type f32[] as Weight");
+    }
+
+    #[test]
+    fn a_state_is_updated_with_its_own_type() {
+        let b = Builder::new("main");
+        let cache = b.state("cache", f32()).unwrap();
+        let half = b.convert(cache, DType::BF16).unwrap();
+        assert_eq!(b.update("cache", half).unwrap_err().problem, "state \"cache\" is f32[]");
+        assert_eq!(b.update("cash", cache).unwrap_err().problem, "no state is named \"cash\"");
+        b.update("cache", cache).unwrap();
+        assert_eq!(b.update("cache", cache).unwrap_err().problem, "\"cache\" is already an output");
     }
 }

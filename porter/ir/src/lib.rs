@@ -20,6 +20,7 @@ mod shape;
 mod sharding;
 mod sugar;
 
+pub use attribute::AttributeValue;
 pub use builder::Builder;
 pub use dtype::{DType, Kind, UnknownDType};
 pub use element::Element;
@@ -27,6 +28,7 @@ pub use error::{OpError, Result};
 pub use ids::{OpId, PathId, RegionId, Value};
 pub use literal::{Literal, LiteralError};
 pub use ops::{Direction, DotDimensions, GatherDimensions, Op, OpKind};
+pub use print::{Composites, PrintOptions};
 pub use program::{Input, InputRole, Output, OutputRole, Program};
 pub use shape::{Shape, TensorType};
 pub use sharding::{Mesh, Sharding};

@@ -62,6 +62,7 @@ operations! {
     cbrt: Cbrt,
     ceil: Ceil,
     clamp: Clamp,
+    composite: Composite,
     compare: Compare + Direction,
     concatenate: Concatenate,
     constant: Constant,

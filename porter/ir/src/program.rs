@@ -1,6 +1,6 @@
 //! The program: ops in arenas, inputs and outputs with roles.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::{Mesh, Op, OpId, PathId, RegionId, Sharding, TensorType, Value};
 
@@ -104,6 +104,10 @@ pub struct Region {
     pub ops: Vec<OpId>,
     /// What it returns.
     pub results: Vec<Value>,
+    /// The region around it; none for a program's body.
+    pub parent: Option<RegionId>,
+    /// The op that it belongs to; none for a program's body.
+    pub op: Option<OpId>,
 }
 
 /// A tensor program with static shapes: one function, its inputs and outputs named and given roles.
@@ -167,6 +171,45 @@ impl Program {
     /// A region.
     pub fn region(&self, region: RegionId) -> &Region {
         &self.regions[region.index()]
+    }
+
+    /// The region that a value is defined in.
+    pub fn region_of(&self, value: Value) -> RegionId {
+        match self.value(value).definition {
+            Definition::Argument { region, .. } => region,
+            Definition::Result { op, .. } => self.op(op).parent,
+        }
+    }
+
+    /// Whether `inner` is `outer` or nested in it.
+    pub fn encloses(&self, outer: RegionId, inner: RegionId) -> bool {
+        let mut region = Some(inner);
+        while let Some(id) = region {
+            if id == outer {
+                return true;
+            }
+            region = self.region(id).parent;
+        }
+        false
+    }
+
+    /// The values from outside that `region` reads, with all regions nested in it: each once, in the
+    /// order of first use.
+    pub fn captures(&self, region: RegionId) -> Vec<Value> {
+        let (mut captured, mut seen) = (Vec::new(), HashSet::new());
+        let mut pending = vec![region];
+        while let Some(id) = pending.pop() {
+            let region_data = self.region(id);
+            let ops = region_data.ops.iter().map(|&op| self.op(op));
+            let read = ops.clone().flat_map(|op| &op.operands).chain(&region_data.results);
+            for &value in read {
+                if !self.encloses(region, self.region_of(value)) && seen.insert(value) {
+                    captured.push(value);
+                }
+            }
+            pending.extend(ops.flat_map(|op| &op.regions));
+        }
+        captured
     }
 
     /// A source path's text.

@@ -1,6 +1,6 @@
 //! Device meshes and shardings, in JAX's and Shardy's words, carried as data.
 
-use std::fmt::Write;
+use crate::attribute::string;
 
 /// A named grid of devices: `<["data"=4, "model"=2]>`
 /// (<https://openxla.org/shardy/sharding_representation>).
@@ -18,7 +18,8 @@ impl Mesh {
 
     /// The attribute of an `sdy.mesh` op.
     pub fn mlir(&self) -> String {
-        let axes: Vec<String> = self.axes.iter().map(|(name, size)| format!("{name:?}={size}")).collect();
+        let axes: Vec<String> =
+            self.axes.iter().map(|(name, size)| format!("{}={size}", string(name))).collect();
         format!("<[{}]>", axes.join(", "))
     }
 }
@@ -34,12 +35,13 @@ pub struct Sharding {
 impl Sharding {
     /// The `#sdy.sharding` attribute over the mesh named `@mesh`.
     pub fn mlir(&self) -> String {
-        let mut text = String::from("#sdy.sharding<@mesh, [");
-        for (i, axes) in self.dims.iter().enumerate() {
-            let names: Vec<String> = axes.iter().map(|a| format!("{a:?}")).collect();
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{}{{{}}}", if i == 0 { "" } else { ", " }, names.join(", "));
-        }
-        text + "]>"
+        let dims: Vec<String> = self.dims.iter().map(|axes| axis_set(axes)).collect();
+        format!("#sdy.sharding<@mesh, [{}]>", dims.join(", "))
     }
+}
+
+/// `{"data", "model"}`.
+fn axis_set(axes: &[String]) -> String {
+    let names: Vec<String> = axes.iter().map(|axis| string(axis)).collect();
+    format!("{{{}}}", names.join(", "))
 }
