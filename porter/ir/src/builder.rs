@@ -224,15 +224,25 @@ impl Builder {
         results
     }
 
-    /// Adds an op with exactly one result and no regions.
-    pub(crate) fn push_one(&self, op: impl Into<Op>, operands: &[Value]) -> Result<Value> {
+    /// Adds an op with exactly one result.
+    pub(crate) fn push_single(
+        &self,
+        op: impl Into<Op>,
+        operands: &[Value],
+        regions: &[RegionId],
+    ) -> Result<Value> {
         let op = op.into();
         let name = op.as_operation().name();
-        let results = self.push(op, operands, &[])?;
+        let results = self.push(op, operands, regions)?;
         match results[..] {
             [value] => Ok(value),
             _ => Err(self.error(name, operands, format!("has {} results, expected one", results.len()))),
         }
+    }
+
+    /// Adds an op with exactly one result and no regions.
+    pub(crate) fn push_one(&self, op: impl Into<Op>, operands: &[Value]) -> Result<Value> {
+        self.push_single(op, operands, &[])
     }
 
     /// Builds a region for an op that will be added next: `fill` gets a handle to it and its
