@@ -1,0 +1,72 @@
+//! Scaled dot-product attention over grouped heads.
+
+use porter_ir::{Builder, DType, DotDimensions, Result, Value};
+
+use super::{broadcast_leading, cast, composite, dims};
+
+/// The score of a key that must not be seen. Finite, so that a row that sees no key at all gives an
+/// average and not NaN; the value that transformers' eager attention uses.
+const MASKED: f64 = f32::MIN as f64;
+
+/// `softmax(q · kᵀ / √head_dim) · v` ("Attention Is All You Need", arXiv:1706.03762), each group of
+/// query heads reading its one key-value head in place (arXiv:2305.13245).
+///
+/// - `q`: `[batch, tokens, heads, head_dim]`, in the activations' type
+/// - `k`, `v`: `[batch, kv_heads, slots, head_dim]`; the products take their operands in this type
+/// - `mask`: `bool[batch, tokens, slots]`, true where a token sees a slot
+/// - result: `[batch, tokens, heads · head_dim]`, in the type of `q`
+///
+/// Scores, softmax and accumulators are `f32`.
+pub(crate) fn attention(b: &Builder, q: Value, k: Value, v: Value, mask: Value) -> Result<Value> {
+    let [batch, tokens, heads, head_dim] = dims(b, q)?;
+    let [_, kv_heads, slots, _] = dims(b, k)?;
+    if kv_heads == 0 || heads % kv_heads != 0 {
+        return Err(b.error("attention", &[q, k], "the query heads do not divide over the key-value heads"));
+    }
+    let scale = (head_dim as f64).powf(-0.5);
+    let (dtype, kv_dtype) = (b.dtype(q), b.dtype(k));
+    let grouped = [batch, tokens, kv_heads, heads / kv_heads, head_dim];
+    let scores_shape = [batch, kv_heads, tokens, heads / kv_heads, slots];
+    composite(b, "porter.attention", &[("scale", scale)], [q, k, v, mask], |b, [q, k, v, mask]| {
+        let q = b.reshape(cast(b, q, kv_dtype)?, grouped)?;
+        let scores = b.multiply_scalar(b.dot_general(q, k, SCORES.dimensions(), DType::F32)?, scale)?;
+        let mask = b.broadcast_in_dim(mask, scores_shape, &[0, 2, 4])?;
+        let scores = b.select(mask, scores, b.full_like(scores, MASKED)?)?;
+        let weights = cast(b, softmax(b, scores)?, kv_dtype)?;
+        let mixed = b.dot_general(weights, v, MIX.dimensions(), DType::F32)?;
+        let mixed = b.transpose(mixed, &[0, 2, 1, 3, 4])?;
+        cast(b, b.reshape(mixed, [batch, tokens, heads * head_dim])?, dtype)
+    })
+}
+
+/// Softmax over the last dimension of `x` (`f32`).
+fn softmax(b: &Builder, x: Value) -> Result<Value> {
+    let last = b.shape(x).rank().saturating_sub(1);
+    let largest = b.reduce_max(x, &[last])?;
+    let exponentials = b.exponential(b.subtract(x, broadcast_leading(b, largest, x)?)?)?;
+    let sums = b.reduce_sum(exponentials, &[last])?;
+    b.divide(exponentials, broadcast_leading(b, sums, x)?)
+}
+
+/// Batching and contracting dimensions of a product, left and right.
+struct Product {
+    batching: ([usize; 2], [usize; 2]),
+    contracting: (usize, usize),
+}
+
+/// `[batch, tokens, kv, group, dim] · [batch, kv, slots, dim] -> [batch, kv, tokens, group, slots]`
+const SCORES: Product = Product { batching: ([0, 2], [0, 1]), contracting: (4, 3) };
+
+/// `[batch, kv, tokens, group, slots] · [batch, kv, slots, dim] -> [batch, kv, tokens, group, dim]`
+const MIX: Product = Product { batching: ([0, 1], [0, 1]), contracting: (4, 2) };
+
+impl Product {
+    fn dimensions(&self) -> DotDimensions {
+        DotDimensions {
+            lhs_batching: self.batching.0.to_vec(),
+            rhs_batching: self.batching.1.to_vec(),
+            lhs_contracting: vec![self.contracting.0],
+            rhs_contracting: vec![self.contracting.1],
+        }
+    }
+}

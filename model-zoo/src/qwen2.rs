@@ -1,0 +1,83 @@
+//! Qwen2 and Qwen2.5: "Qwen2 Technical Report" (arXiv:2407.10671); `transformers.Qwen2ForCausalLM`.
+//!
+//! A Llama with biases on queries, keys and values.
+//!
+//! # Weights
+//! Names are Hugging Face's. In GGUF (`general.architecture` = `qwen2`) no rows are permuted.
+//!
+//! # Traps
+//! - `sliding_window` counts only where `use_sliding_window` is true, which it is in no published
+//!   model; then layers from `max_window_layers` on have it, or those that `layer_types` names.
+//! - `o_proj` has no bias, though the other three projections do, and no key says so.
+
+use porter_ir::{Builder, OpError, Value};
+
+use crate::{
+    blocks::{Activation, mlp::GatedMlp, residual::pre_norm, self_attention::SelfAttention},
+    config::{BackboneDefaults, Reader, layer_windows, read_activation, read_backbone},
+    decoder::{Backbone, Decoder, RopeRows},
+    sequence::Sequence,
+};
+
+/// The configuration: `transformers.Qwen2Config`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Qwen2 {
+    /// The sizes.
+    pub(crate) backbone: Backbone,
+    /// Numbers inside the feed-forward layers.
+    pub(crate) intermediate_size: usize,
+    /// The activation of the feed-forward layers.
+    pub(crate) hidden_act: Activation,
+    /// How many tokens a token sees, by layer.
+    pub(crate) windows: Vec<Option<usize>>,
+}
+
+/// What `Qwen2Config` of transformers 5.23 has where a config says nothing.
+const DEFAULTS: BackboneDefaults =
+    BackboneDefaults { num_key_value_heads: Some(32), head_dim: None, max_position_embeddings: 32768 };
+
+impl Qwen2 {
+    pub(crate) fn read(r: &mut Reader<'_>) -> Self {
+        let backbone = read_backbone(r, DEFAULTS);
+        Self {
+            intermediate_size: r.size("intermediate_size"),
+            hidden_act: read_activation(r, "silu"),
+            windows: layer_windows(r, backbone.num_hidden_layers),
+            backbone,
+        }
+    }
+}
+
+impl Decoder for Qwen2 {
+    const CLASS: &'static str = "Qwen2ForCausalLM";
+    const GGUF_ROWS: RopeRows = RopeRows::InOrder;
+
+    fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
+    fn layer(&self, b: &Builder, x: Value, index: usize, sequence: &Sequence) -> Result<Value, OpError> {
+        let c = &self.backbone;
+        let attention = SelfAttention {
+            heads: c.num_attention_heads,
+            kv_heads: c.num_key_value_heads,
+            head_dim: c.head_dim,
+            qkv_bias: true,
+            output_bias: false,
+            qk_norm: None,
+            window: self.windows.get(index).copied().flatten(),
+        };
+        let mlp = GatedMlp {
+            hidden_size: c.hidden_size,
+            intermediate_size: self.intermediate_size,
+            activation: self.hidden_act,
+            bias: false,
+        };
+        let x = pre_norm(b, "input_layernorm", c.rms_norm_eps, x, |x| {
+            attention.apply(&b.scope("self_attn"), x, index, sequence)
+        })?;
+        pre_norm(b, "post_attention_layernorm", c.rms_norm_eps, x, |x| {
+            mlp.apply(&b.scope("mlp"), x, &sequence.precision)
+        })
+    }
+}

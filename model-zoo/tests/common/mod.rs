@@ -1,0 +1,35 @@
+//! The fixtures that several test files read.
+
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::{fs, path::PathBuf};
+
+use porter_zoo::Model;
+use serde_json::Value;
+
+/// The fixture models of `ci/fixtures/tiny`.
+pub(crate) const MODELS: [&str; 9] =
+    ["llama", "llama_bf16", "llama_f16", "llama_sharded", "mistral", "qwen2", "qwen3", "bert", "bert_cls"];
+
+/// The GGUF files of the model `llama`.
+pub(crate) const GGUFS: [&str; 3] = ["llama_open_F32", "llama_open_F16", "llama_open_Q8_0"];
+
+/// A fixture model's folder.
+pub(crate) fn folder(model: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../ci/fixtures/tiny")).join(model)
+}
+
+/// A fixture GGUF file.
+pub(crate) fn gguf(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../ci/fixtures/gguf")).join(format!("{name}.gguf"))
+}
+
+/// A JSON file below the fixtures.
+pub(crate) fn config(file: &str) -> Value {
+    serde_json::from_str(&fs::read_to_string(folder(file)).unwrap()).unwrap()
+}
+
+/// A fixture model.
+pub(crate) fn model(name: &str) -> Model {
+    Model::from_hf(&config(&format!("{name}/config.json")), &[]).unwrap()
+}
