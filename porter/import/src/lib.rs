@@ -1,1 +1,35 @@
-//! Where models come from: folders, pip packages, the Hugging Face hub.
+//! Where models come from: a path, a Python package, the Hugging Face hub.
+//!
+//! [`Source::parse`] understands what a user writes, [`resolve`] turns it into files on this machine: the weights (for
+//! `porter_weights::open`), the configuration, the tokenizer. Nothing here knows an architecture or a tensor.
+
+mod cache;
+mod error;
+mod folder;
+#[cfg(feature = "hub")]
+pub mod hub;
+mod model_files;
+pub mod pip;
+mod progress;
+mod source;
+
+pub use error::{ErrorKind, ImportError};
+pub use model_files::{JsonFile, ModelFiles};
+pub use progress::{Event, Progress, Silent};
+pub use source::Source;
+
+/// Finds the files of a model, fetching them first if they are not on this machine.
+pub fn resolve(source: &Source, progress: &dyn Progress) -> Result<ModelFiles, ImportError> {
+    match source {
+        Source::Path(path) => folder::resolve(path),
+        Source::Pip { name, version, path } => {
+            pip::resolve(name, version, path.as_deref(), &pip::PipSettings::from_environment()?, progress)
+        }
+        #[cfg(feature = "hub")]
+        Source::Hub { repository, revision } => {
+            hub::resolve(repository, revision, &hub::HubSettings::from_environment()?, progress)
+        }
+        #[cfg(not(feature = "hub"))]
+        Source::Hub { .. } => Err(ImportError::WithoutHub),
+    }
+}

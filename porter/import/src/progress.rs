@@ -1,0 +1,36 @@
+//! What a long fetch tells its caller.
+
+/// Something that happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// Something worth a line: a package is fetched, a cached copy is used.
+    Note(&'a str),
+    /// A download begins.
+    Started {
+        /// The file.
+        name: &'a str,
+        /// Its size.
+        bytes: u64,
+    },
+    /// More of the download that began last has come.
+    Advanced {
+        /// Since the last event.
+        bytes: u64,
+    },
+    /// The download that began last is complete and verified.
+    Finished,
+}
+
+/// Receives events.
+pub trait Progress {
+    /// Takes one event. Called often; must be quick.
+    fn event(&self, event: Event<'_>);
+}
+
+/// Ignores everything.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn event(&self, _: Event<'_>) {}
+}
