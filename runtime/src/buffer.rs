@@ -6,8 +6,8 @@ use host_memory::{ALIGNMENT, AlignedBytes};
 use pjrt_sys::{
     PJRT_Buffer, PJRT_Buffer_Destroy_Args, PJRT_Buffer_MemoryLayout,
     PJRT_Buffer_MemoryLayout__bindgen_ty_1 as Layout, PJRT_Buffer_MemoryLayout_Tiled,
-    PJRT_Buffer_ReadyEvent_Args, PJRT_Buffer_ToHostBuffer_Args, PJRT_Client_BufferFromHostBuffer_Args,
-    PJRT_HostBufferSemantics, StructSize,
+    PJRT_Buffer_ReadyEvent_Args, PJRT_Buffer_ToHostBuffer_Args, PJRT_Buffer_UnsafePointer_Args,
+    PJRT_Client_BufferFromHostBuffer_Args, PJRT_HostBufferSemantics, StructSize,
 };
 use porter_ir::TensorType;
 
@@ -184,6 +184,16 @@ impl Buffer {
             event.wait(&doing())?;
         }
         HostTensor::new(self.ty().clone(), Arc::new(bytes))
+    }
+
+    /// Where the buffer lies in its device's memory, to tell whether two buffers share it.
+    pub fn address(&self) -> Result<usize> {
+        let mut args = PJRT_Buffer_UnsafePointer_Args { buffer: self.raw.as_ptr(), ..StructSize::sized() };
+        // SAFETY: the buffer is alive; the address is a number to us.
+        unsafe {
+            call!(self.client.api(), PJRT_Buffer_UnsafePointer, &raw mut args, "read a buffer's address")?;
+        }
+        Ok(args.buffer_pointer)
     }
 
     pub(crate) fn raw(&self) -> *mut PJRT_Buffer {

@@ -88,8 +88,8 @@ impl Device {
         let mut args = PJRT_Device_MemoryStats_Args { device: self.raw().as_ptr(), ..StructSize::sized() };
         // SAFETY: the device belongs to the client, which is alive.
         unsafe {
-            call!(self.client.api(), PJRT_Device_MemoryStats, &raw mut args, "read a device's memory use")?
-        };
+            call!(self.client.api(), PJRT_Device_MemoryStats, &raw mut args, "read a device's memory use")?;
+        }
         Ok(DeviceMemory {
             in_use: args.bytes_in_use,
             peak: args.peak_bytes_in_use_is_set.then_some(args.peak_bytes_in_use),

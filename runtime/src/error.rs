@@ -2,6 +2,8 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use crate::plugins::KnownPlugin;
+
 /// The status codes of the PJRT C API, which are those of `absl::StatusCode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the standard ones")]
@@ -121,6 +123,29 @@ pub enum Error {
     /// Compile options that no plugin accepts.
     #[error("compile options: {0}")]
     Options(String),
+    /// A plugin that has a name is nowhere on this machine.
+    #[error("the {} plugin is not installed: run `porter plugin install {}`", plugin.name, plugin.name)]
+    NoPlugin {
+        /// The plugin's entry in the catalog.
+        plugin: &'static KnownPlugin,
+    },
+    /// A plugin could not be installed.
+    #[error("install the {plugin} plugin: {why}\nThen run `porter plugin install {plugin}`.")]
+    Install {
+        /// The plugin's name.
+        plugin: &'static str,
+        /// What went wrong.
+        why: String,
+    },
+    /// The environment that the process was started with does not do.
+    #[error("{0}")]
+    Environment(String),
+    /// There is no folder to keep files in.
+    #[error("find a folder to keep files in: there is no home folder, so set {variable}")]
+    NoHome {
+        /// The variable that names one.
+        variable: &'static str,
+    },
     /// A file or folder could not be read or written.
     #[error("{doing} {}: {source}", path.display())]
     Io {
@@ -140,6 +165,28 @@ impl Error {
         move |source| Self::Io { doing, path, source }
     }
 
+    /// True where the machine is at fault (a plugin, a file, Python, the network), and neither the
+    /// program nor its arguments.
+    pub fn is_environment(&self) -> bool {
+        match self {
+            Self::MissingFunction { .. }
+            | Self::Load { .. }
+            | Self::NoPlugin { .. }
+            | Self::Install { .. }
+            | Self::Environment(_)
+            | Self::NoHome { .. }
+            | Self::Io { .. } => true,
+            Self::Pjrt { code, .. } => {
+                matches!(code, Code::PermissionDenied | Code::ResourceExhausted | Code::Unavailable)
+            }
+            Self::Misbehaved { .. }
+            | Self::Host(_)
+            | Self::Arguments(_)
+            | Self::Signature(_)
+            | Self::Options(_) => false,
+        }
+    }
+
     /// The plugin's status code, where the plugin was the one that failed.
     pub fn code(&self) -> Option<Code> {
         match self {
@@ -151,13 +198,14 @@ impl Error {
 
 /// A plugin's message without its misleading tail.
 ///
-/// Every parse or verification error of a program ends in `Failed to parse using StableHLO vX.Y.Z.
-/// This could indicate ... forward incompatibility`, also for a plain mistake in the text.
+/// Every parse or verification error of a program ends in `<unknown>:0: error: Failed to parse using
+/// StableHLO vX.Y.Z, ...` and blames the version, also for a plain mistake in the text.
 pub(crate) fn clean_message(message: &str) -> String {
-    let end = message.find("Failed to parse using StableHLO").unwrap_or(message.len());
-    let kept = message.get(..end).unwrap_or(message);
-    // The tail is a sentence of its own, often in brackets or after a separator.
-    kept.trim_end_matches(|c: char| c.is_whitespace() || matches!(c, ';' | '[' | '(')).to_owned()
+    let Some((kept, _)) = message.split_once("Failed to parse using StableHLO") else {
+        return message.to_owned();
+    };
+    let kept = kept.trim_end();
+    kept.strip_suffix("<unknown>:0: error:").unwrap_or(kept).trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -166,8 +214,9 @@ mod tests {
 
     #[test]
     fn the_misleading_tail_goes_and_the_rest_stays() {
-        let raw = "<unknown>:2:8: error: custom op 'stablehlo.ad' is unknown\n\nFailed to parse using StableHLO v1.20.0, this could indicate forward incompatibility.";
-        assert_eq!(clean_message(raw), "<unknown>:2:8: error: custom op 'stablehlo.ad' is unknown");
+        let mistake = "-:2:8: error: custom op 'stablehlo.ad' is unknown";
+        let tail = "\n<unknown>:0: error: Failed to parse using StableHLO v1.20.0, this could indicate ...";
+        assert_eq!(clean_message(&format!("{mistake}{tail}")), mistake);
         assert_eq!(clean_message("No such compile option: 'xla_nope'"), "No such compile option: 'xla_nope'");
     }
 

@@ -173,8 +173,8 @@ impl Executable {
                 PJRT_Executable_SizeOfGeneratedCodeInBytes,
                 &raw mut args,
                 "read the code's size"
-            )?
-        };
+            )?;
+        }
         Ok(args.size_in_bytes)
     }
 

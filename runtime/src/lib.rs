@@ -22,6 +22,7 @@
 
 mod api;
 mod buffer;
+mod cache;
 mod client;
 mod compile_options;
 mod device;
@@ -30,15 +31,19 @@ mod error;
 mod event;
 mod executable;
 mod execute;
+mod folders;
 mod generate;
+mod hex;
 mod host;
 mod loaded;
 mod named_value;
 mod plugin;
+pub mod plugins;
 mod session;
 mod signature;
 
 pub use buffer::Buffer;
+pub use cache::{Cached, CompileCache, Key, Outcome};
 pub use client::{Client, ClientOptions};
 pub use compile_options::{CompileOptions, Flag, Partitioner};
 pub use device::{Device, DeviceDescription, DeviceMemory};

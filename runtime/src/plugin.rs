@@ -15,6 +15,7 @@ use pjrt_sys::{PJRT_Api, PJRT_Plugin_Attributes_Args, PJRT_Plugin_Initialize_Arg
 use crate::{
     Error, NamedValue, Result, Value,
     api::{Api, call},
+    plugins::prepare_libtpu,
 };
 
 /// A PJRT plugin: a shared library that compiles and runs programs on one kind of device.
@@ -41,6 +42,9 @@ impl Plugin {
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(plugin) = loaded.get(&path) {
             return Ok(plugin.clone());
+        }
+        if path.file_name().is_some_and(|name| name == "libtpu.so") {
+            prepare_libtpu()?;
         }
         let api = open(&path)?;
         let attributes = initialize(api)?;
