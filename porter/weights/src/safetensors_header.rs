@@ -11,30 +11,8 @@ use serde_json::{Map, Value as Json};
 use crate::{Error, error::Problem};
 
 /// Every dtype name of safetensors 0.8.
-const DTYPES: [&str; 22] = [
-    "BOOL",
-    "F4",
-    "F6_E2M3",
-    "F6_E3M2",
-    "U8",
-    "I8",
-    "F8_E5M2",
-    "F8_E4M3",
-    "F8_E8M0",
-    "F8_E4M3FNUZ",
-    "F8_E5M2FNUZ",
-    "I16",
-    "U16",
-    "F16",
-    "BF16",
-    "I32",
-    "U32",
-    "F32",
-    "C64",
-    "F64",
-    "I64",
-    "U64",
-];
+const DTYPES: &str = "BOOL F4 F6_E2M3 F6_E3M2 U8 I8 F8_E5M2 F8_E4M3 F8_E8M0 F8_E4M3FNUZ F8_E5M2FNUZ \
+                      I16 U16 F16 BF16 I32 U32 F32 C64 F64 I64 U64";
 
 /// Checks what the format demands and the crate does not: the header begins with `{`.
 pub(crate) fn check_start(file: &[u8]) -> Result<(), Problem> {
@@ -58,11 +36,8 @@ pub(crate) fn explain(path: &Path, file: &[u8], refusal: &SafeTensorError) -> Er
     if !unknown.is_empty() {
         return Error::Unsupported { path: path.to_owned(), problems: unknown };
     }
-    let mut problems: Vec<Problem> = header
-        .iter()
-        .filter(|(name, _)| *name != "__metadata__")
-        .filter_map(|(n, e)| malformed(n, e))
-        .collect();
+    let mut problems: Vec<Problem> =
+        header.iter().filter_map(|(name, entry)| malformed(name, entry)).collect();
     if problems.is_empty() {
         problems.push(match refusal {
             SafeTensorError::InvalidOffset(name) => {
@@ -87,8 +62,11 @@ fn unknown_dtype(name: &str, entry: &Json) -> Option<Problem> {
         .then(|| Problem::tensor(name, format!("dtype {dtype:?} is not a safetensors dtype")))
 }
 
-/// What is wrong with one tensor's entry on its own.
+/// What is wrong with one entry on its own.
 fn malformed(name: &str, entry: &Json) -> Option<Problem> {
+    if name == "__metadata__" {
+        return malformed_metadata(entry);
+    }
     let wrong = |what: String| Some(Problem::tensor(name, what));
     let Some(shape) = entry.get("shape").and_then(sizes) else {
         return wrong(format!("shape is {}; expected a list of sizes", field(entry, "shape")));
@@ -110,6 +88,16 @@ fn malformed(name: &str, entry: &Json) -> Option<Problem> {
             format!("shape {shape:?} takes {bytes} bytes, but data_offsets give {}", end - begin),
         )
     })
+}
+
+fn malformed_metadata(entry: &Json) -> Option<Problem> {
+    const FIELD: &str = "__metadata__";
+    let Some(metadata) = entry.as_object() else {
+        return Some(Problem::field(FIELD, "is not an object"));
+    };
+    let (key, value) = metadata.iter().find(|(_, value)| !value.is_string())?;
+    let value: String = value.to_string().chars().take(60).collect();
+    Some(Problem::field(format!("{FIELD}.{key}"), format!("is {value}; expected text")))
 }
 
 fn sizes(list: &Json) -> Option<Vec<u64>> {

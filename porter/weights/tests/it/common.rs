@@ -32,7 +32,6 @@ pub(crate) fn assert_same_bits(found: &[f32], expected: &[f32], what: &str) {
 }
 
 /// Reads stored bytes of an encoding as `f32`.
-#[allow(dead_code, reason = "not every test file needs it")]
 pub(crate) fn decode(bytes: &[u8], encoding: Encoding, shape: &[usize]) -> Vec<f32> {
     let info = TensorInfo { shape: shape.to_vec().into(), encoding, bytes: bytes.len() };
     let mut out = vec![0; info.shape.elements() * 4];

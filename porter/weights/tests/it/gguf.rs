@@ -1,9 +1,6 @@
 //! GGUF: every tensor type against gguf-py's values, and the header of a real converter's output.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod common;
-
-use common::{assert_same_bits, decode, f32s, open};
+use crate::common::{assert_same_bits, decode, f32s, open};
 use porter_ir::DType;
 use porter_weights::{Array, Encoding, Format, GgmlType, Value};
 
