@@ -43,6 +43,14 @@ pub struct Generator {
 }
 
 impl Generator {
+    /// A generator of two steps, prefill and decode, compiled for these sizes.
+    pub fn of(steps: Vec<Step>, batch: usize, bucket: usize, cache: usize) -> Result<Self> {
+        let found = steps.len();
+        let [prefill, decode] = <[Step; 2]>::try_from(steps)
+            .map_err(|_| Error::Signature(vec![format!("a generator has 2 programs, prefill and decode, found {found}")]))?;
+        Ok(Self { prefill, decode, batch, bucket, cache })
+    }
+
     /// Runs `prompts` (as many as `batch`, each of 1 to `bucket` tokens), asking `next` for the
     /// token that follows each row's logits until every row has stopped or the cache is full.
     ///

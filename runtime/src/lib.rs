@@ -35,6 +35,7 @@ mod folders;
 mod generate;
 mod hex;
 mod host;
+mod interface;
 mod loaded;
 mod named_value;
 mod plugin;
@@ -43,7 +44,7 @@ mod session;
 mod signature;
 
 pub use buffer::Buffer;
-pub use cache::{Cached, CompileCache, Key, Outcome};
+pub use cache::{Cached, CompileCache, Outcome};
 pub use client::{Client, ClientOptions};
 pub use compile_options::{CompileOptions, Flag, Partitioner};
 pub use device::{Device, DeviceDescription, DeviceMemory};

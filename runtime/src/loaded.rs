@@ -12,13 +12,15 @@ use porter_ir::TensorType;
 use crate::{
     Client, CompileOptions, Error, Executable, Result, Signature,
     api::{array, as_c, call, non_null},
+    interface::Interface,
 };
 
 /// A program that is ready to run on its devices. Safe to run from several threads at once.
 pub struct LoadedExecutable {
-    /// Owns the loaded program; declared first, so that it goes first.
-    pub(crate) raw: RawLoaded,
+    /// May point into the client; declared first, so that it goes before `raw` lets go of that.
     executable: Executable,
+    pub(crate) raw: RawLoaded,
+    interface: Interface,
     pub(crate) inputs: Vec<Arc<TensorType>>,
     pub(crate) outputs: Vec<Arc<TensorType>>,
     /// Whether the program reuses the memory of the argument at the same place.
@@ -42,8 +44,7 @@ unsafe impl Sync for RawLoaded {}
 impl Client {
     /// Compiles a program in MLIR text (StableHLO, with chlo and sdy) and loads it on its devices.
     ///
-    /// `signature` says what the program takes and gives; its results are compared with the compiled
-    /// program's.
+    /// `signature` says what the program takes and gives, and is compared with the compiled program.
     pub fn compile(
         &self,
         program: &str,
@@ -68,15 +69,21 @@ impl Client {
             ..StructSize::sized()
         };
         // SAFETY: program and options outlive the call, which does not write to them.
-        unsafe {
-            call!(self.api(), PJRT_Client_Compile, &raw mut args, doing)?;
-            LoadedExecutable::new(self, non_null(args.executable, doing)?, signature)
-        }
+        unsafe { call!(self.api(), PJRT_Client_Compile, &raw mut args, doing)? };
+        let raw = RawLoaded { client: self.clone(), raw: non_null(args.executable, doing)? };
+        let executable = raw.executable()?;
+        let interface = Interface::read(&executable.optimized()?)?;
+        LoadedExecutable::new(raw, executable, interface, signature)
     }
 
     /// Loads what [`Executable::serialize`] gave. The bytes must come from the same plugin on the
-    /// same kind of machine: plugins trust them.
-    pub(crate) fn deserialize(&self, bytes: &[u8], signature: &Signature) -> Result<LoadedExecutable> {
+    /// same kind of machine (plugins trust them), and `interface` from the same program.
+    pub(crate) fn deserialize(
+        &self,
+        bytes: &[u8],
+        interface: Interface,
+        signature: &Signature,
+    ) -> Result<LoadedExecutable> {
         let doing = "load the compiled program";
         let mut args = PJRT_Executable_DeserializeAndLoad_Args {
             client: self.raw(),
@@ -85,10 +92,10 @@ impl Client {
             ..StructSize::sized()
         };
         // SAFETY: the bytes outlive the call, which does not write to them.
-        unsafe {
-            call!(self.api(), PJRT_Executable_DeserializeAndLoad, &raw mut args, doing)?;
-            LoadedExecutable::new(self, non_null(args.loaded_executable, doing)?, signature)
-        }
+        unsafe { call!(self.api(), PJRT_Executable_DeserializeAndLoad, &raw mut args, doing)? };
+        let raw = RawLoaded { client: self.clone(), raw: non_null(args.loaded_executable, doing)? };
+        let executable = raw.executable()?;
+        LoadedExecutable::new(raw, executable, interface, signature)
     }
 
     /// The options as bytes, if the client's devices can meet them.
@@ -102,23 +109,20 @@ impl Client {
 }
 
 impl LoadedExecutable {
-    /// Takes over a loaded program and reads what every execution needs to know.
-    ///
-    /// # Safety
-    /// `raw` is a loaded executable of `client` that the caller owns.
-    unsafe fn new(
-        client: &Client,
-        raw: NonNull<PJRT_LoadedExecutable>,
+    /// Reads what every execution needs to know, and checks that `signature` is the program's, whose
+    /// interface `interface` is.
+    fn new(
+        raw: RawLoaded,
+        executable: Executable,
+        interface: Interface,
         signature: &Signature,
     ) -> Result<Self> {
-        let raw = RawLoaded { client: client.clone(), raw };
-        let executable = raw.executable()?;
         let devices = raw.devices()?;
-        signature.check()?;
-        signature.check_outputs(&executable.outputs()?)?;
+        signature.check(&interface, &executable.outputs()?)?;
         let shared = |types: &[TensorType]| types.iter().cloned().map(Arc::new).collect();
         Ok(Self {
             executable,
+            interface,
             inputs: shared(&signature.inputs),
             outputs: shared(&signature.outputs),
             donated: (0..signature.inputs.len()).map(|i| signature.donated.contains(&i)).collect(),
@@ -130,6 +134,10 @@ impl LoadedExecutable {
     /// The compiled program: its cost, memory, fingerprint, serialized form.
     pub fn executable(&self) -> &Executable {
         &self.executable
+    }
+
+    pub(crate) fn interface(&self) -> &Interface {
+        &self.interface
     }
 
     /// The client that the program is loaded on.

@@ -1,8 +1,10 @@
 //! What a program takes and gives.
 
+use std::collections::BTreeSet;
+
 use porter_ir::TensorType;
 
-use crate::{Error, Result};
+use crate::{Error, Result, interface::Interface};
 
 /// The types of a program's arguments and results on one device.
 ///
@@ -18,28 +20,34 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// Checks that the donated indices are arguments.
-    pub(crate) fn check(&self) -> Result<()> {
-        let wrong = self.donated.iter().filter(|&&i| i >= self.inputs.len());
-        let problem =
-            |i: &usize| format!("argument {i} is donated but there are {} arguments", self.inputs.len());
-        let problems: Vec<String> = wrong.map(problem).collect();
+    /// Compares with what a compiled program says that it takes and gives. Every difference is
+    /// reported.
+    pub(crate) fn check(&self, interface: &Interface, outputs: &[Option<TensorType>]) -> Result<()> {
+        let mut problems = Vec::new();
+        compare("argument", &self.inputs, &interface.inputs(), &mut problems);
+        compare("result", &self.outputs, outputs, &mut problems);
+        let expected: BTreeSet<usize> = self.donated.iter().copied().collect();
+        let reused = interface.donated();
+        let missing = expected.difference(&reused);
+        problems
+            .extend(missing.map(|i| format!("argument {i} is donated, but the program does not reuse it")));
+        let unexpected = reused.difference(&expected);
+        problems
+            .extend(unexpected.map(|i| format!("argument {i} is reused by the program, but not donated")));
         if problems.is_empty() { Ok(()) } else { Err(Error::Signature(problems)) }
     }
+}
 
-    /// Compares with the results that the plugin reports for the compiled program.
-    pub(crate) fn check_outputs(&self, found: &[Option<TensorType>]) -> Result<()> {
-        if found.len() != self.outputs.len() {
-            let problem = format!("it has {} results, the signature {}", found.len(), self.outputs.len());
-            return Err(Error::Signature(vec![problem]));
+fn compare(what: &str, expected: &[TensorType], found: &[Option<TensorType>], problems: &mut Vec<String>) {
+    if found.len() != expected.len() {
+        problems.push(format!("it has {} {what}s, the signature {}", found.len(), expected.len()));
+        return;
+    }
+    for (i, (expected, found)) in expected.iter().zip(found).enumerate() {
+        match found {
+            Some(found) if found == expected => {}
+            Some(found) => problems.push(format!("{what} {i} is {found}, the signature says {expected}")),
+            None => problems.push(format!("{what} {i} has a type that Porter does not know")),
         }
-        let differing =
-            self.outputs.iter().zip(found).enumerate().filter(|(_, (e, f))| Some(*e) != f.as_ref());
-        let problem = |(i, (expected, found)): (usize, (&TensorType, &Option<TensorType>))| {
-            let found = found.as_ref().map_or("a type that Porter does not know".into(), ToString::to_string);
-            format!("result {i} is {found}, the signature says {expected}")
-        };
-        let problems: Vec<String> = differing.map(problem).collect();
-        if problems.is_empty() { Ok(()) } else { Err(Error::Signature(problems)) }
     }
 }

@@ -13,7 +13,7 @@ use crate::{Client, CompileOptions, Error, Result, hex};
 /// plugin (its library's size and time of change, its API version and attributes), its platform and
 /// devices, and the machine's processor, whose instructions CPU programs use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key(String);
+pub(super) struct Key(String);
 
 /// Changes whenever what is hashed or stored changes its meaning.
 const FORMAT: &str = "porter executable 1";
@@ -23,7 +23,7 @@ const FLAG_VARIABLES: [&str; 2] = ["XLA_FLAGS", "LIBTPU_INIT_ARGS"];
 
 impl Key {
     /// The key of `program`, compiled with `options` for the devices of `client`.
-    pub fn new(client: &Client, program: &str, options: &CompileOptions) -> Result<Self> {
+    pub(super) fn new(client: &Client, program: &str, options: &CompileOptions) -> Result<Self> {
         let mut parts = Parts(Sha256::new());
         parts.add(FORMAT);
         for variable in FLAG_VARIABLES {
@@ -38,7 +38,7 @@ impl Key {
     }
 
     #[cfg(test)]
-    pub(super) fn of_test(number: u8) -> Self {
+    pub(in crate::cache) fn of_test(number: u8) -> Self {
         let mut parts = Parts(Sha256::new());
         parts.add([number]);
         parts.into_key()

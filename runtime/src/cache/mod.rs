@@ -7,6 +7,7 @@
 mod entry;
 mod key;
 mod machine;
+mod stored;
 
 use std::{
     fs::{self, DirBuilder, File},
@@ -16,7 +17,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-pub use key::Key;
+use key::Key;
+use stored::Stored;
 
 use crate::{Client, CompileOptions, Error, LoadedExecutable, Result, Signature, folders};
 
@@ -83,7 +85,7 @@ impl CompileCache {
         options: &CompileOptions,
     ) -> Result<Cached> {
         let key = Key::new(client, program, options)?;
-        let load = |bytes: Vec<u8>| client.deserialize(&bytes, signature);
+        let load = |bytes: Vec<u8>| Stored::unpack(&bytes)?.load(client, signature);
         let dropped = match self.read(&key).and_then(|bytes| bytes.map(load).transpose()) {
             Ok(Some(executable)) => return Ok(Cached { executable, outcome: Outcome::Hit }),
             Ok(None) => None,
@@ -94,13 +96,13 @@ impl CompileCache {
             }
         };
         let executable = client.compile(program, signature, options)?;
-        let stored = executable.executable().serialize().and_then(|bytes| self.store(&key, &bytes));
+        let stored = Stored::of(&executable).and_then(|stored| self.store(&key, &stored.pack()));
         let outcome = Outcome::Miss { dropped, not_stored: stored.err().map(|e| e.to_string()) };
         Ok(Cached { executable, outcome })
     }
 
     /// The bytes stored under `key`; an error where they are damaged.
-    pub fn read(&self, key: &Key) -> Result<Option<Vec<u8>>> {
+    fn read(&self, key: &Key) -> Result<Option<Vec<u8>>> {
         let place = self.place(key);
         let content = match fs::read(&place) {
             Ok(content) => content,
@@ -116,7 +118,7 @@ impl CompileCache {
     }
 
     /// Stores `bytes` under `key`, and evicts what exceeds the bound.
-    pub fn store(&self, key: &Key, bytes: &[u8]) -> Result<()> {
+    fn store(&self, key: &Key, bytes: &[u8]) -> Result<()> {
         let folder = &self.folder;
         // Entries are run as code: nobody else may write them.
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(Error::io("create", folder))?;
@@ -176,6 +178,13 @@ fn remove(path: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        env,
+        process::{Command, Stdio},
+        thread,
+        time::Instant,
+    };
+
     use super::*;
 
     fn age(cache: &CompileCache, key: &Key, by: Duration) {
@@ -222,5 +231,57 @@ mod tests {
         *content.last_mut().unwrap() ^= 1;
         fs::write(cache.place(&key), content).unwrap();
         assert!(cache.read(&key).is_err());
+    }
+
+    const ENTRIES: u8 = 20;
+    const FOLDER: &str = "PORTER_TEST_CACHE_FOLDER";
+
+    /// What entry `i` holds: enough to be written in several steps.
+    fn content(i: u8) -> Vec<u8> {
+        (0..300_000 + usize::from(i)).map(|n| (n * (usize::from(i) + 1)) as u8).collect()
+    }
+
+    /// Not a test by itself: the process that `writers_may_be_killed_at_any_moment` kills.
+    #[test]
+    fn writer() {
+        let Some(folder) = env::var_os(FOLDER) else { return };
+        let cache = CompileCache::new(folder, 1 << 30);
+        for i in (0..ENTRIES).cycle() {
+            cache.store(&Key::of_test(i), &content(i)).unwrap();
+        }
+    }
+
+    #[test]
+    fn writers_may_be_killed_at_any_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = CompileCache::new(folder.path(), 1 << 30);
+        for round in 0..3 {
+            // Two at once, on the same entries.
+            let mut writers = [(); 2].map(|()| {
+                Command::new(env::current_exe().unwrap())
+                    .args(["--exact", "cache::tests::writer"])
+                    .env(FOLDER, folder.path())
+                    .stdout(Stdio::null())
+                    .spawn()
+                    .unwrap()
+            });
+            let started = Instant::now();
+            while folder.path().read_dir().unwrap().next().is_none() {
+                assert!(started.elapsed() < Duration::from_mins(1), "no writer wrote anything");
+                thread::sleep(Duration::from_millis(5));
+            }
+            thread::sleep(Duration::from_millis(67 * (round + 1)));
+            for writer in &mut writers {
+                // SIGKILL.
+                writer.kill().unwrap();
+                assert!(!writer.wait().unwrap().success());
+            }
+            for i in 0..ENTRIES {
+                // An error here would be a torn entry.
+                let found = cache.read(&Key::of_test(i)).unwrap();
+                assert!(found.is_none_or(|bytes| bytes == content(i)), "entry {i} is not what was written");
+            }
+        }
+        assert!((0..ENTRIES).any(|i| cache.read(&Key::of_test(i)).unwrap().is_some()));
     }
 }

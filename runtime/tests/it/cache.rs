@@ -1,13 +1,8 @@
-//! The compile cache, with a real plugin and real processes.
+//! The compile cache, with a real plugin.
 
-use std::{
-    env, fs,
-    process::{Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::fs;
 
-use porter_runtime::{Arg, CompileCache, CompileOptions, Flag, Key, LoadedExecutable, Outcome};
+use porter_runtime::{Arg, CompileCache, CompileOptions, Flag, LoadedExecutable, Outcome};
 
 use crate::common::{client, device, f32s, signature, tensor};
 
@@ -73,19 +68,6 @@ fn damaged_entries_are_dropped_and_compiled_again() {
     }
 }
 
-/// What is whole but no program of this plugin is not loaded either.
-#[test]
-fn an_entry_that_the_plugin_refuses_is_compiled_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let cache = CompileCache::new(folder.path(), 1 << 20);
-    let options = CompileOptions::default();
-    cache.store(&Key::new(&client(), &program("square"), &options).unwrap(), b"not a program").unwrap();
-    let (square, outcome) = compile(&cache, "square", &options);
-    assert!(matches!(outcome, Outcome::Miss { dropped: Some(_), not_stored: None }));
-    check(&square);
-    assert_eq!(compile(&cache, "square", &options).1, Outcome::Hit);
-}
-
 #[test]
 fn a_folder_that_cannot_be_used_makes_nothing_fail() {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -93,62 +75,4 @@ fn a_folder_that_cannot_be_used_makes_nothing_fail() {
     let (square, outcome) = compile(&cache, "square", &CompileOptions::default());
     assert!(matches!(outcome, Outcome::Miss { not_stored: Some(_), .. }), "{outcome:?}");
     check(&square);
-}
-
-const ENTRIES: usize = 20;
-const FOLDER: &str = "PORTER_TEST_CACHE_FOLDER";
-
-/// What entry `i` holds: enough to be written in several steps.
-fn content(i: usize) -> Vec<u8> {
-    (0..300_000 + i).map(|n| (n * (i + 1)) as u8).collect()
-}
-
-fn key(i: usize) -> Key {
-    Key::new(&client(), &format!("entry {i}"), &CompileOptions::default()).unwrap()
-}
-
-/// Not a test by itself: the process that `writers_may_be_killed_at_any_moment` kills.
-#[test]
-fn writer() {
-    let Some(folder) = env::var_os(FOLDER) else { return };
-    let cache = CompileCache::new(folder, 1 << 30);
-    let keys: Vec<Key> = (0..ENTRIES).map(key).collect();
-    loop {
-        for (i, key) in keys.iter().enumerate() {
-            cache.store(key, &content(i)).unwrap();
-        }
-    }
-}
-
-#[test]
-fn writers_may_be_killed_at_any_moment() {
-    let folder = tempfile::tempdir().unwrap();
-    let cache = CompileCache::new(folder.path(), 1 << 30);
-    for round in 0..3 {
-        // Two at once, on the same entries.
-        let mut writers = [(); 2].map(|()| {
-            Command::new(env::current_exe().unwrap())
-                .args(["--exact", "cache::writer"])
-                .env(FOLDER, folder.path())
-                .stdout(Stdio::null())
-                .spawn()
-                .unwrap()
-        });
-        let started = Instant::now();
-        while cache.read(&key(0)).unwrap().is_none() {
-            assert!(started.elapsed() < Duration::from_mins(1), "no writer wrote anything");
-            thread::sleep(Duration::from_millis(5));
-        }
-        thread::sleep(Duration::from_millis(37 * (round + 1)));
-        for writer in &mut writers {
-            // SIGKILL.
-            writer.kill().unwrap();
-            assert!(!writer.wait().unwrap().success());
-        }
-        for i in 0..ENTRIES {
-            // An error here would be a torn entry.
-            let found = cache.read(&key(i)).unwrap();
-            assert!(found.is_none_or(|bytes| bytes == content(i)), "entry {i} is not what was written");
-        }
-    }
 }

@@ -52,6 +52,11 @@ fn a_signature_that_the_program_does_not_have_is_refused() {
     assert!(wrong.ends_with("result 0 is f32[2], the signature says f32[3]"), "{wrong}");
     let missing = with(&[f32s([2])], &[]);
     assert!(missing.ends_with("it has 1 results, the signature 0"), "{missing}");
+    // The plugin would run either of these and read what is not there.
+    let small = with(&[f32s([1])], &[f32s([2])]);
+    assert!(small.ends_with("argument 0 is f32[2], the signature says f32[1]"), "{small}");
+    let narrow = with(&[TensorType::new(DType::BF16, [2])], &[f32s([2])]);
+    assert!(narrow.ends_with("argument 0 is f32[2], the signature says bf16[2]"), "{narrow}");
 }
 
 #[test]

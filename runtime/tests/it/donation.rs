@@ -1,7 +1,7 @@
 //! Arguments whose memory the program reuses.
 
 use porter_ir::{DType, TensorType};
-use porter_runtime::{Arg, CompileOptions, LoadedExecutable, Signature};
+use porter_runtime::{Arg, CompileOptions, LoadedExecutable, Result, Signature};
 
 use crate::common::{client, device, f32s, tensor};
 
@@ -9,6 +9,11 @@ const LEN: usize = 4096;
 
 /// `state + step`, in the memory of `state`.
 fn counter() -> LoadedExecutable {
+    counter_with(vec![0]).unwrap()
+}
+
+/// The same, with a signature that donates these arguments.
+fn counter_with(donated: Vec<usize>) -> Result<LoadedExecutable> {
     let (state, step) = (f32s([LEN]), TensorType::scalar(DType::F32));
     let (s, t) = (state.mlir(), step.mlir());
     let program = format!(
@@ -18,8 +23,8 @@ fn counter() -> LoadedExecutable {
   return %1 : {s}
 }}"
     );
-    let signature = Signature { inputs: vec![state.clone(), step], donated: vec![0], outputs: vec![state] };
-    client().compile(&program, &signature, &CompileOptions::default()).unwrap()
+    let signature = Signature { inputs: vec![state.clone(), step], donated, outputs: vec![state] };
+    client().compile(&program, &signature, &CompileOptions::default())
 }
 
 #[test]
@@ -72,4 +77,12 @@ fn an_argument_that_the_program_does_not_reuse_may_be_given_away_too() {
     let start = device().upload(&tensor(&[LEN], &[0.0_f32; LEN])).unwrap();
     let state = program.execute(vec![Arg::Donate(start), Arg::Donate(step)]).unwrap().remove(0);
     assert_eq!(state.download().unwrap().to_vec::<f32>().unwrap(), [1.0; LEN]);
+}
+
+#[test]
+fn program_and_signature_must_agree_on_what_is_donated() {
+    let none = counter_with(vec![]).unwrap_err().to_string();
+    assert!(none.ends_with("argument 0 is reused by the program, but not donated"), "{none}");
+    let both = counter_with(vec![0, 1]).unwrap_err().to_string();
+    assert!(both.ends_with("argument 1 is donated, but the program does not reuse it"), "{both}");
 }
