@@ -38,5 +38,5 @@ pub(crate) trait Architecture: std::fmt::Debug + Send + Sync {
     /// What checkpoints call its parameters.
     fn names(&self) -> Names;
     /// One of its programs.
-    fn program(&self, phase: &Phase, precision: &Precision) -> Result<Program, ProgramError>;
+    fn program(&self, phase: &Phase, precision: Precision) -> Result<Program, ProgramError>;
 }

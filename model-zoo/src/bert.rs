@@ -90,7 +90,7 @@ impl Bert {
         r.fixed("add_cross_attention", &json!(false));
         r.fixed("pruned_heads", &json!({}));
         let (hidden_size, heads) = (r.size("hidden_size"), r.size("num_attention_heads"));
-        if hidden_size % heads != 0 {
+        if !hidden_size.is_multiple_of(heads) {
             r.unsupported(
                 "num_attention_heads",
                 heads,
@@ -112,7 +112,7 @@ impl Bert {
     }
 
     /// `BertModel.forward`.
-    fn encode(&self, b: &Builder, inputs: &Inputs, phase: &Phase, p: &Precision) -> Result<Value, OpError> {
+    fn encode(&self, b: &Builder, inputs: &Inputs, phase: &Phase, p: Precision) -> Result<Value, OpError> {
         let mut x = self.embeddings(&b.scope("embeddings"), inputs, p)?;
         tap(b, phase, 0, x)?;
         for i in 0..self.num_hidden_layers {
@@ -123,7 +123,7 @@ impl Bert {
     }
 
     /// `BertEmbeddings`: words, token types and positions, normed.
-    fn embeddings(&self, b: &Builder, inputs: &Inputs, p: &Precision) -> Result<Value, OpError> {
+    fn embeddings(&self, b: &Builder, inputs: &Inputs, p: Precision) -> Result<Value, OpError> {
         let table = |name, ids, rows| embedding(&b.scope(name), ids, rows, self.hidden_size, p);
         let words = table("word_embeddings", inputs.ids, self.vocab_size)?;
         let types = table("token_type_embeddings", inputs.types, self.type_vocab_size)?;
@@ -134,7 +134,7 @@ impl Bert {
     }
 
     /// `BertLayer`.
-    fn layer(&self, b: &Builder, x: Value, mask: Value, p: &Precision) -> Result<Value, OpError> {
+    fn layer(&self, b: &Builder, x: Value, mask: Value, p: Precision) -> Result<Value, OpError> {
         let attention = b.scope("attention");
         let mixed = encoder_attention(&attention.scope("self"), x, self.num_attention_heads, mask, p)?;
         let x = self.output(&attention.scope("output"), mixed, x, p)?;
@@ -149,38 +149,33 @@ impl Bert {
     }
 
     /// `BertSelfOutput` and `BertOutput`: a projection, the residual, the norm.
-    fn output(&self, b: &Builder, x: Value, residual: Value, p: &Precision) -> Result<Value, OpError> {
+    fn output(&self, b: &Builder, x: Value, residual: Value, p: Precision) -> Result<Value, OpError> {
         let x = Linear { features: self.hidden_size, bias: true }.apply(&b.scope("dense"), x, p)?;
         layer_norm(&b.scope("LayerNorm"), b.add(x, residual)?, self.layer_norm_eps)
     }
 
     /// `BertPooler`: the first token.
-    fn pool(&self, b: &Builder, x: Value, phase: &Phase, p: &Precision) -> Result<Value, OpError> {
+    fn pool(&self, b: &Builder, x: Value, phase: &Phase, p: Precision) -> Result<Value, OpError> {
         let first = b.reshape(b.slice_dim(x, 1, 0, 1)?, [phase.batch(), self.hidden_size])?;
         let dense = Linear { features: self.hidden_size, bias: true }.apply(&b.scope("dense"), first, p)?;
         Activation::Tanh.apply(b, dense)
     }
 
     /// `BertOnlyMLMHead`. `embeddings` is the path of the embedding table that the decoder is tied to.
-    fn predict(&self, b: &Builder, x: Value, tied: Option<Builder>, p: &Precision) -> Result<Value, OpError> {
+    fn predict(&self, b: &Builder, x: Value, tied: Option<Builder>, p: Precision) -> Result<Value, OpError> {
         let transform = b.scope("transform");
         let x = Linear { features: self.hidden_size, bias: true }.apply(&transform.scope("dense"), x, p)?;
         let x = self.hidden_act.apply(&transform, x)?;
         let x = layer_norm(&transform.scope("LayerNorm"), x, self.layer_norm_eps)?;
+        let decoder = Linear { features: self.vocab_size, bias: tied.is_none() };
         match tied {
-            Some(table) => {
-                let decoder = Linear { features: self.vocab_size, bias: false };
-                add_bias(b, decoder.apply_as(&table, x, p, DType::F32)?)
-            }
-            None => {
-                let decoder = Linear { features: self.vocab_size, bias: true };
-                decoder.apply_as(&b.scope("decoder"), x, p, DType::F32)
-            }
+            Some(table) => add_bias(b, decoder.apply_as(&table, x, p, DType::F32)?),
+            None => decoder.apply_as(&b.scope("decoder"), x, p, DType::F32),
         }
     }
 
     /// The forward pass of the class, its results included.
-    fn forward(&self, b: &Builder, phase: &Phase, p: &Precision) -> Result<(), OpError> {
+    fn forward(&self, b: &Builder, phase: &Phase, p: Precision) -> Result<(), OpError> {
         let inputs = Inputs::new(b, phase)?;
         let f32 = |b: &Builder, name, x| b.result(name, cast(b, x, DType::F32)?);
         let bert = b.scope("bert");
@@ -268,7 +263,7 @@ impl Architecture for Bert {
         Names { prefix: "bert.", gguf: GgufNames::default(), tolerated }
     }
 
-    fn program(&self, phase: &Phase, precision: &Precision) -> Result<Program, ProgramError> {
+    fn program(&self, phase: &Phase, precision: Precision) -> Result<Program, ProgramError> {
         let Phase::Forward { tokens, .. } = *phase else {
             return Err(ProgramError::NoPhase { architecture: self.class(), phase: phase.name() });
         };

@@ -98,7 +98,7 @@ impl<D: Decoder> Architecture for D {
         Names { prefix: "model.", gguf: GgufNames { modules: DECODER, permuted }, tolerated }
     }
 
-    fn program(&self, phase: &Phase, precision: &Precision) -> Result<Program, ProgramError> {
+    fn program(&self, phase: &Phase, precision: Precision) -> Result<Program, ProgramError> {
         let b = Builder::new(phase.name());
         let logits = forward(self, &b, phase, precision)?;
         b.result("logits", logits)?;
@@ -111,7 +111,7 @@ fn forward<D: Decoder>(
     decoder: &D,
     b: &Builder,
     phase: &Phase,
-    precision: &Precision,
+    precision: Precision,
 ) -> Result<Value, OpError> {
     let c = decoder.backbone();
     let model = b.scope("model");

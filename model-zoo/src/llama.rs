@@ -1,4 +1,4 @@
-//! Llama: "LLaMA: Open and Efficient Foundation Language Models" (arXiv:2302.13971) to Llama 3
+//! Llama: "Open and Efficient Foundation Language Models" (arXiv:2302.13971) to Llama 3
 //! (arXiv:2407.21783); `transformers.LlamaForCausalLM`. SmolLM2 and many others are Llamas too.
 //!
 //! # Weights
@@ -78,7 +78,7 @@ impl Decoder for Llama {
             attention.apply(&b.scope("self_attn"), x, index, sequence)
         })?;
         pre_norm(b, "post_attention_layernorm", c.rms_norm_eps, x, |x| {
-            mlp.apply(&b.scope("mlp"), x, &sequence.precision)
+            mlp.apply(&b.scope("mlp"), x, sequence.precision)
         })
     }
 }

@@ -76,7 +76,7 @@ impl Decoder for Mistral {
             attention.apply(&b.scope("self_attn"), x, index, sequence)
         })?;
         pre_norm(b, "post_attention_layernorm", c.rms_norm_eps, x, |x| {
-            mlp.apply(&b.scope("mlp"), x, &sequence.precision)
+            mlp.apply(&b.scope("mlp"), x, sequence.precision)
         })
     }
 }

@@ -81,7 +81,7 @@ impl Model {
             }
         }
         self.check_sizes(phase)?;
-        self.architecture.program(phase, precision)
+        self.architecture.program(phase, *precision)
     }
 
     /// Every parameter and its shape, in name order: matrices `[out, in]` as PyTorch has them.

@@ -22,7 +22,7 @@ use porter_ir::{DType, OpError};
 /// # States
 /// The cached phases keep `cache.{layer}.key` and `cache.{layer}.value`, each
 /// `[batch, kv_heads, cache, head_dim]`, one pair a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Phase {
     /// Whole sequences without a cache.
     Forward {
@@ -52,7 +52,7 @@ pub enum Phase {
 }
 
 /// Which values inside a model are results of its program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Taps {
     /// None.
     None,

@@ -77,7 +77,7 @@ impl Decoder for Qwen2 {
             attention.apply(&b.scope("self_attn"), x, index, sequence)
         })?;
         pre_norm(b, "post_attention_layernorm", c.rms_norm_eps, x, |x| {
-            mlp.apply(&b.scope("mlp"), x, &sequence.precision)
+            mlp.apply(&b.scope("mlp"), x, sequence.precision)
         })
     }
 }

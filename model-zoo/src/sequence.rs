@@ -39,7 +39,7 @@ impl Sequence {
         b: &Builder,
         config: &Backbone,
         phase: &Phase,
-        precision: &Precision,
+        precision: Precision,
     ) -> Result<Self, OpError> {
         let ty = TensorType::new(DType::I32, [phase.batch(), phase.tokens()]);
         let padding = b.argument("padding", TensorType::new(DType::I32, [phase.batch()]))?;
@@ -54,7 +54,7 @@ impl Sequence {
         let positions =
             rotary.subtract(slots, rotary.broadcast_in_dim(padding, rotary.shape(slots), &[0])?)?;
         Ok(Self {
-            precision: *precision,
+            precision,
             angles: angles(&rotary, &config.rope, positions)?,
             phase: *phase,
             padding,

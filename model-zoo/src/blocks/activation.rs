@@ -9,17 +9,17 @@ use super::cast;
 /// An element-wise activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Activation {
-    /// `x · sigmoid(x)` ("silu", "swish").
+    /// `x · sigmoid(x)` (`silu`, `swish`).
     Silu,
-    /// `x · Φ(x)` with the error function ("gelu", "gelu_python").
+    /// `x · Φ(x)` with the error function (`gelu`, `gelu_python`).
     Gelu,
-    /// The tanh approximation of GELU ("gelu_new", "gelu_pytorch_tanh", "gelu_fast").
+    /// The tanh approximation of GELU (`gelu_new`, `gelu_pytorch_tanh`, `gelu_fast`).
     GeluTanh,
-    /// `x · sigmoid(1.702 x)` ("quick_gelu").
+    /// `x · sigmoid(1.702 x)` (`quick_gelu`).
     QuickGelu,
-    /// `max(x, 0)` ("relu").
+    /// `max(x, 0)` (`relu`).
     Relu,
-    /// The hyperbolic tangent ("tanh").
+    /// The hyperbolic tangent (`tanh`).
     Tanh,
 }
 

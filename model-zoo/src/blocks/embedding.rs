@@ -12,7 +12,7 @@ pub(crate) fn embedding(
     ids: Value,
     rows: usize,
     features: usize,
-    precision: &Precision,
+    precision: Precision,
 ) -> Result<Value> {
     let table = b.weight("weight", TensorType::new(precision.weights, [rows, features]))?;
     cast(b, b.embedding(table, ids)?, precision.activations)

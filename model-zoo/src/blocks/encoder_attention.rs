@@ -12,7 +12,7 @@ pub(crate) fn encoder_attention(
     x: Value,
     heads: usize,
     mask: Value,
-    precision: &Precision,
+    precision: Precision,
 ) -> Result<Value> {
     let [batch, tokens, hidden_size] = dims(b, x)?;
     let project = |name| -> Result<Value> {

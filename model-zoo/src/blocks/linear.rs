@@ -17,7 +17,7 @@ pub(crate) struct Linear {
 impl Linear {
     /// Applies the layer at the builder's path. The operands of the product have the weights' type,
     /// the result that of the activations.
-    pub(crate) fn apply(self, b: &Builder, x: Value, precision: &Precision) -> Result<Value> {
+    pub(crate) fn apply(self, b: &Builder, x: Value, precision: Precision) -> Result<Value> {
         self.apply_as(b, x, precision, precision.activations)
     }
 
@@ -26,7 +26,7 @@ impl Linear {
         self,
         b: &Builder,
         x: Value,
-        precision: &Precision,
+        precision: Precision,
         output: DType,
     ) -> Result<Value> {
         let weight = b.weight("weight", TensorType::new(precision.weights, [self.features, last(b, x)]))?;

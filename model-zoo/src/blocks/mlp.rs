@@ -18,7 +18,7 @@ pub(crate) struct GatedMlp {
 
 impl GatedMlp {
     /// Applies the layer to `x` (`[.., hidden_size]`) at the builder's path.
-    pub(crate) fn apply(&self, b: &Builder, x: Value, precision: &Precision) -> Result<Value> {
+    pub(crate) fn apply(&self, b: &Builder, x: Value, precision: Precision) -> Result<Value> {
         let inner = Linear { features: self.intermediate_size, bias: self.bias };
         let outer = Linear { features: self.hidden_size, bias: self.bias };
         let gate = inner.apply(&b.scope("gate_proj"), x, precision)?;

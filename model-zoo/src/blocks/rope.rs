@@ -1,7 +1,7 @@
 //! The frequencies of rotary position embeddings, and their five ways to stretch a context.
 //!
-//! "RoFormer" (arXiv:2104.09864); linear interpolation (arXiv:2306.15595), dynamic NTK scaling,
-//! YaRN (arXiv:2309.00071), LongRoPE (arXiv:2402.13753) and Llama 3.1's bands, as
+//! `RoFormer` (arXiv:2104.09864); linear interpolation (arXiv:2306.15595), dynamic NTK scaling,
+//! YaRN (arXiv:2309.00071), `LongRoPE` (arXiv:2402.13753) and Llama 3.1's bands, as
 //! `transformers.modeling_rope_utils` of 5.23 computes them.
 //!
 //! # Precision
@@ -62,7 +62,7 @@ pub(crate) enum Scaling {
 
 impl Rope {
     /// Radians a position, `dim / 2` of them, for sequences of at most `length` positions. Only
-    /// dynamic scaling and LongRoPE depend on the length.
+    /// dynamic scaling and `LongRoPE` depend on the length.
     pub(crate) fn inv_freq(&self, length: usize) -> Vec<f32> {
         match &self.scaling {
             Scaling::Default => inverses(&self.powers(self.theta)),

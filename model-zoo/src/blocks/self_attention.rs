@@ -37,14 +37,14 @@ impl SelfAttention {
         let (q, k) = (rotary(b, q, sequence.angles)?, rotary(b, k, sequence.angles)?);
         let mixed = sequence.attend(b, index, [q, k, v], self.window)?;
         let o_proj = Linear { features: hidden_size, bias: self.output_bias };
-        o_proj.apply(&b.scope("o_proj"), mixed, &sequence.precision)
+        o_proj.apply(&b.scope("o_proj"), mixed, sequence.precision)
     }
 
     /// A projection of `x`, `[batch, tokens, heads, head_dim]`.
     fn heads(&self, b: &Builder, name: &str, x: Value, heads: usize, sequence: &Sequence) -> Result<Value> {
         let [batch, tokens, _] = dims(b, x)?;
         let linear = Linear { features: heads.saturating_mul(self.head_dim), bias: self.qkv_bias };
-        let y = linear.apply(&b.scope(name), x, &sequence.precision)?;
+        let y = linear.apply(&b.scope(name), x, sequence.precision)?;
         b.reshape(y, [batch, tokens, heads, self.head_dim])
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn read_backbone(r: &mut Reader<'_>, defaults: BackboneDefaults) -> B
     let num_attention_heads = r.size("num_attention_heads");
     let kv_heads = r.nullable_size("num_key_value_heads", defaults.num_key_value_heads);
     let num_key_value_heads = kv_heads.unwrap_or(num_attention_heads);
-    if num_attention_heads % num_key_value_heads != 0 {
+    if !num_attention_heads.is_multiple_of(num_key_value_heads) {
         let why = format!("{num_attention_heads} query heads do not divide over them");
         r.unsupported("num_key_value_heads", num_key_value_heads, why);
     }
@@ -66,7 +66,7 @@ pub(crate) fn read_activation(r: &mut Reader<'_>, default: &'static str) -> Acti
 
 fn read_head_dim(r: &mut Reader<'_>, defaults: BackboneDefaults, hidden_size: usize, heads: usize) -> usize {
     r.nullable_size("head_dim", defaults.head_dim).unwrap_or_else(|| {
-        if hidden_size % heads != 0 {
+        if !hidden_size.is_multiple_of(heads) {
             let why = format!("{heads} heads do not divide it, and there is no head_dim");
             r.unsupported("hidden_size", hidden_size, why);
         }

@@ -108,7 +108,7 @@ fn same_head_dims(prefix: &str, config: &mut Map<String, Value>) {
     }
 }
 
-/// Sets `rope_parameters`. Frequency factors are LongRoPE's with one table for all lengths.
+/// Sets `rope_parameters`. Frequency factors are those of `longrope` with one table for all lengths.
 fn rope_parameters(
     config: &mut Map<String, Value>,
     mut scaling: Map<String, Value>,

@@ -3,7 +3,7 @@
 use super::Reader;
 
 /// The window of each of `layers` layers, from `layer_types`, `sliding_window`, `use_sliding_window`
-/// and `max_window_layers`, as Qwen2Config and Qwen3Config of transformers 5.23 derive it: a window
+/// and `max_window_layers`, as `Qwen2Config` and `Qwen3Config` of transformers 5.23 derive it: a window
 /// that is not in use does not exist, and layers from `max_window_layers` on have it.
 pub(crate) fn layer_windows(r: &mut Reader<'_>, layers: usize) -> Vec<Option<usize>> {
     let window = r.nullable_count("sliding_window", Some(4096));

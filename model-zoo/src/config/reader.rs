@@ -193,13 +193,10 @@ impl<'a> Reader<'a> {
         // Configs written by hand or by way of YAML say 1e4 for 10000.
         let integral = |x: f64| (x.fract() == 0.0 && (0.0..1e15).contains(&x)).then_some(x as u64);
         let n = value.as_u64().or_else(|| value.as_f64().and_then(integral));
-        match n.filter(|n| range.contains(n)).and_then(|n| usize::try_from(n).ok()) {
-            Some(n) => Some(n),
-            None => {
-                let (first, last) = range.into_inner();
-                self.wrong_type(key, value, format!("a whole number from {first} to {last}"))
-            }
-        }
+        n.filter(|n| range.contains(n)).and_then(|n| usize::try_from(n).ok()).or_else(|| {
+            let (first, last) = (range.start(), range.end());
+            self.wrong_type(key, value, format!("a whole number from {first} to {last}"))
+        })
     }
 
     fn missing<T>(&mut self, key: &str, stand_in: T) -> T {

@@ -30,7 +30,7 @@ pub(crate) fn read_rope(r: &mut Reader<'_>, dim: usize, max_position_embeddings:
     if theta <= 1.0 {
         r.unsupported("rope_theta", theta, "a base above 1 is expected");
     }
-    if dim % 2 != 0 {
+    if !dim.is_multiple_of(2) {
         r.unsupported("head_dim", dim, "rotary embeddings need an even number");
     }
     Rope { dim, theta, scaling }

@@ -1,14 +1,11 @@
 //! Every fixture model: its config in both spellings, its programs, and its parameters.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::{MODELS, config, folder, model};
 use porter_ir::{DType, InputRole, OutputRole, Program};
 use porter_zoo::{Model, Phase, Precision, ProgramError, Taps, Task};
+
+use crate::common::{self, MODELS, config, folder, model};
 
 fn phases(model: &Model) -> Vec<Phase> {
     let mut phases = vec![

@@ -1,7 +1,5 @@
 //! The fixtures that several test files read.
 
-#![allow(dead_code, reason = "each test file uses a part")]
-
 use std::{fs, path::PathBuf};
 
 use porter_zoo::Model;

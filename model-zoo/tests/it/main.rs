@@ -1,0 +1,10 @@
+//! Fixture models: configs, programs, and numbers against Hugging Face's.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+mod fixtures;
+mod parity;
+mod refusals;
+mod runner;
+mod variants;
