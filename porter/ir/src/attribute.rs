@@ -42,11 +42,6 @@ pub(crate) fn i64_array<T: Display>(items: &[T]) -> String {
     if items.is_empty() { "array<i64>".to_owned() } else { format!("array<i64: {}>", list(items)) }
 }
 
-/// `array<i1: true, false>`.
-pub(crate) fn bool_array(items: &[bool]) -> String {
-    if items.is_empty() { "array<i1>".to_owned() } else { format!("array<i1: {}>", list(items)) }
-}
-
 /// `1 : i64`.
 pub(crate) fn i64_number(value: impl Display) -> String {
     format!("{value} : i64")
@@ -125,7 +120,6 @@ mod tests {
     fn arrays_and_matrices() {
         assert_eq!(i64_array(&[1, 2]), "array<i64: 1, 2>");
         assert_eq!(i64_array::<usize>(&[]), "array<i64>");
-        assert_eq!(bool_array(&[true]), "array<i1: true>");
         assert_eq!(padding(&[(0, 1), (2, 3)]), "dense<[[0, 1], [2, 3]]> : tensor<2x2xi64>");
         assert_eq!(padding(&[]), "dense<> : tensor<0x2xi64>");
     }

@@ -19,6 +19,7 @@ pub mod program;
 mod shape;
 mod sharding;
 mod sugar;
+mod verify;
 
 pub use attribute::AttributeValue;
 pub use builder::Builder;
@@ -32,3 +33,4 @@ pub use print::{Composites, PrintOptions};
 pub use program::{Input, InputRole, Output, OutputRole, Program};
 pub use shape::{Shape, TensorType};
 pub use sharding::{Mesh, Sharding};
+pub use verify::Problem;
