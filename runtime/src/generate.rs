@@ -28,12 +28,12 @@ pub struct Times {
 /// The programs take `input_ids: i32[batch, tokens]` and `padding: i32[batch]`, the number of
 /// left-padding tokens of each row; decode also takes `offset: i32[]`, the cache slot of the token.
 /// Both give `logits: f32[batch, vocab]` of the last position.
-#[derive(Debug)]
-pub struct Generator {
+#[derive(Clone, Copy, Debug)]
+pub struct Generator<'a> {
     /// Reads the prompts.
-    pub prefill: Step,
+    pub prefill: &'a Step,
     /// Reads one token a row.
-    pub decode: Step,
+    pub decode: &'a Step,
     /// Rows that run together.
     pub batch: usize,
     /// Tokens of the prefill program.
@@ -42,15 +42,7 @@ pub struct Generator {
     pub cache: usize,
 }
 
-impl Generator {
-    /// A generator of two steps, prefill and decode, compiled for these sizes.
-    pub fn of(steps: Vec<Step>, batch: usize, bucket: usize, cache: usize) -> Result<Self> {
-        let found = steps.len();
-        let [prefill, decode] = <[Step; 2]>::try_from(steps)
-            .map_err(|_| Error::Signature(vec![format!("a generator has 2 programs, prefill and decode, found {found}")]))?;
-        Ok(Self { prefill, decode, batch, bucket, cache })
-    }
-
+impl Generator<'_> {
     /// Runs `prompts` (as many as `batch`, each of 1 to `bucket` tokens), asking `next` for the
     /// token that follows each row's logits until every row has stopped or the cache is full.
     ///
@@ -67,7 +59,7 @@ impl Generator {
 
         let started = Instant::now();
         let arguments = [("input_ids", ids), ("padding", padding.clone())];
-        let mut logits = self.logits(&self.prefill, &arguments, states)?;
+        let mut logits = self.logits(self.prefill, &arguments, states)?;
         times.prefill = started.elapsed();
 
         let mut running = vec![true; self.batch];
@@ -82,7 +74,7 @@ impl Generator {
                 ("padding", padding.clone()),
                 ("offset", HostTensor::scalar(slot as i32)),
             ];
-            logits = self.logits(&self.decode, &arguments, states)?;
+            logits = self.logits(self.decode, &arguments, states)?;
             times.decode.push(started.elapsed());
         }
         Ok(times)

@@ -8,8 +8,10 @@ mod linear;
 mod matvec_as_reduce;
 mod patch;
 mod rebuild;
+mod target;
 
 pub use fuse_parallel_dots::FuseParallelDots;
 pub use matvec_as_reduce::MatvecAsReduce;
 pub use patch::{Effect, Patch, Port, Rewrite};
 pub use rebuild::{Edit, Replacement, Site};
+pub use target::{Applied, Target};

@@ -1,0 +1,131 @@
+//! A plugin at work: programs compiled through the cache, weights brought to the device.
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use porter_ir::{DType, InputRole, Program};
+use porter_rewrite::{Port, Target};
+use porter_runtime::{
+    Cached, Client, ClientOptions, CompileCache, CompileOptions, Device, HostTensor, Outcome, Plugin, Signature,
+    Step, Weights, plugins,
+};
+use porter_weights::{Checkpoint, Loaded};
+
+use super::PipelineError;
+
+/// A client of a plugin, its first device, and the compile cache.
+pub(crate) struct Engine {
+    pub(crate) client: Client,
+    pub(crate) device: Device,
+    pub(crate) target: Target,
+    cache: CompileCache,
+}
+
+/// Programs bound to resident weights, in the order of the port's programs, and what it took.
+pub(crate) struct Resident {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) compile: Duration,
+    pub(crate) compiled: Vec<Outcome>,
+    pub(crate) load: Duration,
+    pub(crate) weight_bytes: usize,
+}
+
+impl Resident {
+    /// What bringing up took, in one line.
+    pub(crate) fn summary(&self) -> String {
+        let hits = self.compiled.iter().filter(|outcome| **outcome == Outcome::Hit).count();
+        format!(
+            "weights: {:.1} MB in {:.2} s; programs: {} of {} from the compile cache, {:.2} s",
+            self.weight_bytes as f64 / 1e6,
+            self.load.as_secs_f64(),
+            hits,
+            self.compiled.len(),
+            self.compile.as_secs_f64()
+        )
+    }
+}
+
+impl Engine {
+    /// Starts the plugin that the user names, by path or by name, or the default; it is installed
+    /// where it is missing, and `note` says so.
+    pub(crate) fn start(wanted: Option<&str>, note: &mut dyn FnMut(&str)) -> Result<Self, PipelineError> {
+        let located = plugins::ensure(wanted, note)?;
+        let plugin = Plugin::load(Path::new(&located.path))?;
+        let client = Client::create(&plugin, &ClientOptions::default())?;
+        let device = client.device(0)?;
+        let target = Target::of_platform(client.platform());
+        Ok(Self { client, device, target, cache: CompileCache::standard()? })
+    }
+
+    /// Compiles the port's programs and loads its weights, side by side.
+    pub(crate) fn bring_up(
+        &self,
+        port: &Port,
+        checkpoint: &dyn Checkpoint,
+        progress: impl FnMut(Loaded<'_>),
+    ) -> Result<Resident, PipelineError> {
+        let (compiled, loaded) = thread::scope(|scope| {
+            let compiling = scope.spawn(|| self.compile_all(&port.programs));
+            let loaded = self.load(port, checkpoint, progress);
+            let panicked = |_| PipelineError::Unsupported("the compiling thread ended without a result".into());
+            (compiling.join().map_err(panicked), loaded)
+        });
+        let ((compiled, compile), (weights, load)) = (compiled??, loaded?);
+        let weight_bytes = weights.values().map(|b| b.ty().host_bytes()).sum();
+        let mut steps = Vec::with_capacity(compiled.len());
+        let mut outcomes = Vec::with_capacity(compiled.len());
+        for (program, cached) in port.programs.iter().zip(compiled) {
+            steps.push(Step::new(program, cached.executable, self.device.clone(), &weights)?);
+            outcomes.push(cached.outcome);
+        }
+        Ok(Resident { steps, compile, compiled: outcomes, load, weight_bytes })
+    }
+
+    fn compile_all(&self, programs: &[Program]) -> Result<(Vec<Cached>, Duration), PipelineError> {
+        let started = Instant::now();
+        let compiled = programs.iter().map(|p| self.compile(p)).collect::<Result<_, _>>()?;
+        Ok((compiled, started.elapsed()))
+    }
+
+    fn compile(&self, program: &Program) -> Result<Cached, PipelineError> {
+        let text = program.to_string();
+        let signature = Signature::of(program);
+        Ok(self.cache.compile(&self.client, &text, &signature, &CompileOptions::default())?)
+    }
+
+    /// Evaluates the weights in the types that the programs take, and hands them to the device.
+    fn load(
+        &self,
+        port: &Port,
+        checkpoint: &dyn Checkpoint,
+        progress: impl FnMut(Loaded<'_>),
+    ) -> Result<(Weights, Duration), PipelineError> {
+        let started = Instant::now();
+        let dtypes = weight_dtypes(&port.programs);
+        let dtype = |name: &str, inferred: &porter_ir::TensorType| {
+            dtypes.get(name).copied().unwrap_or(inferred.dtype)
+        };
+        let tensors = port.weights.load(checkpoint, dtype, progress)?;
+        let upload = |(name, tensor): (String, porter_weights::HostTensor)| {
+            let tensor = HostTensor::new(tensor.ty, tensor.bytes)?;
+            Ok::<_, PipelineError>((name, Arc::new(self.device.upload(&tensor)?)))
+        };
+        let weights = tensors.into_iter().map(upload).collect::<Result<_, _>>()?;
+        Ok((weights, started.elapsed()))
+    }
+}
+
+fn weight_dtypes(programs: &[Program]) -> HashMap<&str, DType> {
+    let mut dtypes = HashMap::new();
+    for program in programs {
+        for input in program.inputs().iter().filter(|i| i.role == InputRole::Weight) {
+            dtypes.insert(input.name.as_str(), program.ty(input.value).dtype);
+        }
+    }
+    dtypes
+}

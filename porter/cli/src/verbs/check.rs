@@ -1,0 +1,138 @@
+//! `porter check MODEL --reference BUNDLE`.
+
+mod execute;
+
+use std::{fs, path::Path};
+
+use porter_numerics::{Measured, Outcome, Report, TokenComparison, Verdict, html, junit};
+
+use crate::{
+    args::{CheckArgs, Global},
+    console::{Console, Tone, printable},
+    exit::{Exit, Failure},
+    table,
+};
+
+/// Compares a model's numbers with a bundle's, and reports.
+pub(crate) fn run(args: &CheckArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
+    present(&execute::execute(args, global, console)?, args, console)
+}
+
+/// Prints a report, and writes it in the forms that were asked for.
+fn present(report: &Report, args: &CheckArgs, console: &Console) -> Result<Exit, Failure> {
+    if let Some(path) = &args.junit {
+        write(path, &junit::render(report))?;
+    }
+    if let Some(path) = &args.html {
+        write(path, &html::render(report))?;
+    }
+    console.result(report, |report| render(report, console))?;
+    Ok(match report.verdict() {
+        Verdict::Pass => Exit::Done,
+        Verdict::Fail => Exit::No,
+    })
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    fs::write(path, text).map_err(|e| Failure::write(path, &e))
+}
+
+fn render(report: &Report, console: &Console) -> String {
+    let findings = report.findings();
+    let mut parts = Vec::new();
+    if !findings.comparisons.is_empty() {
+        parts.push(comparisons(&findings.comparisons, console));
+    }
+    if !findings.tokens.is_empty() {
+        parts.push(findings.tokens.iter().map(|t| tokens(t, console)).collect::<Vec<_>>().join("\n"));
+    }
+    for (title, all) in [("could not be compared", &findings.problems), ("not returned by the port", &findings.skipped)] {
+        parts.extend(all.iter().map(|named| format!("{} {title}: {}", printable(&named.name), printable(&named.why))));
+    }
+    parts.push(verdict(report, console));
+    parts.join("\n\n")
+}
+
+fn comparisons(all: &[Measured], console: &Console) -> String {
+    let heading = ["OUTPUT", "SHAPE", "MAX", "BUDGET", "SHARE", "RMSE", "P99.9", "COSINE", ""];
+    let rows = all.iter().map(|measured| {
+        let Measured { comparison: c, budget, pass, .. } = measured;
+        vec![
+            printable(&c.name),
+            format!("{:?}", c.shape),
+            format!("{:.2e}", c.max_abs),
+            format!("{:.2e}", budget.max_abs),
+            format!("{:.1}%", 100.0 * measured.budget_share()),
+            format!("{:.2e}", c.rmse),
+            format!("{:.2e}", c.percentiles.p999),
+            format!("{:.8}", c.cosine),
+            mark(*pass, console),
+        ]
+    });
+    let mut text = table::render(&heading, rows, &[2, 3, 4, 5, 6, 7]);
+    for measured in all.iter().filter(|measured| !measured.pass) {
+        text += &format!("\n{}", over_budget(measured));
+    }
+    text + &next_tokens(all)
+}
+
+/// Why a comparison failed: its budget's reason, what is not finite, and the worst element.
+fn over_budget(measured: &Measured) -> String {
+    let c = &measured.comparison;
+    let mut text = format!("{}: budget {:.2e} = {}", printable(&c.name), measured.budget.max_abs, measured.budget.why);
+    for (what, sides) in [("NaN", c.nan), ("Inf", c.inf)] {
+        if !sides.agree() {
+            text += &format!("\n  {what}: {} in the port only, {} in the reference only", sides.ours_only, sides.reference_only);
+        }
+    }
+    if let Some(worst) = c.worst.first() {
+        text += &format!("\n  worst at {:?}: found {}, expected {}", worst.index, worst.ours, worst.reference);
+    }
+    text
+}
+
+fn next_tokens(all: &[Measured]) -> String {
+    let lines = all.iter().filter_map(|measured| {
+        let l = measured.logits.as_ref()?;
+        Some(format!(
+            "\n{}: KL {:.1e}, top-1 {:.2}%, top-5 {:.2}%, {} of {} likeliest tokens flip ({} ties)",
+            printable(&measured.comparison.name), l.kl.mean, 100.0 * l.top1, 100.0 * l.top5, l.flips, l.positions, l.ties
+        ))
+    });
+    lines.collect()
+}
+
+fn tokens(tokens: &TokenComparison, console: &Console) -> String {
+    let name = printable(&tokens.name);
+    let Some(first) = tokens.first_difference else {
+        return format!("{name}: {} greedy tokens, all as recorded {}", tokens.expected.len(), mark(true, console));
+    };
+    let id = |token: Option<i64>| token.map_or_else(|| "the end".to_owned(), |id| id.to_string());
+    let why = match (tokens.outcome, first.margin) {
+        (Outcome::Tie, Some(margin)) => format!("a tie: the reference prefers its token by {margin:.2e} only"),
+        (Outcome::Drift, _) => "drift of the narrower type; no margins were recorded".to_owned(),
+        (_, Some(margin)) => format!("the reference prefers its token by {margin:.2e}"),
+        (_, None) => "rounding does not explain it".to_owned(),
+    };
+    format!(
+        "{name}: {} of {} greedy tokens as recorded, then {} instead of {}: {why} {}",
+        first.index,
+        tokens.expected.len(),
+        id(first.found),
+        id(first.expected),
+        mark(tokens.pass, console)
+    )
+}
+
+fn mark(pass: bool, console: &Console) -> String {
+    if pass { console.paint("ok", Tone::Good) } else { console.paint("FAIL", Tone::Bad) }
+}
+
+fn verdict(report: &Report, console: &Console) -> String {
+    let subject = report.subject();
+    let word = match report.verdict() {
+        Verdict::Pass => console.paint("PASS", Tone::Good),
+        Verdict::Fail => console.paint("FAIL", Tone::Bad),
+    };
+    format!("{word} {} in {} on {} against {}", printable(&subject.model), subject.dtype, subject.plugin, printable(&subject.reference))
+}

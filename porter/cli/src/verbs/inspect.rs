@@ -1,0 +1,183 @@
+//! `porter inspect MODEL`: what a model is and whether it can be ported, from its headers alone.
+
+use std::collections::BTreeMap;
+
+use porter_import::{ModelFiles, Source, resolve};
+use porter_weights::{Checkpoint, Format, Report};
+use porter_zoo::{ConfigError, Dimensions, Model, Task};
+use serde::Serialize;
+
+use crate::{
+    args::InspectArgs,
+    console::{Console, Tone, printable},
+    exit::{Exit, Failure},
+    pipeline::PipelineError,
+    progress::Fetching,
+    table,
+};
+
+/// What `porter inspect` says.
+#[derive(Serialize)]
+struct Document {
+    model: String,
+    weights: String,
+    format: String,
+    tensors: usize,
+    parameters: usize,
+    bytes: usize,
+    encodings: Vec<Stored>,
+    architecture: Option<Architecture>,
+    /// Everything that keeps the model from being ported.
+    problems: Vec<String>,
+    /// Tensors that are not used, with the reason why that is right, and other remarks.
+    notes: Vec<String>,
+}
+
+/// The tensors of one encoding.
+#[derive(Serialize)]
+struct Stored {
+    encoding: String,
+    tensors: usize,
+    parameters: usize,
+    bytes: usize,
+}
+
+#[derive(Serialize)]
+struct Architecture {
+    class: &'static str,
+    task: &'static str,
+    vocab_size: usize,
+    hidden_size: usize,
+    layers: usize,
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    max_positions: usize,
+}
+
+impl Architecture {
+    fn of(model: &Model) -> Self {
+        let Dimensions { vocab_size, hidden_size, layers, heads, kv_heads, head_dim, max_positions } =
+            model.dimensions();
+        let task = match model.task() {
+            Task::Generate => "generate",
+            Task::Encode => "encode",
+        };
+        Self {
+            class: model.class(),
+            task,
+            vocab_size,
+            hidden_size,
+            layers,
+            heads,
+            kv_heads,
+            head_dim,
+            max_positions,
+        }
+    }
+}
+
+pub(super) fn run(args: &InspectArgs, console: &Console) -> Result<Exit, Failure> {
+    let source = Source::parse(&args.model.model).map_err(PipelineError::from)?;
+    let files = resolve(&source, &Fetching::new(console)).map_err(PipelineError::from)?;
+    let checkpoint = porter_weights::open(&files.weights).map_err(PipelineError::from)?;
+    let ignore: Vec<&str> = args.model.ignore_config.iter().map(String::as_str).collect();
+    let document = inspect(&files, &*checkpoint, &ignore)?;
+    console.result(&document, |document| render(document, console))?;
+    Ok(if document.problems.is_empty() { Exit::Done } else { Exit::Unsupported })
+}
+
+fn inspect(files: &ModelFiles, checkpoint: &dyn Checkpoint, ignore: &[&str]) -> Result<Document, Failure> {
+    let encodings = stored(checkpoint);
+    let mut document = Document {
+        model: files.name.clone(),
+        weights: files.weights.display().to_string(),
+        format: checkpoint.format().to_string(),
+        tensors: checkpoint.tensors().len(),
+        parameters: encodings.iter().map(|e| e.parameters).sum(),
+        bytes: encodings.iter().map(|e| e.bytes).sum(),
+        encodings,
+        architecture: None,
+        problems: Vec::new(),
+        notes: Vec::new(),
+    };
+    let model = match (checkpoint.format(), &files.config) {
+        (Format::Gguf { .. }, _) => Model::from_gguf(checkpoint, ignore),
+        (_, Some(config)) => Model::from_hf(&config.value, ignore),
+        (_, None) => Err(ConfigError::NoArchitecture),
+    };
+    match model {
+        Ok(model) => {
+            document.architecture = Some(Architecture::of(&model));
+            let map = model.weight_map(checkpoint).map_err(PipelineError::from)?;
+            document.add(&map.check(checkpoint));
+        }
+        Err(ConfigError::NoArchitecture) => {
+            document.notes.push("a bare checkpoint: no config says what model it belongs to".to_owned());
+        }
+        Err(ConfigError::Refused { architecture, problems }) => {
+            document.problems.extend(problems.iter().map(|p| format!("{architecture}: {p}")));
+        }
+        Err(other) => document.problems.push(other.to_string()),
+    }
+    Ok(document)
+}
+
+impl Document {
+    fn add(&mut self, report: &Report) {
+        self.problems.extend(report.to_string().lines().map(|line| line.trim().to_owned()));
+        let tolerated = report.tolerated.iter();
+        self.notes.extend(tolerated.map(|(name, reason)| format!("not used: {name} ({reason})")));
+    }
+}
+
+fn stored(checkpoint: &dyn Checkpoint) -> Vec<Stored> {
+    let mut by_encoding: BTreeMap<String, Stored> = BTreeMap::new();
+    for info in checkpoint.tensors().values() {
+        let encoding = info.encoding.to_string();
+        let stored = by_encoding
+            .entry(encoding.clone())
+            .or_insert(Stored { encoding, tensors: 0, parameters: 0, bytes: 0 });
+        stored.tensors += 1;
+        stored.parameters = stored.parameters.saturating_add(info.shape.elements());
+        stored.bytes = stored.bytes.saturating_add(info.bytes);
+    }
+    let mut all: Vec<Stored> = by_encoding.into_values().collect();
+    all.sort_by_key(|stored| std::cmp::Reverse(stored.bytes));
+    all
+}
+
+fn render(d: &Document, console: &Console) -> String {
+    let mut lines = vec![format!("{}  {}", console.paint(&printable(&d.model), Tone::Strong), printable(&d.weights))];
+    if let Some(a) = &d.architecture {
+        lines.push(format!(
+            "{}: {} layers, hidden {}, {} heads ({} kv) of {}, vocab {}, {} positions",
+            a.class, a.layers, a.hidden_size, a.heads, a.kv_heads, a.head_dim, a.vocab_size, a.max_positions
+        ));
+    }
+    lines.push(format!(
+        "{}: {} tensors, {:.2} M parameters, {:.1} MB",
+        d.format,
+        d.tensors,
+        d.parameters as f64 / 1e6,
+        d.bytes as f64 / 1e6
+    ));
+    let rows = d.encodings.iter().map(|e| {
+        vec![
+            printable(&e.encoding),
+            e.tensors.to_string(),
+            format!("{:.3}", e.parameters as f64 / 1e6),
+            format!("{:.1}", e.bytes as f64 / 1e6),
+        ]
+    });
+    lines.push(format!("\n{}", table::render(&["TYPE", "TENSORS", "M PARAMS", "MB"], rows, &[1, 2, 3])));
+    lines.push(String::new());
+    lines.extend(d.notes.iter().map(|note| console.paint(&printable(note), Tone::Dim)));
+    lines.push(match d.problems.len() {
+        0 if d.architecture.is_some() => console.paint("every tensor is understood and used", Tone::Good),
+        0 => String::new(),
+        n => console.paint(&format!("{n} problems:"), Tone::Bad),
+    });
+    lines.extend(d.problems.iter().map(|problem| format!("  {}", printable(problem))));
+    lines.join("\n").trim_end().to_owned()
+}

@@ -1,0 +1,28 @@
+//! One file a verb.
+
+mod bench;
+mod check;
+mod completions;
+mod inspect;
+mod man;
+mod plugin;
+mod run;
+
+use crate::{
+    args::{Cli, Verb},
+    console::Console,
+    exit::{Exit, Failure},
+};
+
+/// Does what the command line says.
+pub(crate) fn run(cli: &Cli, console: &Console) -> Result<Exit, Failure> {
+    match &cli.verb {
+        Verb::Plugin(verb) => plugin::run(verb, cli.global.plugin.as_deref(), console),
+        Verb::Completions { shell } => completions::run(*shell, console),
+        Verb::Man => man::run(console),
+        Verb::Inspect(args) => inspect::run(args, console),
+        Verb::Run(args) => run::run(args, &cli.global, console),
+        Verb::Check(args) => check::run(args, &cli.global, console),
+        Verb::Bench(args) => bench::run(args, &cli.global, console),
+    }
+}

@@ -1,0 +1,178 @@
+//! Generating text.
+
+use std::time::{Duration, Instant};
+
+use porter_runtime::{Generator, Next, States, Times};
+use porter_text::{Message, Sampler, SamplerOptions, StopStrings, TextStream, stop::Scan};
+use serde::Serialize;
+
+use crate::{
+    args::{Global, RunArgs},
+    console::Console,
+    exit::{Exit, Failure},
+    pipeline::{Engine, PipelineError, Sizes, TextSide, lower, open, precision},
+    progress::{Fetching, loading},
+};
+
+/// What `porter run --prompt` says with `--json`.
+#[derive(Serialize)]
+struct Document {
+    model: String,
+    dtype: String,
+    prompt_tokens: usize,
+    tokens: Vec<u32>,
+    text: String,
+    /// `stop`: a stop token or string came; `length`: `--max-tokens` was reached.
+    finish: &'static str,
+    seconds: Seconds,
+}
+
+#[derive(Serialize)]
+struct Seconds {
+    to_first_token: f64,
+    prefill: f64,
+    decode: f64,
+}
+
+pub(super) fn run(prompt: &str, args: &RunArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
+    let started = Instant::now();
+    let opened = open(&args.model.model, &args.model.ignore_config, &Fetching::new(console))?;
+    let text = TextSide::open(&opened)?;
+    let ids = if args.chat {
+        let system = args.system.iter().map(|s| Message::new("system", s));
+        text.encode_chat(&Vec::from_iter(system.chain([Message::new("user", prompt)])))?
+    } else {
+        text.encode(prompt)?
+    };
+    let sizes = Sizes::new(1, ids.len(), args.max_tokens, opened.model.dimensions())?;
+    let mut output = Output::new(&text, args, console)?;
+
+    let engine = Engine::start(global.plugin.as_deref(), &mut |note| console.note(note))?;
+    let dtype = args.dtype.into();
+    let precision = precision(dtype, engine.target);
+    let lowered = lower(&opened, &[sizes.prefill(), sizes.decode()], &precision, engine.target)?;
+    for applied in &lowered.applied {
+        console.detail(&format!("{}: {}", applied.rewrite, applied.reason));
+    }
+    let resident = engine.bring_up(&lowered.port, &*opened.checkpoint, loading(console))?;
+    console.detail(&resident.summary());
+    let mut states = States::zeros(&engine.device, &lowered.port.programs[1])?;
+    let Sizes { batch, bucket, cache } = sizes;
+    let (prefill, decode) = (&resident.steps[0], &resident.steps[1]);
+    let generator = Generator { prefill, decode, batch, bucket, cache };
+
+    let mut first = None;
+    let times = generator.generate::<Failure>(std::slice::from_ref(&ids), &mut states, |_, logits| {
+        first.get_or_insert_with(|| started.elapsed());
+        output.next(logits)
+    })?;
+    output.finish()?;
+    report(&times, ids.len(), first.unwrap_or_default(), console);
+    let document = output.document(&opened.files.name, dtype.name(), ids.len(), first.unwrap_or_default(), &times);
+    console.result(&document, |document| {
+        if output.streams { String::new() } else { document.text.clone() }
+    })?;
+    Ok(Exit::Done)
+}
+
+fn report(times: &Times, prompt: usize, first: Duration, console: &Console) {
+    let decode: Duration = times.decode.iter().sum();
+    let rate = times.decode.len() as f64 / decode.as_secs_f64().max(f64::MIN_POSITIVE);
+    console.detail(&format!(
+        "first token after {:.2} s; prefill of {prompt} tokens {:.0} ms; decode {rate:.1} tokens/s",
+        first.as_secs_f64(),
+        times.prefill.as_secs_f64() * 1e3
+    ));
+}
+
+/// Tokens becoming text.
+struct Output<'a> {
+    text: &'a TextSide,
+    console: &'a Console,
+    sampler: Sampler,
+    stream: Option<TextStream<'a>>,
+    stops: StopStrings,
+    limit: usize,
+    ignore_eos: bool,
+    streams: bool,
+    ids: Vec<u32>,
+    shown: String,
+    finish: &'static str,
+}
+
+impl<'a> Output<'a> {
+    fn new(text: &'a TextSide, args: &RunArgs, console: &'a Console) -> Result<Self, PipelineError> {
+        let s = &args.sampling;
+        let options =
+            SamplerOptions { temperature: s.temperature, top_k: s.top_k, top_p: s.top_p, seed: s.seed };
+        Ok(Self {
+            text,
+            console,
+            sampler: Sampler::new(options)?,
+            stream: Some(TextStream::new(&text.tokenizer)),
+            stops: StopStrings::new(args.stop.clone())?,
+            limit: args.max_tokens,
+            ignore_eos: args.ignore_eos,
+            streams: (args.stream || console.is_watched()) && !args.no_stream,
+            ids: Vec::new(),
+            shown: String::new(),
+            finish: "length",
+        })
+    }
+
+    fn next(&mut self, logits: &[f32]) -> Result<Next, Failure> {
+        let id = self.sampler.sample(logits).map_err(PipelineError::from)?;
+        if !self.ignore_eos && self.text.stop.contains(id) {
+            self.finish = "stop";
+            return Ok(Next::Stop);
+        }
+        self.ids.push(id);
+        let piece = match &mut self.stream {
+            Some(stream) => stream.push(id).map_err(PipelineError::from)?,
+            None => String::new(),
+        };
+        match self.stops.push(&piece) {
+            Scan::Text(text) => self.show(&text)?,
+            Scan::Stopped { text, .. } => {
+                self.finish = "stop";
+                self.show(&text)?;
+                self.stream = None;
+                return Ok(Next::Stop);
+            }
+        }
+        Ok(if self.ids.len() < self.limit { Next::Token(id) } else { Next::Stop })
+    }
+
+    /// Shows what was held back, once no more tokens come.
+    fn finish(&mut self) -> Result<(), Failure> {
+        let Some(stream) = self.stream.take() else { return Ok(()) };
+        let rest = stream.finish().map_err(PipelineError::from)?;
+        let (Scan::Text(text) | Scan::Stopped { text, .. }) = self.stops.push(&rest);
+        let held = self.stops.finish();
+        self.show(&(text + &held))
+    }
+
+    fn show(&mut self, text: &str) -> Result<(), Failure> {
+        self.shown += text;
+        if self.streams {
+            self.console.stream(text)?;
+        }
+        Ok(())
+    }
+
+    fn document(&self, model: &str, dtype: &str, prompt: usize, first: Duration, times: &Times) -> Document {
+        Document {
+            model: model.to_owned(),
+            dtype: dtype.to_owned(),
+            prompt_tokens: prompt,
+            tokens: self.ids.clone(),
+            text: self.shown.clone(),
+            finish: self.finish,
+            seconds: Seconds {
+                to_first_token: first.as_secs_f64(),
+                prefill: times.prefill.as_secs_f64(),
+                decode: times.decode.iter().sum::<Duration>().as_secs_f64(),
+            },
+        }
+    }
+}
