@@ -2,11 +2,11 @@
 
 use porter_ir::DType;
 
-use super::{bf16_to_f32, f8_e4m3fn_to_f32, f8_e5m2_to_f32, f16_to_f32};
+use super::{Decode, bf16_to_f32, f8_e4m3fn_to_f32, f8_e5m2_to_f32, f16_to_f32};
 use crate::{Encoding, gguf::blocks};
 
 /// The decoder to `f32` of an encoding that `f32` holds exactly.
-pub(super) fn single(from: &Encoding) -> Option<fn(&[u8], &mut [f32])> {
+pub(super) fn single(from: &Encoding) -> Option<Decode<f32>> {
     let dtype = match from {
         Encoding::Block(block) => return Some(blocks::decoder(*block)),
         Encoding::Other(_) => return None,
@@ -32,7 +32,7 @@ pub(super) fn single(from: &Encoding) -> Option<fn(&[u8], &mut [f32])> {
 
 /// The decoder to `f64` of the encodings that `f32` does not hold. 64-bit integers are rounded to
 /// nearest when `to` is `f64`, and to odd when they will be rounded again.
-pub(super) fn double(from: &Encoding, to: DType) -> Option<fn(&[u8], &mut [f64])> {
+pub(super) fn double(from: &Encoding, to: DType) -> Option<Decode<f64>> {
     let Encoding::Plain(dtype) = from else { return None };
     Some(match (dtype, to) {
         (DType::F64, _) => |s, o| each(s, o, f64::from_le_bytes),
@@ -47,7 +47,7 @@ pub(super) fn double(from: &Encoding, to: DType) -> Option<fn(&[u8], &mut [f64])
 }
 
 /// The decoder of an integer or truth value to `i128`.
-pub(super) fn whole(from: DType) -> Option<fn(&[u8], &mut [i128])> {
+pub(super) fn whole(from: DType) -> Option<Decode<i128>> {
     Some(match from {
         DType::Bool => |s, o| each(s, o, |[b]: [u8; 1]| i128::from(b != 0)),
         DType::I8 => |s, o| each(s, o, |b| i8::from_le_bytes(b).into()),

@@ -2,10 +2,10 @@
 
 use porter_ir::DType;
 
-use super::{f32_to_bf16, f32_to_f8_e4m3fn, f32_to_f8_e5m2, f32_to_f16};
+use super::{Encode, f32_to_bf16, f32_to_f8_e4m3fn, f32_to_f8_e5m2, f32_to_f16};
 
 /// The encoder of `f32` tiles to a float dtype other than `f64`.
-pub(super) fn single(to: DType) -> fn(&[f32], &mut [u8]) {
+pub(super) fn single(to: DType) -> Encode<f32> {
     match to {
         DType::F8E4M3FN => |t, o| each(t, o, |x| [f32_to_f8_e4m3fn(x)]),
         DType::F8E5M2 => |t, o| each(t, o, |x| [f32_to_f8_e5m2(x)]),
@@ -16,7 +16,7 @@ pub(super) fn single(to: DType) -> fn(&[f32], &mut [u8]) {
 }
 
 /// The encoder of `f64` tiles to a float dtype.
-pub(super) fn double(to: DType) -> fn(&[f64], &mut [u8]) {
+pub(super) fn double(to: DType) -> Encode<f64> {
     match to {
         DType::F8E4M3FN => |t, o| each(t, o, |x| [f32_to_f8_e4m3fn(odd_f32(x))]),
         DType::F8E5M2 => |t, o| each(t, o, |x| [f32_to_f8_e5m2(odd_f32(x))]),
@@ -66,11 +66,11 @@ fn fitting<T: TryFrom<i128>, const N: usize>(tile: &[i128], out: &mut [u8], writ
 /// result to a narrower type gives what rounding `x` would.
 fn odd_f32(x: f64) -> f32 {
     let nearest = x as f32;
-    let back = f64::from(nearest);
-    if back == x || x.is_nan() || nearest.to_bits() & 1 == 1 {
+    let error = f64::from(nearest) - x;
+    if error == 0.0 || error.is_nan() || nearest.to_bits() & 1 == 1 {
         return nearest;
     }
     // The neighbour on the other side of `x` is odd.
-    let away = back.abs() > x.abs();
+    let away = error.is_sign_negative() == x.is_sign_negative();
     f32::from_bits(if away { nearest.to_bits() - 1 } else { nearest.to_bits() + 1 })
 }

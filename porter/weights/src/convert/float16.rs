@@ -77,7 +77,7 @@ mod tests {
     fn near_ties(decode: fn(u16) -> f32) -> impl Iterator<Item = f32> {
         (0..=u16::MAX).flat_map(move |code| {
             let (low, high) = (decode(code), decode(code.wrapping_add(1)));
-            let middle = ((f64::from(low) + f64::from(high)) / 2.0) as f32;
+            let middle = f64::midpoint(low.into(), high.into()) as f32;
             [low, middle].into_iter().flat_map(|x| [x.next_down(), x, x.next_up()])
         })
     }

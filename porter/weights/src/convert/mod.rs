@@ -18,6 +18,12 @@ use crate::{Encoding, stored::Unit};
 /// Elements converted at a time: a multiple of every block, small enough for the first cache.
 const TILE: usize = 1024;
 
+/// Writes the numbers that the stored bytes are.
+pub(crate) type Decode<T> = fn(stored: &[u8], tile: &mut [T]);
+
+/// Writes the bytes of numbers.
+type Encode<T> = fn(tile: &[T], out: &mut [u8]);
+
 /// A conversion that is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{from} cannot be read as {to}: {why}")]
@@ -44,13 +50,13 @@ enum Path {
     /// The stored bytes are the result.
     Copy,
     /// Through `f32`.
-    Single(fn(&[u8], &mut [f32]), fn(&[f32], &mut [u8])),
+    Single(Decode<f32>, Encode<f32>),
     /// Through `f64`.
-    Double(fn(&[u8], &mut [f64]), fn(&[f64], &mut [u8])),
+    Double(Decode<f64>, Encode<f64>),
     /// From `f32` to `f64`.
-    Widen(fn(&[u8], &mut [f32])),
+    Widen(Decode<f32>),
     /// Through `i128`; the encoder says whether every value fitted.
-    Whole(fn(&[u8], &mut [i128]), fn(&[i128], &mut [u8]) -> bool),
+    Whole(Decode<i128>, fn(&[i128], &mut [u8]) -> bool),
 }
 
 /// An integer that the target dtype does not hold.
@@ -91,7 +97,7 @@ impl Cast {
         stored: &[u8],
         out: &mut [u8],
         tile: &mut [T],
-        decode: fn(&[u8], &mut [T]),
+        decode: Decode<T>,
         mut encode: impl FnMut(&[T], &mut [u8]),
     ) {
         let stored_bytes = TILE / self.unit.elements * self.unit.bytes;

@@ -75,7 +75,9 @@ fn read_all(path: &Path) {
 /// Damages a good file, then reads what is left of it.
 fn read_damaged(good: &str, header: usize, damages: &[Damage]) {
     let mut bytes = fs::read(fixture(good)).unwrap();
-    damages.iter().for_each(|damage| damage.apply(&mut bytes, header));
+    for damage in damages {
+        damage.apply(&mut bytes, header);
+    }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(Path::new(good).file_name().unwrap());
     fs::write(&path, bytes).unwrap();
@@ -102,7 +104,9 @@ proptest! {
     fn damaged_index(damages in damages()) {
         let folder = tempfile::tempdir().unwrap();
         let mut index = fs::read(fixture("bad/index_wrong_tensor/model.safetensors.index.json")).unwrap();
-        damages.iter().for_each(|damage| damage.apply(&mut index, 1024));
+        for damage in &damages {
+            damage.apply(&mut index, 1024);
+        }
         fs::copy(fixture("bad/index_wrong_tensor/s.safetensors"), folder.path().join("s.safetensors")).unwrap();
         fs::write(folder.path().join("model.safetensors.index.json"), index).unwrap();
         read_all(folder.path());

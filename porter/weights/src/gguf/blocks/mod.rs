@@ -32,7 +32,10 @@ mod tq1_0;
 mod tq2_0;
 
 use super::GgmlType;
-use crate::{convert::f16_to_f32, stored::Unit};
+use crate::{
+    convert::{Decode, f16_to_f32},
+    stored::Unit,
+};
 
 /// A block of `ELEMENTS` numbers in `BYTES` bytes.
 pub(crate) trait Block<const BYTES: usize, const ELEMENTS: usize> {
@@ -40,20 +43,17 @@ pub(crate) trait Block<const BYTES: usize, const ELEMENTS: usize> {
     fn dequantise(block: &[u8; BYTES], out: &mut [f32; ELEMENTS]);
 }
 
-/// Writes the numbers of whole blocks: `out` has the elements of `blocks`.
-pub(crate) type Decode = fn(blocks: &[u8], out: &mut [f32]);
-
 /// The elements and bytes of one block.
 pub(crate) fn unit(block: GgmlType) -> Unit {
     codec(block).0
 }
 
 /// The decoder of a block type.
-pub(crate) fn decoder(block: GgmlType) -> Decode {
+pub(crate) fn decoder(block: GgmlType) -> Decode<f32> {
     codec(block).1
 }
 
-fn codec(block: GgmlType) -> (Unit, Decode) {
+fn codec(block: GgmlType) -> (Unit, Decode<f32>) {
     match block {
         GgmlType::Q4_0 => of::<q4_0::Q4_0, _, _>(),
         GgmlType::Q4_1 => of::<q4_1::Q4_1, _, _>(),
@@ -81,7 +81,7 @@ fn codec(block: GgmlType) -> (Unit, Decode) {
     }
 }
 
-fn of<B: Block<BYTES, ELEMENTS>, const BYTES: usize, const ELEMENTS: usize>() -> (Unit, Decode) {
+fn of<B: Block<BYTES, ELEMENTS>, const BYTES: usize, const ELEMENTS: usize>() -> (Unit, Decode<f32>) {
     (Unit { elements: ELEMENTS, bytes: BYTES }, decode::<B, BYTES, ELEMENTS>)
 }
 

@@ -1,0 +1,4 @@
+//! A whole gguf file.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| porter_fuzz::read_as("model.gguf", bytes));

@@ -1,0 +1,28 @@
+//! What the fuzz targets share.
+
+use std::{fs, path::Path, sync::OnceLock};
+
+use porter_ir::DType;
+use tempfile::TempDir;
+
+/// A folder of this process, gone when the system cleans its temporary files.
+pub fn folder() -> &'static Path {
+    static FOLDER: OnceLock<TempDir> = OnceLock::new();
+    FOLDER.get_or_init(|| tempfile::tempdir().expect("a temporary folder")).path()
+}
+
+/// Opens `bytes` as a checkpoint file of this name, and reads every tensor of it that is a number.
+/// Only a panic, a hang or too much memory is a finding; an error is a right answer.
+pub fn read_as(name: &str, bytes: &[u8]) {
+    let path = folder().join(name);
+    fs::write(&path, bytes).expect("the temporary folder can be written");
+    let Ok(checkpoint) = porter_weights::open(&path) else { return };
+    for (name, info) in checkpoint.tensors() {
+        let view = checkpoint.tensor(name).expect("a listed tensor can be read");
+        assert_eq!(view.bytes.len(), info.bytes);
+        if info.encoding.dtype().is_some() {
+            let mut out = vec![0; info.shape.elements() * 4];
+            view.read_into(DType::F32, &mut out).expect("numbers can be read as f32");
+        }
+    }
+}
