@@ -5,7 +5,7 @@
 //! the cache alone is read.
 //!
 //! # What is hf-hub's part, and why so little
-//! Naming, cache paths and the authorised request for a repository's listing come from hf-hub 0.5 (64 crates with its
+//! Naming, cache paths and the authorised request for a repository's listing come from hf-hub 0.5 (some 60 crates with its
 //! `ureq` client; 1.0 brings 236 crates, an async runtime and a C build of aws-lc). Its download is not used: it takes
 //! the server's `ETag` and `X-Repo-Commit` as path components and so writes where the server says, panics on malformed
 //! redirects, and checks neither size nor hash (1.0 checks neither as well). Here a listing is checked before anything is

@@ -5,6 +5,7 @@
 //! refused: a wrong splitting rule gives plausible ids and silently worse text.
 
 mod byte_level;
+mod metadata;
 mod sentencepiece;
 
 use std::collections::HashMap;

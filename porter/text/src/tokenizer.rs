@@ -3,6 +3,8 @@
 //! The algorithms are the `tokenizers` crate's, the same code that transformers' fast tokenizers run. Truncation
 //! and padding that a `tokenizer.json` carries are dropped, as transformers drops them: nothing is cut silently.
 
+mod guard;
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
@@ -85,7 +87,8 @@ impl Tokenizer {
     /// Reads the contents of a `tokenizer.json`; `origin` names it in errors.
     pub fn from_json(json: &[u8], origin: &str) -> Result<Self, TextError> {
         let invalid = |reason: String| TextError::Tokenizer { origin: origin.to_owned(), reason };
-        let inner = tokenizers::Tokenizer::from_bytes(json).map_err(|error| invalid(error.to_string()))?;
+        guard::check(json).map_err(invalid)?;
+        let inner = guard::guarded(|| tokenizers::Tokenizer::from_bytes(json)).map_err(invalid)?;
         Self::new(inner).map_err(invalid)
     }
 
@@ -112,10 +115,8 @@ impl Tokenizer {
     }
 
     fn encode_with(&self, text: &str, add_special: bool) -> Result<Encoding, TextError> {
-        let encoding = self
-            .inner
-            .encode_char_offsets(text, add_special)
-            .map_err(|error| TextError::Encode(error.to_string()))?;
+        let encoding = guard::guarded(|| self.inner.encode_char_offsets(text, add_special));
+        let encoding = encoding.map_err(TextError::Encode)?;
         Ok(Encoding {
             ids: encoding.get_ids().to_vec(),
             tokens: encoding.get_tokens().to_vec(),
@@ -135,7 +136,7 @@ impl Tokenizer {
     }
 
     fn decode_with(&self, ids: &[u32], skip_special: bool) -> Result<String, TextError> {
-        self.inner.decode(ids, skip_special).map_err(|error| TextError::Decode(error.to_string()))
+        guard::guarded(|| self.inner.decode(ids, skip_special)).map_err(TextError::Decode)
     }
 
     /// The number of tokens, added ones included.
