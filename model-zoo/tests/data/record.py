@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """Records what Hugging Face computes for configurations that no fixture has.
 
-    pip install --no-deps torch==2.15.0 && pip install transformers==5.23.0 safetensors
+    pip install --no-deps torch==2.15.0 && pip install transformers==5.23.0 safetensors gguf
     python record.py        # writes rope.json, variants.json and variants.safetensors beside itself
 
 rope.json: inverse frequencies and attention factors of every rope type, by transformers' own functions.
-variants.*: logits and greedy tokens of the tiny fixtures' weights under changed configurations.
+variants.*: logits and greedy tokens of the tiny fixtures' weights under changed configurations, and of
+the GGUF files' weights as transformers dequantises and un-permutes them.
 """
 import json, pathlib
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, LlamaConfig
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
@@ -61,7 +63,6 @@ VARIANTS = {  # fixture, changes to its config
 
 def variant(name, fixture, changes):
     config = json.loads((TINY / fixture / "config.json").read_text()) | changes
-    inputs = load_file(TINY / fixture / "inputs.safetensors")
     folder = pathlib.Path("/tmp/variant"); folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "model.safetensors").write_bytes((TINY / fixture / "model.safetensors").read_bytes())
@@ -69,7 +70,26 @@ def variant(name, fixture, changes):
     def load(dtype):
         return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="eager").eval()
 
-    model, double = load(torch.float32), load(torch.float64)
+    return measure(name, fixture, config, load(torch.float32), load(torch.float64))
+
+
+def gguf_variant(name, file):
+    # transformers leaves out rope_freqs.weight: the configuration is the fixture's.
+    with torch.device("meta"):
+        meta = LlamaForCausalLM(LlamaConfig.from_pretrained(TINY / "llama"))
+    tensors = load_gguf_checkpoint(str(TINY / "../gguf" / file), return_tensors=True, model_to_load=meta)["tensors"]
+
+    def load(dtype):
+        config = LlamaConfig.from_pretrained(TINY / "llama", attn_implementation="eager")
+        model = LlamaForCausalLM(config).eval()
+        model.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=True)
+        return model.to(dtype)
+
+    return measure(name, "llama", {"gguf": file}, load(torch.float32), load(torch.float64))
+
+
+def measure(name, fixture, config, model, double):
+    inputs = load_file(TINY / fixture / "inputs.safetensors")
     with torch.no_grad():
         ids = inputs["input_ids"]
         logits = model(ids).logits
@@ -88,6 +108,9 @@ cases = [rope_case(p, d, m, n) for p, d, m, lengths in ROPES for n in lengths]
 described, tensors = {}, {}
 for name, (fixture, changes) in VARIANTS.items():
     described[name], outputs = variant(name, fixture, changes)
+    tensors |= outputs
+for kind in ["F16", "Q8_0"]:
+    described[f"gguf_{kind}"], outputs = gguf_variant(f"gguf_{kind}", f"llama_open_{kind}.gguf")
     tensors |= outputs
 (HERE / "variants.json").write_text(json.dumps(described, indent=1) + "\n")
 save_file(tensors, HERE / "variants.safetensors")

@@ -10,7 +10,7 @@ pub(crate) const MODELS: [&str; 9] =
     ["llama", "llama_bf16", "llama_f16", "llama_sharded", "mistral", "qwen2", "qwen3", "bert", "bert_cls"];
 
 /// The GGUF files of the model `llama`.
-pub(crate) const GGUFS: [&str; 3] = ["llama_open_F32", "llama_open_F16", "llama_open_Q8_0"];
+pub(crate) const GGUFS: [&str; 3] = ["llama_open_F32.gguf", "llama_open_F16.gguf", "llama_open_Q8_0.gguf"];
 
 /// A fixture model's folder.
 pub(crate) fn folder(model: &str) -> PathBuf {
@@ -18,8 +18,8 @@ pub(crate) fn folder(model: &str) -> PathBuf {
 }
 
 /// A fixture GGUF file.
-pub(crate) fn gguf(name: &str) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../ci/fixtures/gguf")).join(format!("{name}.gguf"))
+pub(crate) fn gguf(file: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../ci/fixtures/gguf")).join(file)
 }
 
 /// A JSON file below the fixtures.

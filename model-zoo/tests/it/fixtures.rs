@@ -45,6 +45,7 @@ fn every_program_takes_the_parameters_and_no_others() {
             for precision in [Precision::uniform(DType::F32), Precision::uniform(DType::BF16), bf16] {
                 let program = model.program(&phase, &precision).unwrap_or_else(|e| panic!("{name}: {e}"));
                 assert_eq!(names(&program, InputRole::Weight), parameters, "{name}: {phase:?}");
+                assert_eq!(program.verify(), [], "{name}: {phase:?}");
                 for output in program.outputs().iter().filter(|o| o.role == OutputRole::Result) {
                     assert_eq!(program.ty(output.value).dtype, DType::F32, "{name}: {}", output.name);
                 }

@@ -1,7 +1,8 @@
 //! Running a model on the CPU plugin.
 
 use std::{
-    collections::BTreeMap,
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, LazyLock},
 };
 
@@ -24,6 +25,7 @@ static CLIENT: LazyLock<Client> = LazyLock::new(|| {
 pub(crate) struct Runner {
     pub(crate) model: Model,
     weights: Weights,
+    forward: RefCell<HashMap<Phase, (Step, States)>>,
 }
 
 const F32: Precision = Precision::uniform(DType::F32);
@@ -35,7 +37,11 @@ impl Runner {
         let upload = |tensor: porter_weights::HostTensor| {
             Arc::new(device().upload(&HostTensor::new(tensor.ty, tensor.bytes).unwrap()).unwrap())
         };
-        Self { model, weights: tensors.into_iter().map(|(name, tensor)| (name, upload(tensor))).collect() }
+        Self {
+            model,
+            weights: tensors.into_iter().map(|(name, tensor)| (name, upload(tensor))).collect(),
+            forward: RefCell::default(),
+        }
     }
 
     /// The results of one run without states.
@@ -44,8 +50,9 @@ impl Runner {
         phase: &Phase,
         arguments: &[(&str, HostTensor)],
     ) -> BTreeMap<String, HostTensor> {
-        let (step, mut states) = self.step(phase);
-        step.run(arguments, &mut states).unwrap()
+        let mut compiled = self.forward.borrow_mut();
+        let (step, states) = compiled.entry(*phase).or_insert_with(|| self.step(phase));
+        step.run(arguments, states).unwrap()
     }
 
     /// `count` greedy tokens after the first of `prompts`, the others running beside it, and the
@@ -56,7 +63,7 @@ impl Runner {
         let cache = bucket + count;
         let (prefill, mut states) = self.step(&Phase::Prefill { batch, tokens: bucket, cache });
         let (decode, _) = self.step(&Phase::Decode { batch, cache });
-        let generator = Generator { prefill, decode, batch, bucket, cache };
+        let generator = Generator { prefill: &prefill, decode: &decode, batch, bucket, cache };
         let (mut tokens, mut steps) = (Vec::new(), Vec::new());
         generator
             .generate::<porter_runtime::Error>(prompts, &mut states, |row, logits| {
