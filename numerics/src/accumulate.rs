@@ -138,7 +138,7 @@ impl Accumulator {
     }
 
     fn add_infinite(&mut self, ours: f64, reference: f64) {
-        if ours.is_infinite() && reference.is_infinite() && ours != reference {
+        if ours.is_infinite() && reference.is_infinite() && ours.signum() * reference.signum() < 0.0 {
             self.inf.add(true, false);
             self.inf.add(false, true);
         } else {
@@ -162,8 +162,8 @@ impl Accumulator {
         self.reference_squares += sum(ours, reference, |_, b| b * b);
     }
 
-    /// Joins the mean and the squared deviations of a block to those so far (Chan, Golub and
-    /// LeVeque 1979), which do not cancel as a sum of squares does.
+    /// Joins the mean and the squared deviations of a block to those so far (Chan and
+    /// others 1979), which do not cancel as a sum of squares does.
     fn add_spread(&mut self, reference: &[f64]) {
         let n = reference.len() as f64;
         let mean = sum(reference, reference, |_, b| b) / n;
@@ -232,7 +232,9 @@ impl Accumulator {
         self.max_ulp = self.max_ulp.max(next.max_ulp);
         self.nan.merge(next.nan);
         self.inf.merge(next.inf);
-        next.worst.iter().for_each(|&element| self.keep(element));
+        for &element in &next.worst {
+            self.keep(element);
+        }
     }
 }
 

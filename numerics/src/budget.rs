@@ -117,6 +117,7 @@ fn unit_roundoff(dtype: DType) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "these numbers are exact")]
 mod tests {
     use super::*;
     use crate::{Positions, View, compare};

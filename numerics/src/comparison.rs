@@ -126,7 +126,9 @@ pub fn compare(
         })
         .collect();
     let mut total = Accumulator::new(compared);
-    stretches.iter().for_each(|next| total.merge(next));
+    for next in &stretches {
+        total.merge(next);
+    }
     let count = ranges.iter().map(|r| r.len() as u64).sum();
     Ok(finish(name, ours, reference, count, &total))
 }
@@ -190,6 +192,7 @@ fn unflatten(element: FlatElement, shape: &Shape) -> Element {
     Element { index, ours: element.ours, reference: element.reference }
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
 fn dtype_name<S: Serializer>(dtype: &DType, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(dtype.name())
 }

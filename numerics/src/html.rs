@@ -1,46 +1,47 @@
 //! A report as one self-contained HTML page: no script, nothing fetched.
 
-use crate::{Comparison, Measured, Named, Report, TokenComparison, Verdict, escape::escape};
+use crate::{Comparison, Element, Measured, Named, Report, Sides, TokenComparison, Verdict, escape::escape};
 
 const STYLE: &str = include_str!("html/style.css");
 
 /// The report as an HTML document.
 pub fn render(report: &Report) -> String {
+    let findings = report.findings();
+    let parts = [
+        head(report),
+        remarks("Problems", &findings.problems),
+        comparisons(&findings.comparisons),
+        tokens(&findings.tokens),
+        remarks("Recorded, but not returned by the port", &findings.skipped),
+        "</body>\n</html>\n".to_owned(),
+    ];
+    parts.concat()
+}
+
+fn head(report: &Report) -> String {
     let subject = report.subject();
-    let title = escape(&format!("{}: parity", subject.model));
+    let [model, dtype, plugin, reference] =
+        [&subject.model, &subject.dtype, &subject.plugin, &subject.reference].map(|text| escape(text));
     let (class, word) = match report.verdict() {
         Verdict::Pass => ("pass", "PASS"),
         Verdict::Fail => ("fail", "FAIL"),
     };
-    let mut page = format!(
+    format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-         <h1><span class=\"{class}\">{word}</span> {}</h1>\n",
-        escape(&subject.model)
-    );
-    page += &format!(
-        "<p>{} on {} against {}</p>\n",
-        escape(&subject.dtype),
-        escape(&subject.plugin),
-        escape(&subject.reference)
-    );
-    page += &remarks("Problems", &report.findings().problems);
-    page += &comparisons(&report.findings().comparisons);
-    page += &tokens(&report.findings().tokens);
-    page += &remarks("Recorded, but not returned by the port", &report.findings().skipped);
-    page + "</body>\n</html>\n"
+         <title>{model}: parity</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+         <h1><span class=\"{class}\">{word}</span> {model}</h1>\n\
+         <p>{dtype} on {plugin} against {reference}</p>\n"
+    )
 }
 
 fn comparisons(all: &[Measured]) -> String {
     if all.is_empty() {
         return "<p>Nothing was compared.</p>\n".to_owned();
     }
-    let rows: String = all.iter().map(comparison).collect();
-    format!(
-        "<h2>Outputs</h2>\n<table>\n<thead><tr><th>Tensor<th>Shape<th>Share of budget<th>Max<th>p99.9<th>RMSE\
-         <th>Cosine<th>ULP max<th>Budget</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n"
-    )
+    let heading =
+        "<th>Tensor<th>Shape<th>Share of budget<th>Max<th>p99.9<th>RMSE<th>Cosine<th>ULP max<th>Budget";
+    format!("<h2>Outputs</h2>\n{}", table(heading, all.iter().map(comparison)))
 }
 
 fn comparison(measured: &Measured) -> String {
@@ -48,7 +49,7 @@ fn comparison(measured: &Measured) -> String {
     let class = if *pass { "pass" } else { "fail" };
     format!(
         "<tr class=\"{class}\"><td>{}{}<td>{:?}<td>{}<td>{:.2e}<td>{:.2e}<td>{:.2e}<td>{:.9}<td>{}\
-         <td><details><summary>{:.2e}</summary>{}</details></tr>\n",
+         <td><details><summary>{:.2e}</summary>{}</details></tr>",
         escape(&c.name),
         details(measured),
         c.shape,
@@ -73,64 +74,58 @@ fn bar(share: f64) -> String {
 
 fn details(measured: &Measured) -> String {
     let c = &measured.comparison;
-    let mut text = String::new();
-    if let Some(l) = &measured.logits {
-        text += &format!(
-            "<p>KL {:.2e} (max {:.2e}), reverse {:.2e}; top-1 {:.4}, top-5 {:.4}, top-10 {:.4}; \
-             {} of {} likeliest tokens flip, {} of them ties</p>",
-            l.kl.mean, l.kl.max, l.reverse_kl.mean, l.top1, l.top5, l.top10, l.flips, l.positions, l.ties
-        );
-    }
-    text += &not_finite(c);
-    if !c.worst.is_empty() {
-        let rows: String = c
-            .worst
-            .iter()
-            .map(|e| {
-                format!(
-                    "<tr><td>{:?}<td>{}<td>{}<td>{:.2e}</tr>",
-                    e.index,
-                    e.ours,
-                    e.reference,
-                    (e.ours - e.reference).abs()
-                )
-            })
-            .collect();
-        text += &format!(
-            "<table><thead><tr><th>Index<th>Port<th>Reference<th>Apart</tr></thead><tbody>{rows}</tbody></table>"
-        );
-    }
+    let text =
+        [next_tokens(measured), not_finite("NaN", c.nan), not_finite("infinite", c.inf), worst(c)].concat();
     if text.is_empty() { text } else { format!("<details><summary>more</summary>{text}</details>") }
 }
 
-fn not_finite(c: &Comparison) -> String {
-    [("NaN", c.nan), ("infinite", c.inf)]
-        .into_iter()
-        .filter(|(_, sides)| *sides != crate::Sides::default())
-        .map(|(what, s)| {
-            format!(
-                "<p>{what}: {} in the port only, {} in the reference only, {} in both</p>",
-                s.ours_only, s.reference_only, s.both
-            )
-        })
-        .collect()
+fn next_tokens(measured: &Measured) -> String {
+    let Some(l) = &measured.logits else { return String::new() };
+    format!(
+        "<p>KL {:.2e} (max {:.2e}), reverse {:.2e}; top-1 {:.4}, top-5 {:.4}, top-10 {:.4}; \
+         {} of {} likeliest tokens flip, {} of them ties</p>",
+        l.kl.mean, l.kl.max, l.reverse_kl.mean, l.top1, l.top5, l.top10, l.flips, l.positions, l.ties
+    )
+}
+
+fn not_finite(what: &str, sides: Sides) -> String {
+    if sides == Sides::default() {
+        return String::new();
+    }
+    let Sides { ours_only, reference_only, both } = sides;
+    format!(
+        "<p>{what}: {ours_only} in the port only, {reference_only} in the reference only, {both} in both</p>"
+    )
+}
+
+fn worst(c: &Comparison) -> String {
+    if c.worst.is_empty() {
+        return String::new();
+    }
+    let row = |e: &Element| {
+        let apart = (e.ours - e.reference).abs();
+        format!("<tr><td>{:?}<td>{}<td>{}<td>{apart:.2e}</tr>", e.index, e.ours, e.reference)
+    };
+    table("<th>Index<th>Port<th>Reference<th>Apart", c.worst.iter().map(row))
+}
+
+fn table(heading: &str, rows: impl Iterator<Item = String>) -> String {
+    let rows = rows.collect::<Vec<_>>().join("\n");
+    format!("<table>\n<thead><tr>{heading}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>\n")
 }
 
 fn tokens(all: &[TokenComparison]) -> String {
     if all.is_empty() {
         return String::new();
     }
-    let rows: String = all.iter().map(token_row).collect();
-    format!(
-        "<h2>Greedy tokens</h2>\n<table>\n<thead><tr><th>Tensor<th>Agree<th>Outcome<th>Recorded<th>Found</tr></thead>\n\
-         <tbody>\n{rows}</tbody>\n</table>\n"
-    )
+    let heading = "<th>Tensor<th>Agree<th>Outcome<th>Recorded<th>Found";
+    format!("<h2>Greedy tokens</h2>\n{}", table(heading, all.iter().map(token_row)))
 }
 
 fn token_row(tokens: &TokenComparison) -> String {
     let class = if tokens.pass { "pass" } else { "fail" };
     format!(
-        "<tr class=\"{class}\"><td>{}<td>{} of {}<td>{:?}<td>{}<td>{}</tr>\n",
+        "<tr class=\"{class}\"><td>{}<td>{} of {}<td>{:?}<td>{}<td>{}</tr>",
         escape(&tokens.name),
         tokens.agreed(),
         tokens.expected.len(),
@@ -153,9 +148,6 @@ fn remarks(title: &str, all: &[Named]) -> String {
     if all.is_empty() {
         return String::new();
     }
-    let items: String = all
-        .iter()
-        .map(|named| format!("<li><b>{}</b>: {}</li>\n", escape(&named.name), escape(&named.why)))
-        .collect();
-    format!("<h2>{title}</h2>\n<ul>\n{items}</ul>\n")
+    let item = |named: &Named| format!("<li><b>{}</b>: {}</li>", escape(&named.name), escape(&named.why));
+    format!("<h2>{title}</h2>\n<ul>\n{}\n</ul>\n", all.iter().map(item).collect::<Vec<_>>().join("\n"))
 }

@@ -1,4 +1,4 @@
-//! A report as JUnit XML, one test case a comparison.
+//! A report as `JUnit` XML, one test case a comparison.
 
 use crate::{Measured, Outcome, Report, TokenComparison, escape::escape};
 
@@ -10,27 +10,24 @@ struct TestCase {
     pass: bool,
 }
 
-/// The report as a JUnit XML document.
+/// The report as a `JUnit` XML document.
 pub fn render(report: &Report) -> String {
     let cases = test_cases(report);
     let failures = cases.iter().filter(|case| !case.pass).count();
     let skipped = &report.findings().skipped;
     let suite = escape(&format!("{} ({})", report.subject().model, report.subject().dtype));
     let tests = cases.len() + skipped.len();
-    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    xml += &format!("<testsuites name=\"porter check\" tests=\"{tests}\" failures=\"{failures}\">\n");
-    xml += &format!(
-        "  <testsuite name=\"{suite}\" tests=\"{tests}\" failures=\"{failures}\" skipped=\"{}\">\n",
+    let head = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <testsuites name=\"porter check\" tests=\"{tests}\" failures=\"{failures}\">\n  \
+         <testsuite name=\"{suite}\" tests=\"{tests}\" failures=\"{failures}\" skipped=\"{}\">\n",
         skipped.len()
     );
-    cases.iter().for_each(|case| xml += &case.xml(&suite));
-    for named in skipped {
-        let (name, why) = (escape(&named.name), escape(&named.why));
-        xml += &format!(
-            "    <testcase classname=\"{suite}\" name=\"{name}\">\n      <skipped message=\"{why}\"/>\n    </testcase>\n"
-        );
-    }
-    xml + "  </testsuite>\n</testsuites>\n"
+    let judged = cases.iter().map(|case| case.xml(&suite));
+    let listed = skipped
+        .iter()
+        .map(|named| element(&suite, &named.name, &format!("<skipped message=\"{}\"/>", escape(&named.why))));
+    head + &judged.chain(listed).collect::<String>() + "  </testsuite>\n</testsuites>\n"
 }
 
 fn test_cases(report: &Report) -> Vec<TestCase> {
@@ -67,12 +64,18 @@ fn of_tokens(tokens: &TokenComparison) -> TestCase {
 
 impl TestCase {
     fn xml(&self, suite: &str) -> String {
-        let (name, text) = (escape(&self.name), escape(&self.text));
+        let text = escape(&self.text);
         let body = if self.pass {
             format!("<system-out>{text}</system-out>")
         } else {
             format!("<failure type=\"{}\" message=\"{text}\"/>", self.kind)
         };
-        format!("    <testcase classname=\"{suite}\" name=\"{name}\">\n      {body}\n    </testcase>\n")
+        element(suite, &self.name, &body)
     }
+}
+
+/// A test case; `suite` and `body` are XML already.
+fn element(suite: &str, name: &str, body: &str) -> String {
+    let name = escape(name);
+    format!("    <testcase classname=\"{suite}\" name=\"{name}\">\n      {body}\n    </testcase>\n")
 }

@@ -1,6 +1,7 @@
 //! Laws that every comparison obeys.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::float_cmp, reason = "laws of equality are exact")]
 
 use porter_numerics::{CompareError, Comparison, Percentiles, Positions, Sides, View, compare};
 use proptest::prelude::*;

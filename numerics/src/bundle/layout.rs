@@ -59,12 +59,7 @@ pub(super) fn cases(inputs: &Tensors, reference: &Tensors, problems: &mut Vec<Bu
     for (key, outputs) in by_case(&naming, reference) {
         match cases.get_mut(&key) {
             Some(case) => add_outputs(case, &outputs),
-            None => {
-                problems.extend(outputs.values().map(|tensor| BundleProblem::NoInputs {
-                    tensor: tensor.clone(),
-                    expected: key.example(),
-                }))
-            }
+            None => problems.extend(outputs.into_values().map(|tensor| no_inputs(tensor, key.example()))),
         }
     }
     for (key, case) in &mut cases {
@@ -201,7 +196,7 @@ fn check_case(case: &Layout, inputs: &Tensors, reference: &Tensors, problems: &m
         let is_row = matches!(*tokens.shape, [1, _]);
         check(REFERENCE, &tensor, tokens, "token ids, i64 or i32 [1, n]", is_ids(tokens) && is_row, problems);
         if ids.is_none() {
-            problems.push(BundleProblem::NoInputs { tensor, expected: "input_ids".to_owned() });
+            problems.push(no_inputs(tensor, "input_ids".to_owned()));
         }
         if let Some((tensor, logits)) = of(&case.generated_logits) {
             let steps = tokens.shape.last().copied().unwrap_or(0);
@@ -229,6 +224,10 @@ fn check_case(case: &Layout, inputs: &Tensors, reference: &Tensors, problems: &m
             );
         }
     }
+}
+
+fn no_inputs(tensor: String, expected: String) -> BundleProblem {
+    BundleProblem::NoInputs { tensor, expected }
 }
 
 fn is_ids(info: &TensorInfo) -> bool {

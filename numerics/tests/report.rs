@@ -1,0 +1,127 @@
+//! A report and its views, on names that try to break out of them.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use porter_numerics::{
+    Budget, Findings, Generated, Measured, Named, Noise, Positions, Report, Subject, TokenComparison,
+    Verdict, View, compare, compare_logits, html, junit,
+};
+
+const HOSTILE: &str = "a<script>alert('1')</script>&\"]]>\u{1b}\u{0}";
+
+fn measured(name: &str, ours: &[f32], budget: f64) -> Measured {
+    let (ours, reference) = (View::f32(ours, [1, 3]).unwrap(), View::f32(&[1.0, 2.0, 4.0], [1, 3]).unwrap());
+    let comparison = compare(name, &ours, &reference, &Positions::All).unwrap();
+    let logits = compare_logits(&ours, &reference, &Positions::All, 0.0).unwrap();
+    Measured::new(comparison, Budget { max_abs: budget, why: HOSTILE.to_owned() }, Some(logits))
+}
+
+fn tokens(found: Vec<i64>) -> TokenComparison {
+    let recorded = Generated { name: HOSTILE, prompt: vec![1], tokens: vec![7, 8], logits: None };
+    TokenComparison::new(&recorded, found, Noise { max_abs: 0.0, narrower: false })
+}
+
+fn report(findings: Findings) -> Report {
+    let subject = Subject {
+        model: HOSTILE.to_owned(),
+        dtype: "f32".to_owned(),
+        reference: "bundle".to_owned(),
+        plugin: "cpu".to_owned(),
+    };
+    Report::new(subject, findings)
+}
+
+fn hostile() -> Report {
+    report(Findings {
+        comparisons: vec![
+            measured("logits", &[1.0, 2.0, 4.0], 1e-4),
+            measured(HOSTILE, &[1.0, f32::NAN, 4.5], 1e-4),
+        ],
+        tokens: vec![tokens(vec![7, 9])],
+        problems: vec![Named { name: HOSTILE.to_owned(), why: HOSTILE.to_owned() }],
+        skipped: vec![Named { name: HOSTILE.to_owned(), why: HOSTILE.to_owned() }],
+    })
+}
+
+#[test]
+fn a_pass_needs_something_that_passed_and_nothing_that_failed() {
+    let good = || vec![measured("logits", &[1.0, 2.0, 4.0], 1e-4)];
+    let verdict = |findings| report(findings).verdict();
+    assert_eq!(verdict(Findings::default()), Verdict::Fail);
+    assert_eq!(
+        verdict(Findings { comparisons: good(), tokens: vec![tokens(vec![7, 8])], ..Findings::default() }),
+        Verdict::Pass
+    );
+    assert_eq!(
+        verdict(Findings { comparisons: good(), tokens: vec![tokens(vec![7, 9])], ..Findings::default() }),
+        Verdict::Fail
+    );
+    let problem = Named { name: "x".to_owned(), why: "y".to_owned() };
+    assert_eq!(
+        verdict(Findings { comparisons: good(), problems: vec![problem], ..Findings::default() }),
+        Verdict::Fail
+    );
+    let bad = vec![measured("logits", &[1.0, 2.0, 4.1], 1e-4)];
+    assert_eq!(verdict(Findings { comparisons: bad, ..Findings::default() }), Verdict::Fail);
+}
+
+#[test]
+fn json_has_the_fields_that_the_command_line_promises() {
+    let json = serde_json::to_value(hostile()).unwrap();
+    let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys[..3], ["verdict", "model", "dtype"]);
+    assert_eq!(json["verdict"], "fail");
+    assert_eq!(json["model"], HOSTILE);
+    let first = &json["comparisons"][0];
+    for key in [
+        "name", "shape", "max_abs", "rmse", "cosine", "p50", "p90", "p99", "p999", "pass", "ulp", "nan",
+        "inf",
+    ] {
+        assert!(!first[key].is_null(), "{key}");
+    }
+    assert_eq!((&first["pass"], &first["budget"]["max_abs"]), (&true.into(), &1e-4.into()));
+    assert_eq!(first["budget"]["why"], HOSTILE);
+    assert_eq!(json["comparisons"][1]["nan"]["ours_only"], 1);
+    assert_eq!(json["tokens"][0]["first_difference"]["index"], 1);
+}
+
+/// Every element is closed in order and no character is one that XML 1.0 forbids.
+fn assert_well_formed(xml: &str) {
+    let mut open: Vec<&str> = Vec::new();
+    for part in xml.split('<').skip(1) {
+        let (tag, text) = part.split_once('>').expect("a tag that ends");
+        assert!(!text.contains('>'), "an unescaped > in {text:?}");
+        let name = tag.split_whitespace().next().unwrap();
+        if let Some(name) = name.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name));
+        } else if !tag.ends_with('/') && !name.starts_with('?') {
+            open.push(name);
+        }
+        assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
+    }
+    assert!(open.is_empty(), "{open:?} stay open");
+    assert!(xml.chars().all(|c| c >= ' ' || c == '\n'), "control characters");
+}
+
+#[test]
+fn junit_counts_and_escapes() {
+    let xml = junit::render(&hostile());
+    assert_well_formed(&xml);
+    assert!(xml.contains("tests=\"5\" failures=\"3\" skipped=\"1\""), "{xml}");
+    assert!(xml.contains("<testcase") && !xml.contains("<script"), "{xml}");
+}
+
+#[test]
+fn html_is_self_contained_and_escaped() {
+    let page = html::render(&hostile());
+    assert!(
+        !page.contains("<script")
+            && !page.contains("http:")
+            && !page.contains("https:")
+            && !page.contains("url(")
+    );
+    assert!(page.contains("&lt;script&gt;"));
+    assert!(page.contains("1 in the port only"), "NaN is told");
+    assert!(page.contains("<mark>9</mark>"), "the token that differs is marked");
+    assert!(page.chars().all(|c| c >= ' ' || c == '\n'));
+}
