@@ -1,6 +1,10 @@
 //! Finding and loading plugins, and refusing what is none.
 
-use std::{fs, path::Path};
+use std::{
+    env, fs,
+    path::Path,
+    process::{Command, Output},
+};
 
 use porter_runtime::{
     ClientOptions, Error, Plugin,
@@ -75,4 +79,70 @@ fn names_are_found_and_listed() {
     assert_eq!(plugins::locate(Some(located.known.unwrap().name)).unwrap(), located);
     let by_path = plugins::locate(located.path.to_str()).unwrap();
     assert_eq!((by_path.path, by_path.source), (located.path, plugins::Source::Path));
+}
+
+const CHILD: &str = "PORTER_TEST_ENSURE";
+
+/// Not a test by itself: the process that `ensure_in` starts.
+#[test]
+fn ensure_cpu() {
+    if env::var_os(CHILD).is_none() {
+        return;
+    }
+    let listed = plugins::list().unwrap();
+    let damaged = listed[0].found.iter().any(|(_, state)| matches!(state, State::Damaged(_)));
+    let error = plugins::ensure(Some("cpu"), &mut |_| {}).unwrap_err();
+    panic!("damaged: {damaged}, environment: {}, error: {error}", error.is_environment());
+}
+
+/// Asks for the default plugin in a process that has `folder` for plugins and cannot install any.
+fn ensure_in(folder: &Path, variables: &[(&str, &str)]) -> String {
+    let Output { status, stderr, stdout } = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "plugins::ensure_cpu", "--nocapture"])
+        .env(CHILD, "1")
+        .env("PORTER_PLUGIN_DIR", folder)
+        .env_remove("PJRT_PLUGIN_LIBRARY_PATH")
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    assert!(!status.success());
+    String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap()
+}
+
+const OFFLINE: &[(&str, &str)] = &[("PIP_NO_INDEX", "1"), ("PIP_FIND_LINKS", "/nonexistent")];
+
+#[test]
+fn without_python_the_error_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = ensure_in(folder.path(), &[("PATH", "/nonexistent")]);
+    assert!(
+        said.contains("environment: true, error: install the cpu plugin: python3 cannot be started"),
+        "{said}"
+    );
+    assert!(said.contains("run `porter plugin install cpu`"), "{said}");
+}
+
+#[test]
+fn without_a_network_the_error_has_pips_words_and_nothing_is_left_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = ensure_in(folder.path(), OFFLINE);
+    assert!(said.contains("pip failed:") && said.contains("lammps-jax-pjrt-cpu==0.11.2"), "{said}");
+    assert!(said.contains("run `porter plugin install cpu`"), "{said}");
+    let left = folder.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.collect::<Vec<_>>(), [".cpu.lock"]);
+}
+
+#[test]
+fn a_damaged_plugin_is_listed_as_such_and_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugin = folder.path().join("cpu-0.11.2");
+    fs::create_dir_all(plugin.join("lammps_jax_pjrt_cpu")).unwrap();
+    fs::write(plugin.join("lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so"), b"\x7fELF").unwrap();
+    fs::write(
+        plugin.join("porter-plugin.json"),
+        r#"{ "version": "0.11.2", "library_sha256": "", "library_bytes": 201600336 }"#,
+    )
+    .unwrap();
+    let said = ensure_in(folder.path(), OFFLINE);
+    assert!(said.contains("damaged: true") && said.contains("pip failed:"), "{said}");
 }
