@@ -3,8 +3,10 @@
 //! **What.** Linear layers that read the same value (`q_proj`, `k_proj`, `v_proj`; `gate_proj`,
 //! `up_proj`) become one product with their weights stacked, and slices of its result.
 //!
-//! **Why.** One product has one launch, reads its input once, and is large enough to be split over
-//! cores where each of the small ones is not.
+//! **Why.** Small products cost more to start than to compute. On the CPU, bf16 products (see
+//! `matvec_as_reduce`) are split over cores, and larger ones better; f32 products of one row run on one core
+//! each, so that two large ones side by side beat one of twice the size: f32 layers of 2 MiB and more stay
+//! apart.
 //!
 //! **Before.** `q = x·Wqᵀ; k = x·Wkᵀ; v = x·Wvᵀ`
 //!
@@ -19,10 +21,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use porter_ir::{DType, InputRole, OpId, Program, Shape, TensorType, Value};
+use porter_ir::{DType, InputRole, Op, OpId, Program, Shape, TensorType, Value, program::Definition};
 use porter_weights::Expr;
 
 use crate::{Edit, Effect, Patch, Port, Rewrite, Site, linear::linear};
+
+/// From this size on, f32 layers are left apart for the cores to share.
+const LARGE: usize = 2 << 20;
 
 /// The rewrite; see the module's documentation.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +76,11 @@ impl Group {
         Shape::new([self.rows.iter().sum(), self.columns])
     }
 
+    fn is_better_apart(&self) -> bool {
+        let smallest = self.rows.iter().min().map_or(0, |rows| rows * self.columns * self.dtype.host_bytes());
+        self.dtype == DType::F32 && smallest >= LARGE
+    }
+
     fn edit(&self, fused: &str) -> Edit {
         let (fused, input, output) = (fused.to_owned(), self.input, self.output);
         let rows = self.rows.clone();
@@ -111,7 +121,7 @@ fn groups(program: &Program) -> Vec<Group> {
         let Some(layer) = linear(program, data) else { continue };
         let used_once = uses.get(&layer.weight) == Some(&1);
         let Some(name) = weights.get(&layer.weight).filter(|_| used_once) else { continue };
-        let key = (layer.input, layer.output.dtype, layer.dtype);
+        let key = (unconverted(program, layer.input), layer.output.dtype, layer.dtype);
         let index = *by_key.entry(key).or_insert_with(|| {
             groups.push(Group {
                 ops: Vec::new(),
@@ -129,8 +139,18 @@ fn groups(program: &Program) -> Vec<Group> {
         group.weights.push((*name).to_owned());
         group.rows.push(layer.rows);
     }
-    groups.retain(|g| g.ops.len() > 1);
+    groups.retain(|g| g.ops.len() > 1 && !g.is_better_apart());
     groups
+}
+
+/// What `value` was converted from: layers that each round one value to their own type read one value.
+fn unconverted(program: &Program, value: Value) -> Value {
+    let Definition::Result { op, .. } = program.value(value).definition else { return value };
+    let data = program.op(op);
+    match (&data.op, &data.operands[..]) {
+        (Op::Convert(_), &[source]) => source,
+        _ => value,
+    }
 }
 
 /// True where every program that reads any of `weights` has them as one group: only then the
@@ -162,7 +182,7 @@ fn fused_name(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use porter_ir::{Builder, Op};
+    use porter_ir::Builder;
     use porter_weights::WeightMap;
 
     fn port() -> Port {

@@ -7,11 +7,13 @@ mod fuse_parallel_dots;
 mod linear;
 mod matvec_as_reduce;
 mod patch;
+mod pin_state_updates;
 mod rebuild;
 mod target;
 
 pub use fuse_parallel_dots::FuseParallelDots;
 pub use matvec_as_reduce::MatvecAsReduce;
 pub use patch::{Effect, Patch, Port, Rewrite};
+pub use pin_state_updates::PinStateUpdates;
 pub use rebuild::{Edit, Replacement, Site};
 pub use target::{Applied, Target};

@@ -9,7 +9,8 @@
 //!
 //! **Before.** `y = dot_general(x: bf16[1, in], w: bf16[out, in])`
 //!
-//! **After.** `y = reduce_sum(convert_f32(w) * broadcast(convert_f32(x)), dim 1)`
+//! **After.** `y = reduce_sum(convert_f32(w) * broadcast(optimization_barrier(convert_f32(x))), dim 1)`. The barrier
+//! keeps XLA from merging what made `x` into the broadcast, which would write a whole `[out, in]` tensor.
 //!
 //! **Effect on the numbers.** Neutral: products and sums are in f32, as the dot's accumulator is, in
 //! another order.
@@ -18,7 +19,7 @@
 //!
 //! **Evidence.** docs/performance.md, "One-row products".
 
-use porter_ir::{DType, Op, OpId, Program};
+use porter_ir::{DType, OpId, Program};
 
 use crate::{
     Edit, Effect, Patch, Port, Rewrite, Site,
@@ -59,7 +60,7 @@ fn edit(op: OpId, parts: Linear) -> Edit {
         let b = &site.b;
         let weight = site.value(parts.weight)?;
         let input = b.reshape(site.value(parts.input)?, [parts.columns])?;
-        let input = b.convert(input, DType::F32)?;
+        let input = b.optimization_barrier(&[b.convert(input, DType::F32)?])?[0];
         let weight = b.convert(weight, DType::F32)?;
         let input = b.broadcast_in_dim(input, b.shape(weight), &[1])?;
         let sums = b.reduce_sum(b.multiply(weight, input)?, &[1])?;
@@ -72,7 +73,7 @@ fn edit(op: OpId, parts: Linear) -> Edit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use porter_ir::{Builder, TensorType};
+    use porter_ir::{Builder, Op, TensorType};
     use porter_weights::WeightMap;
 
     fn port(rows: usize, dtype: DType) -> Port {
