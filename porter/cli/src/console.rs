@@ -124,7 +124,9 @@ impl Console {
         };
         let template = format!("{{msg}} {{wide_bar}} {counts} {{eta}}");
         let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::with_draw_target(Some(total), target).with_style(style).with_message(printable(name));
+        let bar = ProgressBar::with_draw_target(Some(total), target)
+            .with_style(style)
+            .with_message(printable(name));
         bar.enable_steady_tick(Duration::from_millis(200));
         bar
     }

@@ -128,14 +128,20 @@ fn config(error: &ConfigError) -> Exit {
         ConfigError::NoArchitecture | ConfigError::UnknownArchitecture { .. } => Exit::Unsupported,
         ConfigError::Refused { problems, .. } => {
             let malformed = |kind| matches!(kind, ProblemKind::Missing | ProblemKind::WrongType);
-            if problems.iter().all(|problem| malformed(problem.kind)) { Exit::Corrupt } else { Exit::Unsupported }
+            if problems.iter().all(|problem| malformed(problem.kind)) {
+                Exit::Corrupt
+            } else {
+                Exit::Unsupported
+            }
         }
     }
 }
 
 fn program(error: &ProgramError) -> Exit {
     match error {
-        ProgramError::NoPhase { .. } | ProgramError::Sizes { .. } | ProgramError::Precision { .. } => Exit::Usage,
+        ProgramError::NoPhase { .. } | ProgramError::Sizes { .. } | ProgramError::Precision { .. } => {
+            Exit::Usage
+        }
         ProgramError::Op(_) => Exit::Unsupported,
     }
 }

@@ -4,7 +4,11 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 /// A table without borders: a heading, and rows of as many cells. Columns of `right` hold numbers.
 /// Only the last column may be coloured: colours count as width.
-pub(crate) fn render(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>, right: &[usize]) -> String {
+pub(crate) fn render(
+    heading: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+    right: &[usize],
+) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(heading.to_vec());

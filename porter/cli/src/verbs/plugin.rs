@@ -70,7 +70,8 @@ fn source(source: Source) -> &'static str {
 }
 
 fn list(console: &Console) -> Result<Exit, Failure> {
-    let entries: Vec<Entry> = plugins::list()?.iter().enumerate().map(|(i, listing)| entry(i, listing)).collect();
+    let entries: Vec<Entry> =
+        plugins::list()?.iter().enumerate().map(|(i, listing)| entry(i, listing)).collect();
     console.result(&entries, |entries| render_list(entries, console))?;
     Ok(Exit::Done)
 }
@@ -90,7 +91,8 @@ fn entry(place: usize, listing: &Listing) -> Entry {
 fn render_list(entries: &[Entry], console: &Console) -> String {
     let rows = entries.iter().flat_map(|entry| {
         let name = if entry.default { format!("{} (default)", entry.name) } else { entry.name.to_owned() };
-        let row = |version: &str, at: String| vec![name.clone(), version.to_owned(), entry.about.to_owned(), at];
+        let row =
+            |version: &str, at: String| vec![name.clone(), version.to_owned(), entry.about.to_owned(), at];
         let found: Vec<_> = entry
             .found
             .iter()
@@ -186,13 +188,25 @@ fn render_info(description: &Description) -> String {
         ("plugin", format!("{} ({})", description.place.path, description.place.source)),
         ("version", known(&description.place.version)),
         ("PJRT API", description.pjrt_api.clone()),
-        ("StableHLO", format!("{} back to {}", known(&description.stablehlo), known(&description.stablehlo_minimum))),
+        (
+            "StableHLO",
+            format!("{} back to {}", known(&description.stablehlo), known(&description.stablehlo_minimum)),
+        ),
         ("extensions", description.extensions.join(", ")),
     ];
     match &description.client_error {
         Some(error) => lines.push(("devices", format!("none: {error}"))),
         None => lines.push(("platform", known(&description.platform))),
     }
-    lines.extend(description.devices.iter().map(|d| ("device", format!("{} {} (process {})", d.id, d.kind, d.process))));
-    lines.iter().map(|(name, value)| format!("{name:<11} {}", printable(value))).collect::<Vec<_>>().join("\n")
+    lines.extend(
+        description
+            .devices
+            .iter()
+            .map(|d| ("device", format!("{} {} (process {})", d.id, d.kind, d.process))),
+    );
+    lines
+        .iter()
+        .map(|(name, value)| format!("{name:<11} {}", printable(value)))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
