@@ -69,7 +69,9 @@ impl Literal {
             return Err(LiteralError::Count { ty, found: values.len(), expected });
         }
         let mut bytes = Vec::with_capacity(size_of_val(values));
-        values.iter().for_each(|value| value.write(&mut bytes));
+        for value in values {
+            value.write(&mut bytes);
+        }
         Ok(Self { ty, elements: Elements::Dense(bytes.into()) })
     }
 

@@ -112,6 +112,8 @@ pub struct Region {
 
 /// A tensor program with static shapes: one function, its inputs and outputs named and given roles.
 ///
+/// Values, ops, regions and paths are looked up by ids, which panics for an id of another program.
+///
 /// Programs are built with a [`Builder`](crate::Builder), which infers and checks every type, and
 /// are not changed afterwards; rewrites build new ones.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,9 @@
 //! Static shapes and tensor types.
 
-use std::{fmt, ops::Deref};
+use std::{
+    fmt::{self, Write},
+    ops::Deref,
+};
 
 use crate::DType;
 
@@ -89,7 +92,8 @@ impl TensorType {
     pub fn mlir(&self) -> String {
         let mut text = String::from("tensor<");
         for d in self.shape.iter() {
-            text += &format!("{d}x");
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{d}x");
         }
         text + self.dtype.mlir() + ">"
     }

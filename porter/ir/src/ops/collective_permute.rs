@@ -31,8 +31,8 @@ impl Operation for CollectivePermute {
         for (what, end) in [("source", 0), ("target", 1)] {
             let mut ends: Vec<usize> = self.pairs.iter().map(|pair| pair[end]).collect();
             ends.sort_unstable();
-            if let Some(twice) = ends.windows(2).find(|two| two[0] == two[1]) {
-                return Err(format!("{} is a {what} twice", twice[0]));
+            if let Some([twice, ..]) = ends.windows(2).find(|two| two[0] == two[1]) {
+                return Err(format!("{twice} is a {what} twice"));
             }
         }
         Ok(vec![x.clone()])

@@ -10,6 +10,7 @@ use crate::{
 /// Solves `op(a) x = b`, or `x op(a) = b`, for `x`, in the last two dimensions
 /// (<https://openxla.org/stablehlo/spec#triangular_solve>).
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "they are the specification's attributes")]
 pub struct TriangularSolve {
     /// Whether `a` stands on the left of `x`.
     pub left_side: bool,

@@ -80,9 +80,11 @@ pub(super) fn examples(kind: OpKind) -> Vec<Example> {
         K::Power => float_pairs(Builder::power, &[2.0, 9.0], &[3.0, 0.5], &[8.0, 3.0]),
         // bf16 has 8 exponent and 7 mantissa bits: 1 + 2^-8 is halfway and goes to the even 1.
         K::ReducePrecision => {
-            vec![one([row(&[1.003_906_25_f32, 1.007_812_5])], [row(&[1.0_f32, 1.007_812_5])], |b, [x]| {
-                Ok(vec![b.reduce_precision(x, 8, 7)?])
-            })]
+            vec![one(
+                [row(&[1.0 + 1.0 / 256.0_f32, 1.007_812_5])],
+                [row(&[1.0_f32, 1.007_812_5])],
+                |b, [x]| Ok(vec![b.reduce_precision(x, 8, 7)?]),
+            )]
         }
         K::Remainder => {
             vec![binary(Builder::remainder, row(&[7_i32, -7]), row(&[3_i32, 3]), row(&[1_i32, -1]))]

@@ -9,8 +9,8 @@ use super::{Devices, Example, Expected, program, row, tensor};
 
 /// The same program, with the ids of replicas and with device numbers.
 fn both(
-    inputs: [Literal; 2],
-    outputs: [Literal; 2],
+    inputs: &[Literal; 2],
+    outputs: &[Literal; 2],
     build: fn(&Builder, Value, Among) -> Result<Value>,
 ) -> Vec<Example> {
     let ways = [(Devices::Replicas, Among::Replicas), (Devices::Partitions, Among::Devices { channel: 1 })];
@@ -29,29 +29,29 @@ fn pair(among: Among) -> Groups {
 
 pub(super) fn examples(kind: OpKind) -> Vec<Example> {
     use OpKind as K;
-    let inputs = [row(&[1.0_f32, 2.0]), row(&[10.0_f32, 20.0])];
+    let inputs = &[row(&[1.0_f32, 2.0]), row(&[10.0_f32, 20.0])];
     match kind {
         K::AllGather => {
             let gathered = row(&[1.0_f32, 2.0, 10.0, 20.0]);
-            both(inputs, [gathered.clone(), gathered], |b, x, among| b.all_gather(x, 0, pair(among)))
+            both(inputs, &[gathered.clone(), gathered], |b, x, among| b.all_gather(x, 0, pair(among)))
         }
         K::AllReduce => {
             let sum = row(&[11.0_f32, 22.0]);
-            both(inputs, [sum.clone(), sum], |b, x, among| {
+            both(inputs, &[sum.clone(), sum], |b, x, among| {
                 b.all_reduce(x, pair(among), |b, a| b.add(a[0], a[1]))
             })
         }
         K::AllToAll => {
             let outputs = [row(&[1.0_f32, 10.0]), row(&[2.0_f32, 20.0])];
-            both(inputs, outputs, |b, x, among| b.all_to_all(x, 0, 0, pair(among)))
+            both(inputs, &outputs, |b, x, among| b.all_to_all(x, 0, 0, pair(among)))
         }
         // Nobody sends to device 0.
         K::CollectivePermute => {
             let outputs = [row(&[0.0_f32, 0.0]), row(&[1.0_f32, 2.0])];
-            both(inputs, outputs, |b, x, among| b.collective_permute(x, &[[0, 1]], among))
+            both(inputs, &outputs, |b, x, among| b.collective_permute(x, &[[0, 1]], among))
         }
         K::PartitionId => partition_ids(),
-        K::ReduceScatter => both(inputs, [row(&[11.0_f32]), row(&[22.0_f32])], |b, x, among| {
+        K::ReduceScatter => both(inputs, &[row(&[11.0_f32]), row(&[22.0_f32])], |b, x, among| {
             b.reduce_scatter(x, 0, pair(among), |b, a| b.add(a[0], a[1]))
         }),
         K::ReplicaId => vec![ids(Devices::Replicas, Builder::replica_id, numbers(&[0, 1]))],
