@@ -37,6 +37,7 @@ mod convert;
 mod error;
 mod gguf;
 mod map;
+mod mapped;
 mod metadata;
 mod open;
 mod read;

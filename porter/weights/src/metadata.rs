@@ -1,6 +1,6 @@
 //! Typed metadata values.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 /// A checkpoint's metadata, by key. Safetensors has strings only.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -209,5 +209,92 @@ impl Array {
             Array::F64(v) => Some(v.clone()),
             _ => Some(self.to_i64()?.into_iter().map(|x| x as f64).collect()),
         }
+    }
+}
+
+/// Elements of an array that are printed.
+const PRINTED: usize = 8;
+
+impl fmt::Display for Value {
+    /// The value alone; text is quoted and escaped, and long arrays are cut short.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::U8(v) => v.fmt(f),
+            Value::I8(v) => v.fmt(f),
+            Value::U16(v) => v.fmt(f),
+            Value::I16(v) => v.fmt(f),
+            Value::U32(v) => v.fmt(f),
+            Value::I32(v) => v.fmt(f),
+            Value::U64(v) => v.fmt(f),
+            Value::I64(v) => v.fmt(f),
+            Value::F32(v) => v.fmt(f),
+            Value::F64(v) => v.fmt(f),
+            Value::Bool(v) => v.fmt(f),
+            Value::String(v) => fmt::Debug::fmt(v, f),
+            Value::Array(v) => v.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Array {
+    /// The first elements, and the length where there are more.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Array::U8(v) => list(f, v, fmt::Display::fmt),
+            Array::I8(v) => list(f, v, fmt::Display::fmt),
+            Array::U16(v) => list(f, v, fmt::Display::fmt),
+            Array::I16(v) => list(f, v, fmt::Display::fmt),
+            Array::U32(v) => list(f, v, fmt::Display::fmt),
+            Array::I32(v) => list(f, v, fmt::Display::fmt),
+            Array::U64(v) => list(f, v, fmt::Display::fmt),
+            Array::I64(v) => list(f, v, fmt::Display::fmt),
+            Array::F32(v) => list(f, v, fmt::Display::fmt),
+            Array::F64(v) => list(f, v, fmt::Display::fmt),
+            Array::Bool(v) => list(f, v, fmt::Display::fmt),
+            Array::String(v) => list(f, v, fmt::Debug::fmt),
+            Array::Array(v) => list(f, v, fmt::Display::fmt),
+        }
+    }
+}
+
+fn list<T>(
+    f: &mut fmt::Formatter<'_>,
+    items: &[T],
+    item: fn(&T, &mut fmt::Formatter<'_>) -> fmt::Result,
+) -> fmt::Result {
+    f.write_str("[")?;
+    for (i, one) in items.iter().take(PRINTED).enumerate() {
+        if i > 0 {
+            f.write_str(", ")?;
+        }
+        item(one, f)?;
+    }
+    if items.len() > PRINTED {
+        write!(f, ", ... {} in all", items.len())?;
+    }
+    f.write_str("]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_print_short_and_escaped() {
+        assert_eq!(Value::String("a\u{1b}[2J".to_owned()).to_string(), "\"a\\u{1b}[2J\"");
+        assert_eq!(
+            Value::Array(Array::I32((0..100).collect())).to_string(),
+            "[0, 1, 2, 3, 4, 5, 6, 7, ... 100 in all]"
+        );
+        assert_eq!(Array::Array(vec![Array::String(vec!["x".to_owned()])]).to_string(), "[[\"x\"]]");
+    }
+
+    #[test]
+    fn numbers_convert_where_they_fit() {
+        assert_eq!(Value::I8(-1).as_u64(), None);
+        assert_eq!(Value::U64(u64::MAX).as_i64(), None);
+        assert_eq!(Value::U64(u64::MAX).as_u64(), Some(u64::MAX));
+        assert_eq!(Value::F32(0.5).as_f64(), Some(0.5));
+        assert_eq!(Value::String("1".to_owned()).as_f64(), None);
     }
 }

@@ -1,59 +1,46 @@
 //! One safetensors file (<https://github.com/huggingface/safetensors#format>).
 
-use std::{
-    collections::BTreeMap,
-    ops::Range,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
-use host_memory::MappedFile;
 use porter_ir::DType;
 use safetensors::{Dtype, SafeTensors, tensor::Metadata as Header};
 
 use crate::{
-    Checkpoint, Encoding, Error, Format, Metadata, TensorInfo, TensorView, Value, error::Problem,
+    Checkpoint, Encoding, Error, Format, Metadata, TensorInfo, TensorView, Value, mapped::MappedTensors,
     safetensors_header,
 };
 
 /// A mapped safetensors file.
 #[derive(Debug)]
 pub struct SafetensorsFile {
-    path: PathBuf,
-    map: MappedFile,
+    tensors: MappedTensors,
     metadata: Metadata,
-    tensors: BTreeMap<String, TensorInfo>,
-    ranges: BTreeMap<String, Range<usize>>,
 }
 
 impl SafetensorsFile {
     /// Maps `path` and checks its header against its length.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let map = MappedFile::open(path).map_err(|source| Error::open(path, source))?;
-        safetensors_header::check_start(&map).map_err(|problem| Error::corrupt(path, problem))?;
-        let (header_bytes, header) = SafeTensors::read_metadata(&map)
-            .map_err(|error| safetensors_header::explain(path, &map, &error))?;
+        let mut tensors = MappedTensors::open(path)?;
+        safetensors_header::check_start(&tensors.map).map_err(|problem| Error::corrupt(path, problem))?;
+        let (header_bytes, header) = SafeTensors::read_metadata(&tensors.map)
+            .map_err(|error| safetensors_header::explain(path, &tensors.map, &error))?;
         let data_start = header_bytes + size_of::<u64>();
-        let mut tensors = BTreeMap::new();
-        let mut ranges = BTreeMap::new();
         for (name, info) in header.tensors() {
             let (begin, end) = info.data_offsets;
-            ranges.insert(name.clone(), data_start + begin..data_start + end);
+            let (shape, encoding) = (info.shape.clone().into(), encoding(info.dtype));
             tensors.insert(
                 name,
-                TensorInfo {
-                    shape: info.shape.clone().into(),
-                    encoding: encoding(info.dtype),
-                    bytes: end - begin,
-                },
+                TensorInfo { shape, encoding, bytes: end - begin },
+                data_start + begin..data_start + end,
             );
         }
-        Ok(Self { path: path.to_owned(), metadata: metadata(&header), map, tensors, ranges })
+        Ok(Self { tensors, metadata: metadata(&header) })
     }
 }
 
 impl Checkpoint for SafetensorsFile {
     fn path(&self) -> &Path {
-        &self.path
+        &self.tensors.path
     }
 
     fn format(&self) -> Format {
@@ -61,7 +48,7 @@ impl Checkpoint for SafetensorsFile {
     }
 
     fn tensors(&self) -> &BTreeMap<String, TensorInfo> {
-        &self.tensors
+        &self.tensors.infos
     }
 
     fn metadata(&self) -> &Metadata {
@@ -69,22 +56,11 @@ impl Checkpoint for SafetensorsFile {
     }
 
     fn tensor(&self, name: &str) -> Result<TensorView<'_>, Error> {
-        let found = self.tensors.get(name).zip(self.ranges.get(name));
-        let (info, range) =
-            found.ok_or_else(|| Error::NoTensor { path: self.path.clone(), name: name.to_owned() })?;
-        let bytes = self.map.get(range.clone()).ok_or_else(|| {
-            Error::corrupt(
-                &self.path,
-                Problem::tensor(name, format!("bytes {range:?} lie past the end of the file")),
-            )
-        })?;
-        Ok(TensorView { info, bytes })
+        self.tensors.tensor(name)
     }
 
     fn release(&self, name: &str) {
-        if let Some(range) = self.ranges.get(name) {
-            self.map.release(range.clone());
-        }
+        self.tensors.release(name);
     }
 }
 

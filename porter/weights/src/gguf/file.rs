@@ -1,12 +1,6 @@
 //! A mapped GGUF file.
 
-use std::{
-    collections::BTreeMap,
-    ops::Range,
-    path::{Path, PathBuf},
-};
-
-use host_memory::MappedFile;
+use std::{collections::BTreeMap, ops::Range, path::Path};
 
 use super::{
     ggml_type,
@@ -14,37 +8,34 @@ use super::{
 };
 use crate::{
     Checkpoint, Encoding, Error, Format, Metadata, TensorInfo, TensorView, error::Problem,
-    stored::stored_bytes,
+    mapped::MappedTensors, stored::stored_bytes,
 };
 
 /// A mapped GGUF file. Shapes are row-major: the file's order of dimensions, reversed.
 #[derive(Debug)]
 pub struct GgufFile {
-    path: PathBuf,
-    map: MappedFile,
+    tensors: MappedTensors,
     version: u32,
     metadata: Metadata,
-    tensors: BTreeMap<String, TensorInfo>,
-    ranges: BTreeMap<String, Range<usize>>,
 }
 
 impl GgufFile {
     /// Maps `path` and checks its header against its length.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let map = MappedFile::open(path).map_err(|source| Error::open(path, source))?;
-        let header = header::parse(&map).map_err(|refusal| match refusal {
+        let mut tensors = MappedTensors::open(path)?;
+        let header = header::parse(&tensors.map).map_err(|refusal| match refusal {
             Refusal::Corrupt(problem) => Error::corrupt(path, problem),
             Refusal::Unsupported(problem) => Error::unsupported(path, problem),
         })?;
-        let (tensors, ranges) = lay_out(path, &header, map.len())?;
+        lay_out(&header, &mut tensors)?;
         let Header { version, metadata, .. } = header;
-        Ok(Self { path: path.to_owned(), map, version, metadata, tensors, ranges })
+        Ok(Self { tensors, version, metadata })
     }
 }
 
 impl Checkpoint for GgufFile {
     fn path(&self) -> &Path {
-        &self.path
+        &self.tensors.path
     }
 
     fn format(&self) -> Format {
@@ -52,7 +43,7 @@ impl Checkpoint for GgufFile {
     }
 
     fn tensors(&self) -> &BTreeMap<String, TensorInfo> {
-        &self.tensors
+        &self.tensors.infos
     }
 
     fn metadata(&self) -> &Metadata {
@@ -60,31 +51,17 @@ impl Checkpoint for GgufFile {
     }
 
     fn tensor(&self, name: &str) -> Result<TensorView<'_>, Error> {
-        let found = self.tensors.get(name).zip(self.ranges.get(name));
-        let (info, range) =
-            found.ok_or_else(|| Error::NoTensor { path: self.path.clone(), name: name.to_owned() })?;
-        let bytes = self.map.get(range.clone()).ok_or_else(|| {
-            Error::corrupt(
-                &self.path,
-                Problem::tensor(name, format!("bytes {range:?} lie past the end of the file")),
-            )
-        })?;
-        Ok(TensorView { info, bytes })
+        self.tensors.tensor(name)
     }
 
     fn release(&self, name: &str) {
-        if let Some(range) = self.ranges.get(name) {
-            self.map.release(range.clone());
-        }
+        self.tensors.release(name);
     }
 }
 
-type Layout = (BTreeMap<String, TensorInfo>, BTreeMap<String, Range<usize>>);
-
-/// Every tensor's entry and place in the file. All unknown types are reported at once, and so are
-/// all impossible sizes and places.
-fn lay_out(path: &Path, header: &Header, file_bytes: usize) -> Result<Layout, Error> {
-    let mut layout = Layout::default();
+/// Adds every tensor of the header. All unknown types are reported at once, and so are all
+/// impossible sizes and places.
+fn lay_out(header: &Header, tensors: &mut MappedTensors) -> Result<(), Error> {
     let mut unsupported = Vec::new();
     let mut corrupt = Vec::new();
     for entry in &header.tensors {
@@ -95,24 +72,23 @@ fn lay_out(path: &Path, header: &Header, file_bytes: usize) -> Result<Layout, Er
                 continue;
             }
         };
-        match place(entry, &encoding, header, file_bytes) {
+        match place(entry, &encoding, header, tensors.map.len()) {
             Ok(range) => {
                 let info = TensorInfo { shape: entry.shape.clone(), encoding, bytes: range.len() };
-                layout.0.insert(entry.name.clone(), info);
-                layout.1.insert(entry.name.clone(), range);
+                tensors.insert(entry.name.clone(), info, range);
             }
             Err(what) => corrupt.push(Problem::tensor(&entry.name, what)),
         }
     }
-    corrupt.extend(overlaps(&layout.1));
-    let path = path.to_owned();
+    corrupt.extend(tensors.overlaps());
+    let path = tensors.path.clone();
     if !corrupt.is_empty() {
         return Err(Error::Corrupt { path, problems: corrupt });
     }
     if !unsupported.is_empty() {
         return Err(Error::Unsupported { path, problems: unsupported });
     }
-    Ok(layout)
+    Ok(())
 }
 
 /// Where a tensor's bytes lie in the file.
@@ -139,16 +115,4 @@ fn place(
             file_bytes - header.data_start
         )
     })
-}
-
-/// Tensors that share bytes.
-fn overlaps(ranges: &BTreeMap<String, Range<usize>>) -> Vec<Problem> {
-    let mut sorted: Vec<(&String, &Range<usize>)> =
-        ranges.iter().filter(|(_, range)| !range.is_empty()).collect();
-    sorted.sort_by_key(|(_, range)| (range.start, range.end));
-    let neighbours = sorted.iter().zip(sorted.iter().skip(1));
-    neighbours
-        .filter(|((_, left), (_, right))| right.start < left.end)
-        .map(|((left, _), (right, _))| Problem::tensor(*right, format!("overlaps tensor {left:?}")))
-        .collect()
 }

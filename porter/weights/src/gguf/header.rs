@@ -134,6 +134,6 @@ fn alignment(metadata: &Metadata) -> Result<u64, Problem> {
     match metadata.get(KEY) {
         None => Ok(DEFAULT_ALIGNMENT),
         Some(&Value::U32(alignment)) if alignment.is_power_of_two() => Ok(alignment.into()),
-        Some(other) => Err(Problem::field(KEY, format!("is {other:?}; expected a u32 power of two"))),
+        Some(other) => Err(Problem::field(KEY, format!("is {other}; expected a u32 power of two"))),
     }
 }

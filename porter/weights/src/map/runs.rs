@@ -27,6 +27,11 @@ pub(crate) trait Runs: Send + Sync {
     fn run_at(&self, position: usize) -> Run;
 }
 
+/// The product of sizes. Saturates only for shapes without elements, of which nothing is read.
+pub(crate) fn product<'a>(sizes: impl IntoIterator<Item = &'a usize>) -> usize {
+    sizes.into_iter().fold(1, |n, size| n.saturating_mul(*size))
+}
+
 /// Elements between neighbours of each dimension, in row-major order. Saturates only for shapes
 /// without elements.
 pub(crate) fn strides(shape: &Shape) -> Vec<usize> {

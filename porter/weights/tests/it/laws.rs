@@ -324,3 +324,25 @@ fn what_loses_numbers_has_no_inverse() {
     assert!(expr.clone().slice([0..4, 1..6]).inverse("p", &checkpoint).is_err());
     assert!(expr.slice([0..4, 0..6]).inverse("p", &checkpoint).is_ok());
 }
+
+#[test]
+fn tensors_without_elements_are_no_trouble_however_large_they_claim_to_be() {
+    let mut checkpoint = Memory::default();
+    let huge = 1 << 40;
+    checkpoint.insert_f32("e", &[0, huge, huge, huge], &[]);
+    let e = || Expr::source("e");
+    let empty = [
+        e().permute([3, 2, 1, 0]),
+        e().permute([0, 2, 1, 3]),
+        e().reshape([huge, huge, 0]),
+        e().slice([0..0, 1..huge, 5..huge, 7..huge]),
+        Expr::concat([e(), e()], 1),
+        Expr::concat([e(), e()], 3),
+        Expr::stack([e(), e()]),
+        e().pad([(0, 0), (1, 1), (huge, 0), (2, huge)]),
+        e().repeat(1, 1 << 20),
+    ];
+    for expr in empty {
+        expr.evaluate(&checkpoint, DType::F32, &mut []).unwrap();
+    }
+}

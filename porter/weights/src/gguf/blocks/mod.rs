@@ -4,6 +4,7 @@
 //! values the tests compare bit for bit. Layouts: `ggml-common.h` in <https://github.com/ggml-org/ggml>.
 
 mod codebook;
+mod five_bits;
 mod fp4;
 mod grids;
 mod iq1_m;

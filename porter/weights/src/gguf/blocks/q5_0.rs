@@ -1,6 +1,6 @@
 //! `Q5_0`: f16 scale, 32 × 5 bits around 16, the fifth bits together.
 
-use super::{Block, half, u32_at};
+use super::{Block, five_bits::pair, half, u32_at};
 
 pub(super) struct Q5_0;
 
@@ -9,9 +9,7 @@ impl Block<22, 32> for Q5_0 {
         let d = half(block, 0);
         let fifth = u32_at(block, 2);
         for j in 0..16 {
-            let q = block[6 + j];
-            let low = (q & 0x0F) | (((fifth >> j) as u8 & 1) << 4);
-            let high = (q >> 4) | (((fifth >> (j + 16)) as u8 & 1) << 4);
+            let (low, high) = pair(&block[6..], fifth, j);
             out[j] = d * f32::from(low as i8 - 16);
             out[j + 16] = d * f32::from(high as i8 - 16);
         }

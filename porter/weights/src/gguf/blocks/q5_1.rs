@@ -1,6 +1,6 @@
 //! `Q5_1`: f16 scale and minimum, 32 × 5 bits, the fifth bits together.
 
-use super::{Block, half, u32_at};
+use super::{Block, five_bits::pair, half, u32_at};
 
 pub(super) struct Q5_1;
 
@@ -9,9 +9,7 @@ impl Block<24, 32> for Q5_1 {
         let (d, m) = (half(block, 0), half(block, 2));
         let fifth = u32_at(block, 4);
         for j in 0..16 {
-            let q = block[8 + j];
-            let low = (q & 0x0F) | (((fifth >> j) as u8 & 1) << 4);
-            let high = (q >> 4) | (((fifth >> (j + 16)) as u8 & 1) << 4);
+            let (low, high) = pair(&block[8..], fifth, j);
             out[j] = d * f32::from(low) + m;
             out[j + 16] = d * f32::from(high) + m;
         }

@@ -2,7 +2,7 @@
 
 use porter_ir::Shape;
 
-use crate::map::runs::{From, Run, Runs};
+use crate::map::runs::{From, Run, Runs, product};
 
 /// The shape of `inputs` joined along `dim`.
 pub(crate) fn shape(inputs: &[Shape], dim: usize) -> Result<Shape, String> {
@@ -31,7 +31,7 @@ impl Concat {
     pub(crate) fn new(inputs: &[Shape], dim: usize) -> Self {
         let mut end = 0;
         let ends = inputs.iter().map(|shape| {
-            end += shape.iter().skip(dim).product::<usize>();
+            end = product(shape.iter().skip(dim)).saturating_add(end);
             end
         });
         Self { ends: ends.collect() }

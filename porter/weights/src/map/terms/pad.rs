@@ -2,7 +2,7 @@
 
 use porter_ir::Shape;
 
-use crate::map::runs::{From, Run, Runs, index_backwards, strides};
+use crate::map::runs::{From, Run, Runs, index_backwards, product, strides};
 
 /// The shape of `input` with `padding` zeros before and after it in each dimension.
 pub(crate) fn shape(input: &Shape, padding: &[(usize, usize)]) -> Result<Shape, String> {
@@ -43,14 +43,15 @@ impl Pad {
                 Outer { padded: input[i] + low + high, low, size: input[i], stride: strides[i] }
             })
             .collect();
-        let after: usize = input.iter().skip(last + 1).product();
+        let after = product(input.iter().skip(last + 1));
         let (low, high) = padding.get(last).copied().unwrap_or_default();
-        let inner = input.get(last).copied().unwrap_or(1) * after;
+        let inner = input.get(last).copied().unwrap_or(1).saturating_mul(after);
+        let (low, high) = (low.saturating_mul(after), high.saturating_mul(after));
         Self {
             padded_sizes: outer.iter().map(|dim| dim.padded).collect(),
             outer,
-            row: low * after + inner + high * after,
-            low: low * after,
+            row: low.saturating_add(inner).saturating_add(high),
+            low,
             inner,
         }
     }

@@ -2,7 +2,7 @@
 
 use porter_ir::Shape;
 
-use crate::map::runs::{From, Run, Runs, index_backwards, strides};
+use crate::map::runs::{From, Run, Runs, index_backwards, product, strides};
 
 /// The shape of `input` with dimension `dims[i]` at place `i`.
 pub(crate) fn shape(input: &Shape, dims: &[usize]) -> Result<Shape, String> {
@@ -48,10 +48,10 @@ impl Permute {
         Self {
             outer: result.iter().take(moved).copied().collect(),
             outer_strides: dims.iter().take(moved).map(|&dim| in_strides[dim]).collect(),
-            run: result.iter().skip(moved).product(),
+            run: product(result.iter().skip(moved)),
             last: Scattered {
                 size: input.last().copied().unwrap_or(1),
-                stride: result.iter().skip(last_place + 1).product(),
+                stride: product(result.iter().skip(last_place + 1)),
             },
         }
     }

@@ -2,7 +2,7 @@
 
 use porter_ir::Shape;
 
-use crate::map::runs::{From, Run, Runs};
+use crate::map::runs::{From, Run, Runs, product};
 
 /// The shape of `input` with every slice of `dim` repeated.
 pub(crate) fn shape(input: &Shape, dim: usize, times: usize) -> Result<Shape, String> {
@@ -25,7 +25,7 @@ pub(crate) struct Repeat {
 
 impl Repeat {
     pub(crate) fn new(input: &Shape, dim: usize, times: usize) -> Self {
-        Self { slice: input.iter().skip(dim + 1).product(), times }
+        Self { slice: product(input.iter().skip(dim + 1)), times }
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use porter_ir::Shape;
 
-use crate::map::runs::{From, Run, Runs, index_backwards, strides};
+use crate::map::runs::{From, Run, Runs, index_backwards, product, strides};
 
 /// The shape of the box of `ranges` in `input`.
 pub(crate) fn shape(input: &Shape, ranges: &[Range<usize>]) -> Result<Shape, String> {
@@ -38,8 +38,11 @@ impl Slice {
         Self {
             outer: sizes.iter().take(cut).copied().collect(),
             outer_strides: strides.iter().take(cut).copied().collect(),
-            first: ranges.iter().zip(&strides).map(|(range, stride)| range.start * stride).sum(),
-            run: sizes.iter().skip(cut).product(),
+            first: ranges
+                .iter()
+                .zip(&strides)
+                .fold(0, |at, (range, stride)| range.start.saturating_mul(*stride).saturating_add(at)),
+            run: product(sizes.iter().skip(cut)),
         }
     }
 }

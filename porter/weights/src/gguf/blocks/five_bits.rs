@@ -1,0 +1,8 @@
+//! The 5-bit numbers of `Q5_0` and `Q5_1`: four bits in halves of bytes, the fifth bits together.
+
+/// Numbers `j` and `j + 16` of 32.
+pub(super) fn pair(low_bits: &[u8], fifth_bits: u32, j: usize) -> (u8, u8) {
+    let fifth = |at: usize| ((fifth_bits >> at) as u8 & 1) << 4;
+    let byte = low_bits[j];
+    ((byte & 0x0F) | fifth(j), (byte >> 4) | fifth(j + 16))
+}

@@ -1,0 +1,62 @@
+//! Tensors as ranges of one mapped file.
+
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use host_memory::MappedFile;
+
+use crate::{Error, TensorInfo, TensorView, error::Problem};
+
+/// A mapped file and where each tensor lies in it.
+#[derive(Debug)]
+pub(crate) struct MappedTensors {
+    pub(crate) path: PathBuf,
+    pub(crate) map: MappedFile,
+    pub(crate) infos: BTreeMap<String, TensorInfo>,
+    ranges: BTreeMap<String, Range<usize>>,
+}
+
+impl MappedTensors {
+    /// Maps `path`, without tensors yet.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let map = MappedFile::open(path).map_err(|source| Error::open(path, source))?;
+        Ok(Self { path: path.to_owned(), map, infos: BTreeMap::new(), ranges: BTreeMap::new() })
+    }
+
+    /// Adds a tensor that takes `range` of the file.
+    pub(crate) fn insert(&mut self, name: String, info: TensorInfo, range: Range<usize>) {
+        self.ranges.insert(name.clone(), range);
+        self.infos.insert(name, info);
+    }
+
+    pub(crate) fn tensor(&self, name: &str) -> Result<TensorView<'_>, Error> {
+        let found = self.infos.get(name).zip(self.ranges.get(name));
+        let (info, range) =
+            found.ok_or_else(|| Error::NoTensor { path: self.path.clone(), name: name.to_owned() })?;
+        let bytes = self.map.get(range.clone()).ok_or_else(|| {
+            let what = format!("bytes {range:?} lie past the end of the file");
+            Error::corrupt(&self.path, Problem::tensor(name, what))
+        })?;
+        Ok(TensorView { info, bytes })
+    }
+
+    pub(crate) fn release(&self, name: &str) {
+        if let Some(range) = self.ranges.get(name) {
+            self.map.release(range.clone());
+        }
+    }
+
+    /// Tensors that share bytes.
+    pub(crate) fn overlaps(&self) -> Vec<Problem> {
+        let mut sorted: Vec<_> = self.ranges.iter().filter(|(_, range)| !range.is_empty()).collect();
+        sorted.sort_by_key(|(_, range)| (range.start, range.end));
+        let neighbours = sorted.iter().zip(sorted.iter().skip(1));
+        neighbours
+            .filter(|((_, left), (_, right))| right.start < left.end)
+            .map(|((left, _), (right, _))| Problem::tensor(*right, format!("overlaps tensor {left:?}")))
+            .collect()
+    }
+}
