@@ -1,7 +1,15 @@
 //! The tensor program: StableHLO's ops, static shapes, roles and source paths, printed as MLIR text.
 //!
 //! A [`Program`] mirrors one StableHLO function. It is made with a [`Builder`], which infers and
-//! checks the type of every op where it is added, and printed with [`Display`](std::fmt::Display).
+//! checks the type of every op where it is added; [`Program::verify`] checks a whole program again,
+//! and [`Program::mlir`] or [`Display`](std::fmt::Display) prints what a PJRT plugin compiles.
+//!
+//! An op is one file in [`ops`]: a type with its attributes, an implementation of
+//! [`op::Operation`], and a method of [`Builder`]. Shorthands that are made of ops (`full`,
+//! `reduce_sum`, `embedding`, ...) are methods of [`Builder`] too. Ops over complex numbers (`fft`),
+//! dynamic shapes, tokens and quantised types are left out, because no [`DType`] or shape here holds
+//! such values.
+//!
 //! The crate does no IO and knows no framework, plugin or file format.
 
 mod attribute;

@@ -21,6 +21,9 @@ impl Operation for BitcastConvert {
 
     fn infer(&self, operands: &[&TensorType], _: &[RegionType]) -> Result<Vec<TensorType>, String> {
         let [x] = check::operands(operands)?;
+        if [x.dtype, self.dtype].contains(&DType::Bool) {
+            return Err("reads the bits of integers and floats, found bool".to_owned());
+        }
         let (from, to) = (x.dtype.bits(), self.dtype.bits());
         let mut shape = x.shape.to_vec();
         if to < from {
@@ -54,6 +57,8 @@ mod tests {
         assert_eq!(b.ty(bytes), TensorType::new(DType::U8, [3, 4]));
         let floats = b.bitcast_convert(bytes, DType::F32).unwrap();
         assert_eq!(b.ty(floats), TensorType::new(DType::F32, [3]));
+        let error = b.bitcast_convert(x, DType::Bool).unwrap_err();
+        assert_eq!(error.problem, "reads the bits of integers and floats, found bool");
         let error = b.bitcast_convert(x, DType::F64).unwrap_err();
         assert_eq!(error.problem, "the last dimension must be 2 to become f64");
     }

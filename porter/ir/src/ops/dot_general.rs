@@ -39,6 +39,7 @@ impl Operation for DotGeneral {
 
     fn infer(&self, operands: &[&TensorType], _: &[RegionType]) -> Result<Vec<TensorType>, String> {
         let [lhs, rhs] = check::operands(operands)?;
+        self.dtypes_fit(lhs, rhs)?;
         let d = &self.dimensions;
         let lhs_free = free("left", &lhs.shape, &d.lhs_batching, &d.lhs_contracting)?;
         let rhs_free = free("right", &rhs.shape, &d.rhs_batching, &d.rhs_contracting)?;
@@ -58,6 +59,21 @@ impl Operation for DotGeneral {
             d.lhs_batching, d.rhs_batching, d.lhs_contracting, d.rhs_contracting
         );
         vec![("dot_dimension_numbers", numbers)]
+    }
+}
+
+impl DotGeneral {
+    /// Booleans have no products, and a product of floats is no integer. Operands may differ: bf16
+    /// activations with i8 weights.
+    fn dtypes_fit(&self, lhs: &TensorType, rhs: &TensorType) -> Result<(), String> {
+        if [lhs.dtype, rhs.dtype, self.output].contains(&DType::Bool) {
+            return Err("multiplies and gives integers or floats, found bool".to_owned());
+        }
+        let float_operand = lhs.dtype.is_float() || rhs.dtype.is_float();
+        if float_operand && !self.output.is_float() {
+            return Err(format!("the result of floats is {}, expected a float type", self.output));
+        }
+        Ok(())
     }
 }
 
@@ -96,6 +112,9 @@ impl Builder {
     /// `x[..., in] · w[out, in]ᵀ`: a linear layer with its weight stored as PyTorch stores it. The
     /// result has element type `output`.
     pub fn linear(&self, x: Value, w: Value, output: DType) -> Result<Value> {
+        if self.shape(w).rank() != 2 {
+            return Err(self.error("stablehlo.dot_general", &[x, w], "the weight must have rank 2"));
+        }
         let last = self.shape(x).rank().saturating_sub(1);
         let dimensions =
             DotDimensions { lhs_contracting: vec![last], rhs_contracting: vec![1], ..DotDimensions::default() };
@@ -124,6 +143,21 @@ mod tests {
         };
         let z = b.dot_general(x, y, dimensions, DType::F32).unwrap();
         assert_eq!(b.ty(z), f32([2, 5, 7]));
+    }
+
+    #[test]
+    fn element_types_and_ranks() {
+        let b = Builder::new("main");
+        let x = b.argument("x", f32([1, 4])).unwrap();
+        let w = b.argument("w", TensorType::new(DType::I8, [8, 4])).unwrap();
+        let y = b.linear(x, w, DType::F32).unwrap();
+        assert_eq!(b.ty(y), f32([1, 8]));
+        let error = b.linear(x, w, DType::I32).unwrap_err();
+        assert_eq!(error.problem, "the result of floats is i32, expected a float type");
+        let error = b.linear(w, w, DType::Bool).unwrap_err();
+        assert_eq!(error.problem, "multiplies and gives integers or floats, found bool");
+        let stacked = b.argument("stacked", f32([2, 8, 4])).unwrap();
+        assert_eq!(b.linear(x, stacked, DType::F32).unwrap_err().problem, "the weight must have rank 2");
     }
 
     #[test]
