@@ -4,7 +4,7 @@ use std::{fmt, ptr::NonNull, sync::Arc};
 
 use pjrt_sys::{
     PJRT_Client, PJRT_Client_AddressableDevices_Args, PJRT_Client_Create_Args, PJRT_Client_Destroy_Args,
-    PJRT_Client_PlatformName_Args, PJRT_Client_PlatformVersion_Args, StructSize,
+    PJRT_Client_Devices_Args, PJRT_Client_PlatformName_Args, PJRT_Client_PlatformVersion_Args, StructSize,
 };
 
 use crate::{
@@ -41,6 +41,8 @@ struct Inner {
     platform: String,
     platform_version: String,
     devices: Vec<RawDevice>,
+    /// The ids of all devices, also of other processes.
+    ids: Vec<i32>,
 }
 
 // SAFETY: the C API's client is a C++ `PjRtClient`, whose methods are thread-safe by contract, and
@@ -53,6 +55,11 @@ unsafe impl Sync for Inner {}
 impl Client {
     /// Starts `plugin`.
     pub fn create(plugin: &Plugin, options: &ClientOptions) -> Result<Self> {
+        Self::start(plugin, options)
+            .map_err(|e| Error::Start { path: plugin.path().to_owned(), source: Box::new(e) })
+    }
+
+    fn start(plugin: &Plugin, options: &ClientOptions) -> Result<Self> {
         let doing = "create a client";
         let options = options.named_values();
         let raw_options: Vec<_> = options.iter().map(NamedValue::to_raw).collect();
@@ -71,10 +78,12 @@ impl Client {
             platform: String::new(),
             platform_version: String::new(),
             devices: Vec::new(),
+            ids: Vec::new(),
         };
         inner.platform = inner.read_platform()?;
         inner.platform_version = inner.read_platform_version()?;
         inner.devices = inner.read_devices()?;
+        inner.ids = inner.read_ids()?;
         Ok(Self(Arc::new(inner)))
     }
 
@@ -112,6 +121,11 @@ impl Client {
 
     pub(crate) fn raw(&self) -> *mut PJRT_Client {
         self.0.raw.as_ptr()
+    }
+
+    /// The ids of all devices, also of other processes.
+    pub(crate) fn device_ids(&self) -> &[i32] {
+        &self.0.ids
     }
 
     pub(crate) fn raw_devices(&self) -> &[RawDevice] {
@@ -168,6 +182,20 @@ impl Inner {
             array(args.addressable_devices, args.num_addressable_devices)
         };
         devices.iter().map(|&device| RawDevice::new(self.plugin.api(), non_null(device, doing)?)).collect()
+    }
+
+    fn read_ids(&self) -> Result<Vec<i32>> {
+        let doing = "list the devices of all processes";
+        let mut args = PJRT_Client_Devices_Args { client: self.raw.as_ptr(), ..StructSize::sized() };
+        // SAFETY: the client is alive; the array belongs to it.
+        let devices = unsafe {
+            call!(self.plugin.api(), PJRT_Client_Devices, &raw mut args, doing)?;
+            array(args.devices, args.num_devices)
+        };
+        devices
+            .iter()
+            .map(|&device| Ok(RawDevice::new(self.plugin.api(), non_null(device, doing)?)?.id))
+            .collect()
     }
 }
 

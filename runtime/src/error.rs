@@ -103,6 +103,14 @@ pub enum Error {
         /// What is wrong with it and what to do.
         why: String,
     },
+    /// A plugin was loaded but does not start: it finds no device, or refuses an option.
+    #[error("start the plugin {}: {source}", path.display())]
+    Start {
+        /// The plugin's library.
+        path: PathBuf,
+        /// What it says.
+        source: Box<Error>,
+    },
     /// The plugin did something that the C API rules out.
     #[error("{doing}: the plugin {found}")]
     Misbehaved {
@@ -171,6 +179,7 @@ impl Error {
         match self {
             Self::MissingFunction { .. }
             | Self::Load { .. }
+            | Self::Start { .. }
             | Self::NoPlugin { .. }
             | Self::Install { .. }
             | Self::Environment(_)
@@ -191,6 +200,7 @@ impl Error {
     pub fn code(&self) -> Option<Code> {
         match self {
             Self::Pjrt { code, .. } => Some(*code),
+            Self::Start { source, .. } => source.code(),
             _ => None,
         }
     }

@@ -63,15 +63,15 @@ impl LoadedExecutable {
     /// Runs a program of one device and waits for it. Count, dtype, shape and device of the
     /// arguments are checked first; every problem is reported.
     pub fn execute(&self, args: Vec<Arg<'_>>) -> Result<Vec<Buffer>> {
-        let outputs = self.start(&[args])?.wait()?;
+        let outputs = self.start(vec![args])?.wait()?;
         Ok(outputs.into_iter().flatten().collect())
     }
 
     /// Starts the program on its devices: `args` is `[device][argument]`, devices in the order of
     /// [`devices`](Self::devices). Checks as [`execute`](Self::execute) does.
-    pub fn start(&self, args: &[Vec<Arg<'_>>]) -> Result<Running> {
-        self.check_args(args)?;
-        let protected = self.protected(args);
+    pub fn start(&self, args: Vec<Vec<Arg<'_>>>) -> Result<Running> {
+        self.check_args(&args)?;
+        let protected = self.protected(&args);
         let arguments: Vec<Vec<*mut PJRT_Buffer>> =
             args.iter().map(|device| device.iter().map(|arg| arg.buffer().raw()).collect()).collect();
         let argument_lists: Vec<*const *mut PJRT_Buffer> = arguments.iter().map(Vec::as_ptr).collect();
@@ -97,8 +97,9 @@ impl LoadedExecutable {
         // has the program's arguments, and that they are buffers of this client of the right type on
         // the right device; `new` saw that the program has as many results as the lists have room
         // for. All lists outlive the call. Buffers that are kept are protected from donation, and
-        // those given away are owned by `args`, which nobody reads after this.
+        // those given away are owned by `args`, which ends here.
         unsafe { call!(self.client().api(), PJRT_LoadedExecutable_Execute, &raw mut call, DOING)? };
+        drop(args);
         self.collect(outputs, events)
     }
 

@@ -111,12 +111,13 @@ impl fmt::Debug for HostTensor {
     }
 }
 
-/// The size of a tensor in host memory.
+/// The size of a tensor in host memory. No tensor that it accepts overflows a plugin's arithmetic,
+/// not even an empty one whose other sizes are absurd.
 pub(crate) fn checked_bytes(ty: &TensorType) -> Result<usize> {
-    ty.shape
-        .checked_elements()
-        .and_then(|n| n.checked_mul(ty.dtype.host_bytes()))
+    let slots = ty.shape.iter().try_fold(ty.dtype.host_bytes(), |n, &d| n.checked_mul(d.max(1)));
+    slots
         .filter(|&n| isize::try_from(n).is_ok())
+        .map(|_| ty.host_bytes())
         .ok_or_else(|| Error::Host(format!("a {ty} tensor is larger than the address space")))
 }
 
@@ -159,6 +160,8 @@ mod tests {
     fn lengths_and_dtypes_are_checked() {
         assert!(HostTensor::from_slice([2, 2], &[0_i32; 3]).is_err());
         assert!(HostTensor::zeros(TensorType::new(DType::F64, [usize::MAX / 2, 2])).is_err());
+        assert!(HostTensor::zeros(TensorType::new(DType::U8, [0, usize::MAX])).is_err());
+        assert!(HostTensor::zeros(TensorType::new(DType::U8, [0, 1 << 40])).is_ok());
         assert!(HostTensor::scalar(1_i32).to_vec::<f32>().is_err());
         // A byte that is neither 0 nor 1 is no bool.
         let bytes: HostBytes = Arc::new(vec![2_u8]);

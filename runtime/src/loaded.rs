@@ -100,8 +100,13 @@ impl Client {
 
     /// The options as bytes, if the client's devices can meet them.
     pub(crate) fn checked_options(&self, options: &CompileOptions) -> Result<Vec<u8>> {
-        let known = |id: i32| self.raw_devices().iter().any(|device| device.id == id);
-        if let Some(id) = options.device_ids.iter().flatten().flatten().find(|&&id| !known(id)) {
+        let ids = self.device_ids();
+        // Plugins abort the process where a program needs more devices than there are.
+        if options.devices() > ids.len() {
+            let (needs, has) = (options.devices(), ids.len());
+            return Err(Error::Options(format!("the program needs {needs} devices, the client has {has}")));
+        }
+        if let Some(id) = options.device_ids.iter().flatten().flatten().find(|id| !ids.contains(id)) {
             return Err(Error::Options(format!("the client has no device with the id {id}")));
         }
         options.to_bytes()

@@ -84,8 +84,12 @@ impl NamedValue {
     /// # Safety
     /// `raw` is null or points to `len` named values that a plugin filled in.
     pub(crate) unsafe fn copy_all(raw: *const PJRT_NamedValue, len: usize) -> Vec<Self> {
-        // SAFETY: passed on. The plugin's structs may be longer than ours only in a later major
-        // version: arrays of structs cannot grow otherwise.
+        // SAFETY: passed on; every value starts with its size.
+        if len == 0 || raw.is_null() || unsafe { (*raw).struct_size } > PJRT_NamedValue::STRUCT_SIZE {
+            // Of longer structs, the second would not be where it is looked for.
+            return Vec::new();
+        }
+        // SAFETY: passed on.
         let values = unsafe { array(raw, len) };
         // SAFETY: passed on.
         values.iter().filter_map(|value| unsafe { Self::copy(value) }).collect()

@@ -57,7 +57,7 @@ fn a_buffer_that_is_dropped_during_an_execution_keeps_its_memory_until_the_end()
     let program = add(&f32s([LEN]));
     let (host, owner) = lent();
     let buffer = device().upload(&host).unwrap();
-    let running = program.start(&[vec![Arg::Keep(&buffer), Arg::Keep(&buffer)]]).unwrap();
+    let running = program.start(vec![vec![Arg::Keep(&buffer), Arg::Keep(&buffer)]]).unwrap();
     drop((host, buffer));
     let sum = running.wait().unwrap()[0][0].download().unwrap().to_vec::<f32>().unwrap();
     assert!(sum.iter().enumerate().all(|(i, &x)| x == 2.0 * i as f32));

@@ -7,7 +7,7 @@ use std::{
 };
 
 use porter_runtime::{
-    ClientOptions, Error, Plugin,
+    Client, ClientOptions, Code, Error, NamedValue, Plugin, Value,
     plugins::{self, PluginInfo, State},
 };
 
@@ -67,6 +67,19 @@ fn a_plugin_tells_what_it_is() {
     assert_eq!(client.platform, "cpu");
     assert_eq!(client.devices.iter().map(|d| d.id).collect::<Vec<_>>(), [0, 1, 2]);
     assert_eq!(client.devices[0].kind, "cpu");
+}
+
+#[test]
+fn a_client_that_does_not_start_is_the_machines_fault() {
+    let nope = NamedValue::new("porter_nope", Value::Int(1));
+    match Client::create(&plugin(), &ClientOptions { other: vec![nope], ..ClientOptions::default() }) {
+        Err(error) => {
+            assert!(error.is_environment() && error.code() == Some(Code::InvalidArgument), "{error:?}");
+            assert!(error.to_string().contains("porter_nope"), "{error}");
+        }
+        // Some plugins ignore what they do not know.
+        Ok(client) => assert_ne!(client.plugin().attributes(), []),
+    }
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn shards(program: &LoadedExecutable) -> Vec<Buffer> {
 fn check(program: &LoadedExecutable) {
     let shards = shards(program);
     let args: Vec<_> = shards.iter().map(|shard| vec![Arg::Keep(shard)]).collect();
-    let outputs = program.start(&args).unwrap().wait().unwrap();
+    let outputs = program.start(args).unwrap().wait().unwrap();
     // Column j holds j, j + 4, ..., j + 60.
     let expected: Vec<f32> = (0..4).map(|j| (0..16).map(|i| (4 * i + j) as f32).sum()).collect();
     assert_eq!(outputs.len(), DEVICES);
@@ -91,7 +91,7 @@ fn replicas_run_one_program_each() {
     };
     let buffers: Vec<Buffer> = program.devices().iter().enumerate().map(upload).collect();
     let args: Vec<_> = buffers.into_iter().map(|buffer| vec![Arg::Donate(buffer)]).collect();
-    for output in program.start(&args).unwrap().wait().unwrap() {
+    for output in program.start(args).unwrap().wait().unwrap() {
         assert_eq!(output[0].download().unwrap().to_vec::<f32>().unwrap(), [1.0, 20.0]);
     }
 }
@@ -102,7 +102,7 @@ fn missing_devices_and_misplaced_shards_are_refused() {
     let mut shards = shards(&program);
     let args = |shards: &[Buffer]| {
         let args: Vec<_> = shards.iter().map(|shard| vec![Arg::Keep(shard)]).collect();
-        match program.start(&args) {
+        match program.start(args) {
             Err(Error::Arguments(problems)) => problems,
             other => panic!("{other:?}"),
         }
@@ -119,5 +119,13 @@ fn missing_devices_and_misplaced_shards_are_refused() {
 fn more_partitions_than_devices_is_an_error() {
     let options = CompileOptions::sharded(NonZeroU32::new(9).unwrap());
     let program = "func.func @main(%a: tensor<9xf32>) -> tensor<9xf32> { return %a : tensor<9xf32> }";
-    eight().compile(program, &signature([f32s([9])], [f32s([9])]), &options).unwrap_err();
+    let compile =
+        |options| eight().compile(program, &signature([f32s([9])], [f32s([9])]), &options).unwrap_err();
+    assert_eq!(
+        compile(options).to_string(),
+        "compile options: the program needs 9 devices, the client has 8"
+    );
+    // Sent to the plugin, this would end the process.
+    let absurd = CompileOptions { replicas: NonZeroU32::MAX, ..CompileOptions::default() };
+    assert!(matches!(compile(absurd), Error::Options(_)));
 }
