@@ -4,7 +4,9 @@
 
 mod common;
 mod fixtures;
+mod hostile;
 mod parity;
+mod precisions;
 mod refusals;
 mod runner;
 mod variants;

@@ -21,24 +21,29 @@ static CLIENT: LazyLock<Client> = LazyLock::new(|| {
     Client::create(&Plugin::load(&located.path).unwrap(), &options).unwrap()
 });
 
-/// A model with its weights on the device, in `f32`.
+/// A model with its weights on the device.
 pub(crate) struct Runner {
     pub(crate) model: Model,
+    precision: Precision,
     weights: Weights,
     forward: RefCell<HashMap<Phase, (Step, States)>>,
 }
 
-const F32: Precision = Precision::uniform(DType::F32);
-
 impl Runner {
+    /// The model in `f32`.
     pub(crate) fn new(model: Model, checkpoint: &dyn Checkpoint) -> Self {
+        Self::with_precision(model, checkpoint, Precision::uniform(DType::F32))
+    }
+
+    pub(crate) fn with_precision(model: Model, checkpoint: &dyn Checkpoint, precision: Precision) -> Self {
         let map = model.weight_map(checkpoint).unwrap();
-        let tensors = map.load(checkpoint, |_, ty| F32.parameter(ty.shape.rank()), |_| ()).unwrap();
+        let tensors = map.load(checkpoint, |_, ty| precision.parameter(ty.shape.rank()), |_| ()).unwrap();
         let upload = |tensor: porter_weights::HostTensor| {
             Arc::new(device().upload(&HostTensor::new(tensor.ty, tensor.bytes).unwrap()).unwrap())
         };
         Self {
             model,
+            precision,
             weights: tensors.into_iter().map(|(name, tensor)| (name, upload(tensor))).collect(),
             forward: RefCell::default(),
         }
@@ -79,7 +84,7 @@ impl Runner {
     }
 
     fn step(&self, phase: &Phase) -> (Step, States) {
-        let program = self.model.program(phase, &F32).unwrap();
+        let program = self.model.program(phase, &self.precision).unwrap();
         let options = CompileOptions::default();
         let executable = CLIENT.compile(&program.to_string(), &Signature::of(&program), &options).unwrap();
         let states = States::zeros(&device(), &program).unwrap();
