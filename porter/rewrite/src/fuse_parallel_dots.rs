@@ -200,7 +200,7 @@ mod tests {
         for (name, value) in outputs {
             b.result(name, value).unwrap();
         }
-        Port { programs: vec![b.finish()], weights: map }
+        Port::new(vec![b.finish()], map)
     }
 
     #[test]
@@ -226,6 +226,7 @@ mod tests {
         let w = b.weight(q, TensorType::new(DType::F32, [6, 4])).unwrap();
         b.result("w", w).unwrap();
         port.programs.push(b.finish());
+        port.flags.push(Vec::new());
         assert!(FuseParallelDots.propose(&port).is_empty());
     }
 }

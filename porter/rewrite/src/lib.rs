@@ -13,7 +13,7 @@ mod target;
 
 pub use fuse_parallel_dots::FuseParallelDots;
 pub use matvec_as_reduce::MatvecAsReduce;
-pub use patch::{Effect, Patch, Port, Rewrite};
+pub use patch::{CompilerFlag, Effect, FlagValue, Patch, Port, Rewrite};
 pub use pin_state_updates::PinStateUpdates;
 pub use rebuild::{Edit, Replacement, Site};
 pub use target::{Applied, Target};

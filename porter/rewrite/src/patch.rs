@@ -10,8 +10,47 @@ use crate::rebuild::{Edit, rebuild};
 pub struct Port {
     /// The programs: prefill buckets, decode, encode.
     pub programs: Vec<Program>,
+    /// What each program is compiled with, in the order of the programs.
+    pub flags: Vec<Vec<CompilerFlag>>,
     /// How each weight input is made from the checkpoint's tensors.
     pub weights: WeightMap,
+}
+
+impl Port {
+    /// Programs as the model zoo writes them, compiled without flags.
+    pub fn new(programs: Vec<Program>, weights: WeightMap) -> Self {
+        let flags = programs.iter().map(|_| Vec::new()).collect();
+        Self { programs, flags, weights }
+    }
+}
+
+/// A flag of XLA's compiler, for one program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompilerFlag {
+    /// The name, as in XLA's debug options.
+    pub name: &'static str,
+    /// The value.
+    pub value: FlagValue,
+}
+
+/// The value of a [`CompilerFlag`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum FlagValue {
+    Text(&'static str),
+    Integer(i64),
+}
+
+impl CompilerFlag {
+    /// A flag with a text.
+    pub const fn text(name: &'static str, value: &'static str) -> Self {
+        Self { name, value: FlagValue::Text(value) }
+    }
+
+    /// A flag with a number.
+    pub const fn integer(name: &'static str, value: i64) -> Self {
+        Self { name, value: FlagValue::Integer(value) }
+    }
 }
 
 /// What a rewrite does to the numbers.
@@ -36,6 +75,8 @@ pub struct Patch {
     pub effect: Effect,
     /// Edits by program, in the order of [`Port::programs`].
     pub edits: Vec<Vec<Edit>>,
+    /// Compiler flags that the edited programs want, likewise.
+    pub flags: Vec<Vec<CompilerFlag>>,
     /// Weights that the edits ask for: name, shape, expression.
     pub weights: Vec<(String, Shape, Expr)>,
 }
@@ -44,7 +85,8 @@ impl Patch {
     /// A patch of `port` that does nothing yet.
     pub fn new(rewrite: &'static str, effect: Effect, port: &Port) -> Self {
         let edits = port.programs.iter().map(|_| Vec::new()).collect();
-        Self { rewrite, reason: String::new(), effect, edits, weights: Vec::new() }
+        let flags = port.programs.iter().map(|_| Vec::new()).collect();
+        Self { rewrite, reason: String::new(), effect, edits, flags, weights: Vec::new() }
     }
 
     /// True where the rewrite found nothing to do.
@@ -66,7 +108,9 @@ impl Patch {
             weights.insert(name.clone(), shape.clone(), expr.clone());
         }
         weights.retain(|name| programs.iter().any(|p| p.inputs().iter().any(|i| i.name == name)));
-        Ok(Port { programs, weights })
+        let both = |(old, new): (&Vec<CompilerFlag>, &Vec<CompilerFlag>)| [&old[..], &new[..]].concat();
+        let flags = port.flags.iter().zip(&self.flags).map(both).collect();
+        Ok(Port { programs, flags, weights })
     }
 }
 

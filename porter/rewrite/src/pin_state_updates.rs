@@ -37,7 +37,8 @@ impl Rewrite for PinStateUpdates {
             *edits = updates(program).map(|op| edit(program, op)).collect();
         }
         let count: usize = patch.edits.iter().map(Vec::len).sum();
-        patch.reason = format!("{count} states are read after their update; without a barrier each is copied");
+        patch.reason =
+            format!("{count} states are read after their update; without a barrier each is copied");
         patch
     }
 }
@@ -80,7 +81,7 @@ mod tests {
         if read {
             b.result("sum", b.reduce_sum(updated, &[0]).unwrap()).unwrap();
         }
-        Port { programs: vec![b.finish()], weights: WeightMap::new() }
+        Port::new(vec![b.finish()], WeightMap::new())
     }
 
     #[test]

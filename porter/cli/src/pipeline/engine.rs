@@ -9,10 +9,10 @@ use std::{
 };
 
 use porter_ir::{DType, InputRole, Program};
-use porter_rewrite::{Port, Target};
+use porter_rewrite::{CompilerFlag, FlagValue, Port, Target};
 use porter_runtime::{
-    Cached, Client, ClientOptions, CompileCache, CompileOptions, Device, HostTensor, Outcome, Plugin, Signature,
-    Step, Weights, plugins,
+    Cached, Client, ClientOptions, CompileCache, CompileOptions, Device, Flag, HostTensor, Outcome, Plugin,
+    Signature, Step, Weights, plugins,
 };
 use porter_weights::{Checkpoint, Loaded};
 
@@ -70,9 +70,10 @@ impl Engine {
         progress: impl FnMut(Loaded<'_>),
     ) -> Result<Resident, PipelineError> {
         let (compiled, loaded) = thread::scope(|scope| {
-            let compiling = scope.spawn(|| self.compile_all(&port.programs));
+            let compiling = scope.spawn(|| self.compile_all(port));
             let loaded = self.load(port, checkpoint, progress);
-            let panicked = |_| PipelineError::Unsupported("the compiling thread ended without a result".into());
+            let panicked =
+                |_| PipelineError::Unsupported("the compiling thread ended without a result".into());
             (compiling.join().map_err(panicked), loaded)
         });
         let ((compiled, compile), (weights, load)) = (compiled??, loaded?);
@@ -86,16 +87,24 @@ impl Engine {
         Ok(Resident { steps, compile, compiled: outcomes, load, weight_bytes })
     }
 
-    fn compile_all(&self, programs: &[Program]) -> Result<(Vec<Cached>, Duration), PipelineError> {
+    fn compile_all(&self, port: &Port) -> Result<(Vec<Cached>, Duration), PipelineError> {
         let started = Instant::now();
-        let compiled = programs.iter().map(|p| self.compile(p)).collect::<Result<_, _>>()?;
+        let programs = port.programs.iter().zip(&port.flags);
+        let compiled = programs.map(|(p, flags)| self.compile(p, flags)).collect::<Result<_, _>>()?;
         Ok((compiled, started.elapsed()))
     }
 
-    fn compile(&self, program: &Program) -> Result<Cached, PipelineError> {
+    fn compile(&self, program: &Program, flags: &[CompilerFlag]) -> Result<Cached, PipelineError> {
         let text = program.to_string();
         let signature = Signature::of(program);
-        Ok(self.cache.compile(&self.client, &text, &signature, &CompileOptions::default())?)
+        let options = flags.iter().fold(CompileOptions::default(), |options, flag| {
+            let value = match flag.value {
+                FlagValue::Text(text) => Flag::String(text.to_owned()),
+                FlagValue::Integer(number) => Flag::Int(number),
+            };
+            options.flag(flag.name, value)
+        });
+        Ok(self.cache.compile(&self.client, &text, &signature, &options)?)
     }
 
     /// Evaluates the weights in the types that the programs take, and hands them to the device.

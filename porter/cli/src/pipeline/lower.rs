@@ -14,11 +14,12 @@ pub(crate) struct Lowered {
 
 /// In which types a model runs where the user asks for `dtype` on `target`.
 ///
-/// On the CPU only weights and cache are narrow: products take narrow operands and give f32, which
-/// costs nothing there and rounds less (docs/performance.md). Elsewhere activations are narrow too.
+/// On the CPU only weights are narrow: products take narrow operands and give f32, which costs
+/// nothing there and rounds less, and attention over an f32 cache is faster (docs/performance.md).
+/// Elsewhere activations and the cache are narrow too.
 pub(crate) fn precision(dtype: DType, target: Target) -> Precision {
     match target {
-        Target::Cpu => Precision { weights: dtype, activations: DType::F32, cache: dtype },
+        Target::Cpu => Precision { weights: dtype, activations: DType::F32, cache: DType::F32 },
         Target::Plain => Precision::uniform(dtype),
     }
 }
@@ -32,6 +33,6 @@ pub(crate) fn lower(
 ) -> Result<Lowered, PipelineError> {
     let programs =
         phases.iter().map(|phase| opened.model.program(phase, precision)).collect::<Result<_, _>>()?;
-    let (port, applied) = target.lower(Port { programs, weights: opened.weight_map.clone() })?;
+    let (port, applied) = target.lower(Port::new(programs, opened.weight_map.clone()))?;
     Ok(Lowered { port, applied })
 }

@@ -24,7 +24,9 @@ impl Sequences {
     /// The forward program for these inputs.
     pub(crate) fn phase(&self, taps: Taps) -> Result<Phase, PipelineError> {
         let (batch, tokens, _) = self.matrix("input_ids")?.ok_or_else(|| {
-            PipelineError::Usage("the inputs hold no input_ids: [batch, tokens] token ids are expected".into())
+            PipelineError::Usage(
+                "the inputs hold no input_ids: [batch, tokens] token ids are expected".into(),
+            )
         })?;
         Ok(Phase::Forward { batch, tokens, taps })
     }
@@ -63,8 +65,8 @@ impl Sequences {
         let mut problems = Vec::new();
         let vocabulary = model.dimensions().vocab_size as i64;
         for (name, shape, values) in &self.inputs {
-            let taken = KNOWN.contains(&name.as_str())
-                && (name != "token_type_ids" || model.task() == Task::Encode);
+            let taken =
+                KNOWN.contains(&name.as_str()) && (name != "token_type_ids" || model.task() == Task::Encode);
             if !taken {
                 problems.push(format!("{} does not take an input {name:?}", model.class()));
             } else if **shape != expected {
@@ -73,7 +75,8 @@ impl Sequences {
             let limit = if name == "input_ids" { vocabulary } else { 2 };
             if let Some(at) = values.iter().position(|v| !(0..limit).contains(v)) {
                 let found = values[at];
-                problems.push(format!("{name} holds {found} at element {at}: 0 to {} are expected", limit - 1));
+                problems
+                    .push(format!("{name} holds {found} at element {at}: 0 to {} are expected", limit - 1));
             }
         }
         problems

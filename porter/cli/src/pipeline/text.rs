@@ -25,8 +25,11 @@ impl TextSide {
     fn from_gguf(opened: &Opened) -> Result<Self, PipelineError> {
         let vocabulary = GgufVocabulary::try_from(opened.checkpoint.metadata())?;
         let origin = "tokenizer.chat_template";
-        let template =
-            vocabulary.chat_template.as_deref().map(|source| ChatTemplate::new(source, origin)).transpose()?;
+        let template = vocabulary
+            .chat_template
+            .as_deref()
+            .map(|source| ChatTemplate::new(source, origin))
+            .transpose()?;
         let token = |id: Option<u32>| id.and_then(|id| vocabulary.tokens.get(id as usize));
         let special = json!({ "bos_token": token(vocabulary.bos), "eos_token": token(vocabulary.eos) });
         Ok(Self {

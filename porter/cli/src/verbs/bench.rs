@@ -53,7 +53,8 @@ struct Document {
 pub(super) fn run(args: &BenchArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
     let opened = open(&args.model.model, &args.model.ignore_config, &Fetching::new(console))?;
     if opened.model.task() == Task::Encode {
-        let message = format!("{} does not generate: bench measures prefill and decode", opened.model.class());
+        let message =
+            format!("{} does not generate: bench measures prefill and decode", opened.model.class());
         return Err(Failure::new(Exit::Usage, message));
     }
     let starts = start::measure(&opened.files.weights, args, global, console)?;
@@ -67,7 +68,8 @@ pub(super) fn run(args: &BenchArgs, global: &Global, console: &Console) -> Resul
     let resident = engine.bring_up(&lowered.port, &*opened.checkpoint, loading(console))?;
     console.detail(&resident.summary());
 
-    let prompt: Vec<u32> = (0..args.prompt_tokens).map(|i| (i * 7919 % dimensions.vocab_size) as u32).collect();
+    let prompt: Vec<u32> =
+        (0..args.prompt_tokens).map(|i| (i * 7919 % dimensions.vocab_size) as u32).collect();
     let mut states = States::zeros(&engine.device, &lowered.port.programs[1])?;
     let mut generate = |tokens| times(&resident, sizes, &prompt, tokens, &mut states);
     let mut prefill = (0..REPEATS).map(|_| Ok(generate(1)?.prefill)).collect::<Result<Vec<_>, Failure>>()?;
@@ -135,9 +137,21 @@ fn median(durations: &[Duration]) -> f64 {
 fn render(d: &Document) -> String {
     let row = |name: &str, value: String, note: String| vec![name.to_owned(), value, note];
     let rows = [
-        row("first token, cold", format!("{:.2} s", d.first_token_cold), "from process start, compiling".into()),
-        row("first token, warm", format!("{:.2} s", d.first_token_warm), "from process start, compile cache hit".into()),
-        row("load", format!("{:.2} s", d.load), format!("{:.1} MB of weights in {}", d.weight_bytes as f64 / 1e6, d.dtype)),
+        row(
+            "first token, cold",
+            format!("{:.2} s", d.first_token_cold),
+            "from process start, compiling".into(),
+        ),
+        row(
+            "first token, warm",
+            format!("{:.2} s", d.first_token_warm),
+            "from process start, compile cache hit".into(),
+        ),
+        row(
+            "load",
+            format!("{:.2} s", d.load),
+            format!("{:.1} MB of weights in {}", d.weight_bytes as f64 / 1e6, d.dtype),
+        ),
         row("compile", format!("{:.2} s", d.compile), "or reading the compile cache".into()),
         row(
             "prefill",
@@ -161,7 +175,9 @@ fn render(d: &Document) -> String {
         row(
             "peak memory",
             d.peak_memory.map_or_else(|| "unknown".to_owned(), |b| format!("{:.0} MB", b as f64 / 1e6)),
-            d.peak_memory.map_or_else(String::new, |b| format!("{:.2}x the weights", b as f64 / d.weight_bytes as f64)),
+            d.peak_memory.map_or_else(String::new, |b| {
+                format!("{:.2}x the weights", b as f64 / d.weight_bytes as f64)
+            }),
         ),
     ];
     format!("{} in {} on {}\n\n{}", d.model, d.dtype, d.plugin, table::render(&["", "", ""], rows, &[1]))

@@ -46,8 +46,12 @@ fn render(report: &Report, console: &Console) -> String {
     if !findings.tokens.is_empty() {
         parts.push(findings.tokens.iter().map(|t| tokens(t, console)).collect::<Vec<_>>().join("\n"));
     }
-    for (title, all) in [("could not be compared", &findings.problems), ("not returned by the port", &findings.skipped)] {
-        parts.extend(all.iter().map(|named| format!("{} {title}: {}", printable(&named.name), printable(&named.why))));
+    for (title, all) in
+        [("could not be compared", &findings.problems), ("not returned by the port", &findings.skipped)]
+    {
+        parts.extend(
+            all.iter().map(|named| format!("{} {title}: {}", printable(&named.name), printable(&named.why))),
+        );
     }
     parts.push(verdict(report, console));
     parts.join("\n\n")
@@ -79,14 +83,19 @@ fn comparisons(all: &[Measured], console: &Console) -> String {
 /// Why a comparison failed: its budget's reason, what is not finite, and the worst element.
 fn over_budget(measured: &Measured) -> String {
     let c = &measured.comparison;
-    let mut text = format!("{}: budget {:.2e} = {}", printable(&c.name), measured.budget.max_abs, measured.budget.why);
+    let mut text =
+        format!("{}: budget {:.2e} = {}", printable(&c.name), measured.budget.max_abs, measured.budget.why);
     for (what, sides) in [("NaN", c.nan), ("Inf", c.inf)] {
         if !sides.agree() {
-            text += &format!("\n  {what}: {} in the port only, {} in the reference only", sides.ours_only, sides.reference_only);
+            text += &format!(
+                "\n  {what}: {} in the port only, {} in the reference only",
+                sides.ours_only, sides.reference_only
+            );
         }
     }
     if let Some(worst) = c.worst.first() {
-        text += &format!("\n  worst at {:?}: found {}, expected {}", worst.index, worst.ours, worst.reference);
+        text +=
+            &format!("\n  worst at {:?}: found {}, expected {}", worst.index, worst.ours, worst.reference);
     }
     text
 }
@@ -96,7 +105,13 @@ fn next_tokens(all: &[Measured]) -> String {
         let l = measured.logits.as_ref()?;
         Some(format!(
             "\n{}: KL {:.1e}, top-1 {:.2}%, top-5 {:.2}%, {} of {} likeliest tokens flip ({} ties)",
-            printable(&measured.comparison.name), l.kl.mean, 100.0 * l.top1, 100.0 * l.top5, l.flips, l.positions, l.ties
+            printable(&measured.comparison.name),
+            l.kl.mean,
+            100.0 * l.top1,
+            100.0 * l.top5,
+            l.flips,
+            l.positions,
+            l.ties
         ))
     });
     lines.collect()
@@ -105,11 +120,17 @@ fn next_tokens(all: &[Measured]) -> String {
 fn tokens(tokens: &TokenComparison, console: &Console) -> String {
     let name = printable(&tokens.name);
     let Some(first) = tokens.first_difference else {
-        return format!("{name}: {} greedy tokens, all as recorded {}", tokens.expected.len(), mark(true, console));
+        return format!(
+            "{name}: {} greedy tokens, all as recorded {}",
+            tokens.expected.len(),
+            mark(true, console)
+        );
     };
     let id = |token: Option<i64>| token.map_or_else(|| "the end".to_owned(), |id| id.to_string());
     let why = match (tokens.outcome, first.margin) {
-        (Outcome::Tie, Some(margin)) => format!("a tie: the reference prefers its token by {margin:.2e} only"),
+        (Outcome::Tie, Some(margin)) => {
+            format!("a tie: the reference prefers its token by {margin:.2e} only")
+        }
         (Outcome::Drift, _) => "drift of the narrower type; no margins were recorded".to_owned(),
         (_, Some(margin)) => format!("the reference prefers its token by {margin:.2e}"),
         (_, None) => "rounding does not explain it".to_owned(),
@@ -134,5 +155,11 @@ fn verdict(report: &Report, console: &Console) -> String {
         Verdict::Pass => console.paint("PASS", Tone::Good),
         Verdict::Fail => console.paint("FAIL", Tone::Bad),
     };
-    format!("{word} {} in {} on {} against {}", printable(&subject.model), subject.dtype, subject.plugin, printable(&subject.reference))
+    format!(
+        "{word} {} in {} on {} against {}",
+        printable(&subject.model),
+        subject.dtype,
+        subject.plugin,
+        printable(&subject.reference)
+    )
 }

@@ -135,9 +135,12 @@ fn stored(checkpoint: &dyn Checkpoint) -> Vec<Stored> {
     let mut by_encoding: BTreeMap<String, Stored> = BTreeMap::new();
     for info in checkpoint.tensors().values() {
         let encoding = info.encoding.to_string();
-        let stored = by_encoding
-            .entry(encoding.clone())
-            .or_insert(Stored { encoding, tensors: 0, parameters: 0, bytes: 0 });
+        let stored = by_encoding.entry(encoding.clone()).or_insert(Stored {
+            encoding,
+            tensors: 0,
+            parameters: 0,
+            bytes: 0,
+        });
         stored.tensors += 1;
         stored.parameters = stored.parameters.saturating_add(info.shape.elements());
         stored.bytes = stored.bytes.saturating_add(info.bytes);
@@ -148,7 +151,8 @@ fn stored(checkpoint: &dyn Checkpoint) -> Vec<Stored> {
 }
 
 fn render(d: &Document, console: &Console) -> String {
-    let mut lines = vec![format!("{}  {}", console.paint(&printable(&d.model), Tone::Strong), printable(&d.weights))];
+    let mut lines =
+        vec![format!("{}  {}", console.paint(&printable(&d.model), Tone::Strong), printable(&d.weights))];
     if let Some(a) = &d.architecture {
         lines.push(format!(
             "{}: {} layers, hidden {}, {} heads ({} kv) of {}, vocab {}, {} positions",

@@ -25,14 +25,17 @@ pub(super) fn measure(
     console: &Console,
 ) -> Result<Starts, Failure> {
     console.note("measuring the start of a process, cold and warm");
-    let cache = tempfile::tempdir().map_err(|e| Failure::new(Exit::Environment, format!("cannot make a folder: {e}")))?;
+    let cache = tempfile::tempdir()
+        .map_err(|e| Failure::new(Exit::Environment, format!("cannot make a folder: {e}")))?;
     let once = || first_token(weights, args, global, cache.path());
     let cold = once()?;
     Ok(Starts { cold, warm: once()?.min(once()?) })
 }
 
 fn first_token(weights: &Path, args: &BenchArgs, global: &Global, cache: &Path) -> Result<f64, Failure> {
-    let failed = |what: String| Failure::new(Exit::Environment, format!("cannot run porter in a process of its own: {what}"));
+    let failed = |what: String| {
+        Failure::new(Exit::Environment, format!("cannot run porter in a process of its own: {what}"))
+    };
     let porter = env::current_exe().map_err(|e| failed(e.to_string()))?;
     let mut command = Command::new(porter);
     command.arg("run").arg(weights).args(["--prompt", "The capital of France is", "--max-tokens", "1"]);
@@ -46,5 +49,9 @@ fn first_token(weights: &Path, args: &BenchArgs, global: &Global, cache: &Path) 
     let started = Instant::now();
     let output = command.output().map_err(|e| failed(e.to_string()))?;
     let seconds = started.elapsed().as_secs_f64();
-    if output.status.success() { Ok(seconds) } else { Err(failed(String::from_utf8_lossy(&output.stderr).into_owned())) }
+    if output.status.success() {
+        Ok(seconds)
+    } else {
+        Err(failed(String::from_utf8_lossy(&output.stderr).into_owned()))
+    }
 }

@@ -7,8 +7,8 @@ use std::{
 
 use porter_ir::{DType, Op, Program, Shape};
 use porter_numerics::{
-    Bundle, Case, Findings, Generated, MeasureError, Measured, Named, Noise, Output, Report, Roundings, Subject,
-    TokenComparison, View,
+    Bundle, Case, Findings, Generated, MeasureError, Measured, Named, Noise, Output, Report, Roundings,
+    Subject, TokenComparison, View,
 };
 use porter_runtime::{Generator, HostTensor, Next, States, Step};
 use porter_text::{Sampler, SamplerOptions};
@@ -31,7 +31,8 @@ pub(super) fn execute(args: &CheckArgs, global: &Global, console: &Console) -> R
     let engine = Engine::start(global.plugin.as_deref(), &mut |note| console.note(note))?;
     let dtype = args.dtype.into();
     let precision = precision(dtype, engine.target);
-    let phases: Vec<Phase> = plans.iter().flat_map(Plan::phases).collect::<BTreeSet<_>>().into_iter().collect();
+    let phases: Vec<Phase> =
+        plans.iter().flat_map(Plan::phases).collect::<BTreeSet<_>>().into_iter().collect();
     let lowered = lower(&opened, &phases, &precision, engine.target)?;
     let resident = engine.bring_up(&lowered.port, &*opened.checkpoint, loading(console))?;
     console.detail(&resident.summary());
@@ -111,10 +112,9 @@ impl Check<'_> {
             };
             match measure(plan.case, output, found, roundings.as_ref()) {
                 Ok(measured) => self.findings.comparisons.push(measured),
-                Err(error) => self
-                    .findings
-                    .problems
-                    .push(Named { name: output.tensor.clone(), why: error.to_string() }),
+                Err(error) => {
+                    self.findings.problems.push(Named { name: output.tensor.clone(), why: error.to_string() })
+                }
             }
         }
         Ok(())
@@ -148,7 +148,8 @@ impl Check<'_> {
     /// The budget of the case's logits: how far one may be off.
     fn logits_budget(&self, plan: &Plan<'_>) -> f64 {
         let logits = plan.case.outputs().iter().find(|output| output.name == "logits");
-        let measured = self.findings.comparisons.iter().find(|m| Some(&m.comparison.name) == logits.map(|o| &o.tensor));
+        let measured =
+            self.findings.comparisons.iter().find(|m| Some(&m.comparison.name) == logits.map(|o| &o.tensor));
         measured.map_or(0.0, |m| m.budget.max_abs)
     }
 

@@ -59,7 +59,10 @@ fn read(file: &dyn Checkpoint) -> Result<Sequences, PipelineError> {
         let dtype = info.encoding.dtype().unwrap_or(DType::F32);
         let integers = View::new(dtype, info.shape.clone(), view.bytes).ok().and_then(|v| v.to_i64());
         let values = integers.ok_or_else(|| {
-            PipelineError::Usage(format!("{name} is {}: whole numbers (i64 or i32) are expected", info.encoding))
+            PipelineError::Usage(format!(
+                "{name} is {}: whole numbers (i64 or i32) are expected",
+                info.encoding
+            ))
         })?;
         sequences.insert(name, Shape::new(info.shape.to_vec()), values);
     }
@@ -75,7 +78,8 @@ fn write(path: &Path, outputs: &BTreeMap<String, HostTensor>) -> Result<(), Fail
         })
         .collect();
     let serialized = views.and_then(|views| safetensors::serialize(views, None));
-    let bytes = serialized.map_err(|e| Failure::new(Exit::Environment, format!("cannot write {}: {e}", path.display())))?;
+    let bytes = serialized
+        .map_err(|e| Failure::new(Exit::Environment, format!("cannot write {}: {e}", path.display())))?;
     let beside = path.with_extension("safetensors.partial");
     fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path)).map_err(|e| Failure::write(path, &e))
 }
@@ -97,7 +101,13 @@ fn entry(name: &str, tensor: &HostTensor) -> Result<Entry, PipelineError> {
 fn render(entries: &[Entry]) -> String {
     let rows = entries.iter().map(|e| {
         let first: Vec<String> = e.first.iter().map(|v| format!("{v:.5}")).collect();
-        vec![e.name.clone(), format!("{:?}", e.shape), format!("{:.5}", e.mean), format!("{:.5}", e.std), first.join(" ")]
+        vec![
+            e.name.clone(),
+            format!("{:?}", e.shape),
+            format!("{:.5}", e.mean),
+            format!("{:.5}", e.std),
+            first.join(" "),
+        ]
     });
     table::render(&["OUTPUT", "SHAPE", "MEAN", "STD", "FIRST"], rows, &[2, 3])
 }

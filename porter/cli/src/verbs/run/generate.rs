@@ -68,10 +68,14 @@ pub(super) fn run(prompt: &str, args: &RunArgs, global: &Global, console: &Conso
     })?;
     output.finish()?;
     report(&times, ids.len(), first.unwrap_or_default(), console);
-    let document = output.document(&opened.files.name, dtype.name(), ids.len(), first.unwrap_or_default(), &times);
-    console.result(&document, |document| {
-        if output.streams { String::new() } else { document.text.clone() }
-    })?;
+    let document =
+        output.document(&opened.files.name, dtype.name(), ids.len(), first.unwrap_or_default(), &times);
+    console.result(
+        &document,
+        |document| {
+            if output.streams { String::new() } else { document.text.clone() }
+        },
+    )?;
     Ok(Exit::Done)
 }
 
