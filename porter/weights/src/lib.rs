@@ -45,6 +45,7 @@ mod safetensors_file;
 mod safetensors_header;
 mod sharded;
 mod stored;
+mod value;
 
 pub use checkpoint::{Checkpoint, Encoding, Format, TensorInfo, TensorView};
 pub use convert::CastError;
@@ -54,7 +55,8 @@ pub use map::{
     Cost, Expr, ExprError, HostTensor, Loaded, MisShaped, Missing, NoInverse, Parameter, Report, Unfit,
     WeightMap,
 };
-pub use metadata::{Array, Metadata, Value};
+pub use metadata::Metadata;
 pub use open::open;
 pub use safetensors_file::SafetensorsFile;
 pub use sharded::ShardedSafetensors;
+pub use value::{Array, Value};

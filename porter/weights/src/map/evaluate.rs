@@ -77,6 +77,7 @@ fn build<'a>(
     }
 }
 
+/// Resolves a term that only moves elements.
 fn build_moved<'a>(
     expr: &Expr,
     checkpoint: &'a dyn Checkpoint,
