@@ -7,5 +7,5 @@ headers=$(mktemp -d)
 trap 'rm -rf "$headers"' EXIT
 python3 -m pip install --quiet --no-deps --target "$headers" xla-cpu-pjrt==0.0.1
 header=$(find "$headers" -name pjrt_c_api.h)
-bindgen "$header" --allowlist-item 'PJRT_.*' --no-prepend-enum-name --with-derive-default --no-derive-debug --no-doc-comments \
-    --output src/bindings.rs
+bindgen "$header" --allowlist-item 'PJRT_.*' --no-prepend-enum-name --with-derive-default \
+    --no-derive-debug --no-doc-comments --output src/bindings.rs
