@@ -127,7 +127,7 @@ fn run(client: &Client, example: &Example, text: &str) -> Result<(), String> {
     let inputs: Vec<Vec<Buffer>> = example.inputs.iter().enumerate().map(upload).collect();
     let args: Vec<Vec<Arg<'_>>> =
         inputs.iter().map(|device| device.iter().map(Arg::Keep).collect()).collect();
-    let outputs = loaded.start(&args).and_then(porter_runtime::Running::wait).map_err(|e| e.to_string())?;
+    let outputs = loaded.start(args).and_then(porter_runtime::Running::wait).map_err(|e| e.to_string())?;
     for (device, (found, expected)) in outputs.iter().zip(expected).enumerate() {
         for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
             let found = found.download().map_err(|e| e.to_string())?;
