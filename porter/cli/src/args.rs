@@ -1,5 +1,8 @@
 //! The command line: the one definition that help, completions and man pages come from.
 
+#![allow(clippy::doc_markdown, reason = "the comments are the help text, where backticks would show")]
+#![allow(clippy::struct_excessive_bools, reason = "each is a flag")]
+
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};

@@ -81,7 +81,7 @@ impl Console {
     /// Says what is being done, unless asked to be quiet.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
-            self.say(&text.lines().map(printable).collect::<Vec<_>>().join("\n"));
+            say(&text.lines().map(printable).collect::<Vec<_>>().join("\n"));
         }
     }
 
@@ -106,7 +106,7 @@ impl Console {
         }
         let lines: Vec<String> = failure.message.lines().map(printable).collect();
         let head = paint("error:", Tone::Bad, self.stderr.color);
-        self.say(&format!("{head} {}", lines.join("\n  ")));
+        say(&format!("{head} {}", lines.join("\n  ")));
     }
 
     /// Colours text for stdout.
@@ -130,11 +130,11 @@ impl Console {
         bar.enable_steady_tick(Duration::from_millis(200));
         bar
     }
+}
 
-    fn say(&self, text: &str) {
-        // Nothing is left to tell it to when stderr is closed.
-        let _ = write(&mut io::stderr().lock(), text, "\n");
-    }
+fn say(text: &str) {
+    // Nothing is left to tell it to when stderr is closed.
+    let _ = write(&mut io::stderr().lock(), text, "\n");
 }
 
 fn write(stream: &mut impl Write, text: &str, end: &str) -> io::Result<()> {
@@ -174,8 +174,7 @@ pub(crate) fn bug() {
         env!("CARGO_PKG_REPOSITORY"),
         "/issues"
     );
-    // A closed stderr must not make a panic of a panic.
-    let _ = write(&mut io::stderr().lock(), text, "\n");
+    say(text);
 }
 
 /// Text from files and servers without the control characters that move a terminal's cursor.

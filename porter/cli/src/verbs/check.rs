@@ -2,9 +2,9 @@
 
 mod execute;
 
-use std::{fs, path::Path};
+use std::{fs, iter, path::Path};
 
-use porter_numerics::{Measured, Outcome, Report, TokenComparison, Verdict, html, junit};
+use porter_numerics::{Measured, Outcome, Report, Sides, TokenComparison, Verdict, html, junit};
 
 use crate::{
     args::{CheckArgs, Global},
@@ -73,48 +73,41 @@ fn comparisons(all: &[Measured], console: &Console) -> String {
             mark(*pass, console),
         ]
     });
-    let mut text = table::render(&heading, rows, &[2, 3, 4, 5, 6, 7]);
-    for measured in all.iter().filter(|measured| !measured.pass) {
-        text += &format!("\n{}", over_budget(measured));
-    }
-    text + &next_tokens(all)
+    let failed = all.iter().filter(|measured| !measured.pass).map(over_budget);
+    let lines = failed.chain(all.iter().filter_map(next_tokens));
+    iter::once(table::render(&heading, rows, &[2, 3, 4, 5, 6, 7])).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 /// Why a comparison failed: its budget's reason, what is not finite, and the worst element.
 fn over_budget(measured: &Measured) -> String {
     let c = &measured.comparison;
-    let mut text =
-        format!("{}: budget {:.2e} = {}", printable(&c.name), measured.budget.max_abs, measured.budget.why);
+    let budget = &measured.budget;
+    let mut lines = vec![format!("{}: budget {:.2e} = {}", printable(&c.name), budget.max_abs, budget.why)];
     for (what, sides) in [("NaN", c.nan), ("Inf", c.inf)] {
         if !sides.agree() {
-            text += &format!(
-                "\n  {what}: {} in the port only, {} in the reference only",
-                sides.ours_only, sides.reference_only
-            );
+            let Sides { ours_only, reference_only, .. } = sides;
+            lines.push(format!(
+                "  {what}: {ours_only} in the port only, {reference_only} in the reference only"
+            ));
         }
     }
     if let Some(worst) = c.worst.first() {
-        text +=
-            &format!("\n  worst at {:?}: found {}, expected {}", worst.index, worst.ours, worst.reference);
+        lines.push(format!(
+            "  worst at {:?}: found {}, expected {}",
+            worst.index, worst.ours, worst.reference
+        ));
     }
-    text
+    lines.join("\n")
 }
 
-fn next_tokens(all: &[Measured]) -> String {
-    let lines = all.iter().filter_map(|measured| {
-        let l = measured.logits.as_ref()?;
-        Some(format!(
-            "\n{}: KL {:.1e}, top-1 {:.2}%, top-5 {:.2}%, {} of {} likeliest tokens flip ({} ties)",
-            printable(&measured.comparison.name),
-            l.kl.mean,
-            100.0 * l.top1,
-            100.0 * l.top5,
-            l.flips,
-            l.positions,
-            l.ties
-        ))
-    });
-    lines.collect()
+/// What the difference means for the next token, where the tensor holds logits.
+fn next_tokens(measured: &Measured) -> Option<String> {
+    let l = measured.logits.as_ref()?;
+    let (name, top1, top5) = (printable(&measured.comparison.name), 100.0 * l.top1, 100.0 * l.top5);
+    Some(format!(
+        "{name}: KL {:.1e}, top-1 {top1:.2}%, top-5 {top5:.2}%, {} of {} likeliest tokens flip ({} ties)",
+        l.kl.mean, l.flips, l.positions, l.ties
+    ))
 }
 
 fn tokens(tokens: &TokenComparison, console: &Console) -> String {
