@@ -31,7 +31,8 @@ pub struct FirstDifference {
     pub expected: Option<i64>,
     /// The token under test; `None` past its end.
     pub found: Option<i64>,
-    /// By how much the reference's logits prefer the recorded token, where they were recorded.
+    /// By how much the reference's logits prefer the recorded token, where they were recorded. Clearly
+    /// negative where the bundle contradicts itself.
     pub margin: Option<f64>,
 }
 
@@ -81,7 +82,7 @@ impl TokenComparison {
 
 fn judge(difference: &FirstDifference, noise: Noise) -> Outcome {
     match (difference.margin, difference.expected.zip(difference.found)) {
-        (Some(margin), _) if margin <= 2.0 * noise.max_abs => Outcome::Tie,
+        (Some(margin), _) if margin.abs() <= 2.0 * noise.max_abs => Outcome::Tie,
         (None, Some(_)) if noise.narrower => Outcome::Drift,
         _ => Outcome::Differs,
     }
@@ -127,6 +128,15 @@ mod tests {
         assert_eq!((tie.outcome, tie.pass, tie.agreed()), (Outcome::Tie, true, 1));
         let differs = outcome(&[1, 0], noise(0.06, true), true);
         assert_eq!((differs.outcome, differs.pass), (Outcome::Differs, false));
+        let recorded = [0.0_f32, 1.0, 0.5, 9.0, 0.0, 1.0];
+        let contradiction = Generated {
+            name: "generated",
+            prompt: vec![0],
+            tokens: vec![1, 2],
+            logits: Some(View::f32(&recorded, [2, 3]).unwrap()),
+        };
+        let judged = TokenComparison::new(&contradiction, vec![1, 0], noise(0.06, false));
+        assert_eq!(judged.outcome, Outcome::Differs, "the logits prefer a token that was not recorded");
         assert_eq!(outcome(&[1, 0], noise(0.06, true), false).outcome, Outcome::Drift);
         assert_eq!(outcome(&[1, 0], noise(0.06, false), false).outcome, Outcome::Differs);
     }

@@ -126,14 +126,14 @@ fn recorded_tokens_are_their_own_greedy_continuation() {
     );
 }
 
-/// Writes a bundle of zeros: name, type and shape of each tensor.
+/// Writes a file of a bundle: name, type and shape of each tensor. Every byte of data is 0x3f.
 fn write(dir: &Path, file: &str, tensors: &[(&str, Dtype, &[usize])]) {
-    let zeros = vec![0_u8; 1 << 12];
+    let data = vec![0x3f_u8; 1 << 12];
     let views: HashMap<&str, TensorView<'_>> = tensors
         .iter()
         .map(|(name, dtype, shape)| {
             let bytes = shape.iter().product::<usize>() * dtype.bitsize() / 8;
-            (*name, TensorView::new(*dtype, shape.to_vec(), &zeros[..bytes]).unwrap())
+            (*name, TensorView::new(*dtype, shape.to_vec(), &data[..bytes]).unwrap())
         })
         .collect();
     fs::write(dir.join(file), safetensors::serialize(views, None).unwrap()).unwrap();
@@ -169,6 +169,17 @@ fn everything_wrong_is_reported_at_once() {
     ] {
         assert!(message.contains(part), "{part:?} in {message}");
     }
+}
+
+/// As bytes of 0x3f, an f32 is 0.747059 and an f64 is 0.000477.
+#[test]
+fn a_twin_that_rounding_does_not_explain_is_refused() {
+    let shape: &[usize] = &[1, 3, 5];
+    let message = open_error(
+        &[("input_ids", Dtype::I64, &[1, 3])],
+        &[("logits", Dtype::F32, shape), ("logits_f64", Dtype::F64, shape)],
+    );
+    assert!(message.contains("tensor \"logits_f64\": found 7.466e-1 away"), "{message}");
 }
 
 #[test]
