@@ -3,10 +3,8 @@
 //! **What.** Linear layers that read the same value (`q_proj`, `k_proj`, `v_proj`; `gate_proj`,
 //! `up_proj`) become one product with their weights stacked, and slices of its result.
 //!
-//! **Why.** Small products cost more to start than to compute. On the CPU, bf16 products (see
-//! `matvec_as_reduce`) are split over cores, and larger ones better; f32 products of one row run on one core
-//! each, so that two large ones side by side beat one of twice the size: f32 layers of 2 MiB and more stay
-//! apart.
+//! **Why.** Small products cost more to start than to compute: in the one-row form of `matvec_as_reduce` the
+//! fused layers are 10-20 % faster. In prefill it changes nothing.
 //!
 //! **Before.** `q = x·Wqᵀ; k = x·Wkᵀ; v = x·Wvᵀ`
 //!
@@ -25,9 +23,6 @@ use porter_ir::{DType, InputRole, Op, OpId, Program, Shape, TensorType, Value, p
 use porter_weights::Expr;
 
 use crate::{Edit, Effect, Patch, Port, Rewrite, Site, linear::linear};
-
-/// From this size on, f32 layers are left apart for the cores to share.
-const LARGE: usize = 2 << 20;
 
 /// The rewrite; see the module's documentation.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +58,7 @@ impl Rewrite for FuseParallelDots {
 /// Linear layers of one program over one input.
 struct Group {
     ops: Vec<OpId>,
+    results: Vec<Value>,
     weights: Vec<String>,
     rows: Vec<usize>,
     input: Value,
@@ -74,11 +70,6 @@ struct Group {
 impl Group {
     fn fused_shape(&self) -> Shape {
         Shape::new([self.rows.iter().sum(), self.columns])
-    }
-
-    fn is_better_apart(&self) -> bool {
-        let smallest = self.rows.iter().min().map_or(0, |rows| rows * self.columns * self.dtype.host_bytes());
-        self.dtype == DType::F32 && smallest >= LARGE
     }
 
     fn edit(&self, fused: &str) -> Edit {
@@ -97,7 +88,7 @@ impl Group {
                 })
                 .collect()
         };
-        Edit { ops: self.ops.clone(), replacement: Box::new(replacement) }
+        Edit { ops: self.ops.clone(), results: self.results.clone(), replacement: Box::new(replacement) }
     }
 }
 
@@ -125,6 +116,7 @@ fn groups(program: &Program) -> Vec<Group> {
         let index = *by_key.entry(key).or_insert_with(|| {
             groups.push(Group {
                 ops: Vec::new(),
+                results: Vec::new(),
                 weights: Vec::new(),
                 rows: Vec::new(),
                 input: layer.input,
@@ -136,10 +128,11 @@ fn groups(program: &Program) -> Vec<Group> {
         });
         let group = &mut groups[index];
         group.ops.push(id);
+        group.results.extend(&data.results);
         group.weights.push((*name).to_owned());
         group.rows.push(layer.rows);
     }
-    groups.retain(|g| g.ops.len() > 1 && !g.is_better_apart());
+    groups.retain(|g| g.ops.len() > 1);
     groups
 }
 

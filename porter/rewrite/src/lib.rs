@@ -9,6 +9,7 @@ mod matvec_as_reduce;
 mod patch;
 mod pin_state_updates;
 mod rebuild;
+mod roll_layers;
 mod target;
 
 pub use fuse_parallel_dots::FuseParallelDots;
@@ -16,4 +17,5 @@ pub use matvec_as_reduce::MatvecAsReduce;
 pub use patch::{CompilerFlag, Effect, FlagValue, Patch, Port, Rewrite};
 pub use pin_state_updates::PinStateUpdates;
 pub use rebuild::{Edit, Replacement, Site};
+pub use roll_layers::RollLayers;
 pub use target::{Applied, Target};

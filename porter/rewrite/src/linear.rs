@@ -13,6 +13,8 @@ pub(crate) struct Linear {
     pub(crate) input: Value,
     /// `w`.
     pub(crate) weight: Value,
+    /// The rows of `x`.
+    pub(crate) input_rows: usize,
     /// `out`.
     pub(crate) rows: usize,
     /// `in`.
@@ -21,6 +23,13 @@ pub(crate) struct Linear {
     pub(crate) dtype: DType,
     /// The type of the product.
     pub(crate) output: TensorType,
+}
+
+impl Linear {
+    /// True if `x` is one row.
+    pub(crate) fn is_one_row(&self) -> bool {
+        self.input_rows == 1
+    }
 }
 
 /// The parts of `data` if it is a linear layer.
@@ -38,6 +47,7 @@ pub(crate) fn linear(program: &Program, data: &OpData) -> Option<Linear> {
     (*dimensions == expected).then(|| Linear {
         input,
         weight,
+        input_rows: program.ty(input).shape.elements() / columns.max(1),
         rows,
         columns,
         dtype: ty.dtype,

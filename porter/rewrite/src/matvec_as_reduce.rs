@@ -1,19 +1,22 @@
 //! # Matrix-vector products as lane reductions
 //!
-//! **What.** A dot of one row with a bf16 matrix stored `[out, in]` becomes a multiplication and two sums in
-//! f32: first over a middle dimension, in independent lanes, then over the lanes.
+//! **What.** A dot of one row with a matrix stored `[out, in]` becomes a multiplication and sums in f32. In programs
+//! whose linear layers all have one row (decode), the sum is taken in independent lanes first.
 //!
-//! **Why.** XLA's CPU backend compiles a one-row dot in any type but f32 to scalar code, 6-9 times slower than
-//! f32. As a multiplication and a sum it reads each weight once; with the sum split into lanes the additions are
-//! independent, so that the loop is vectorised. CPU only: a TPU has matrix units that want the dot.
+//! **Why.** XLA's CPU backend compiles a one-row dot in f32 to a loop on one core, and in any other type to scalar
+//! code, 6-9 times slower. As a multiplication and a sum it reads each weight once; in lanes the additions are
+//! independent, so that the loop is vectorised, and rows are shared by the cores: memory speed in both types. CPU
+//! only: a TPU has matrix units that want the dot.
 //!
-//! **Before.** `y = dot_general(x: bf16[1, in], w: bf16[out, in])`
+//! **Before.** `y = dot_general(x: [1, in], w: [out, in])`
 //!
-//! **After.** With `in = groups · depth · lanes`:
-//! `p = reduce_sum(convert_f32(reshape(w)) * broadcast(optimization_barrier(convert_f32(x))), depth)`,
-//! `y = reduce_sum(optimization_barrier(p), [groups, lanes])`. The first barrier keeps XLA from merging what made
-//! `x` into the broadcast, which would write a whole `[out, in]` tensor; the second keeps both sums apart. The
-//! plugin's own reduction kernels (YNN fusions) are slower than this loop and are turned off for the program.
+//! **After.** With `in = groups · depth · 16`:
+//! `p = reduce_sum(f32(reshape(w)) * broadcast(optimization_barrier(f32(x))), depth)`,
+//! `y = reduce_sum(optimization_barrier(p), [groups, 16])`. The first barrier keeps XLA from merging what made `x` into
+//! the broadcast, which would write a whole `[out, in]` tensor; the second keeps both sums apart. The plugin's own
+//! reduction kernels (YNN fusions) are slower than this loop and are turned off for the program. In programs that
+//! have other dots too (prefill, with its one-row vocabulary projection) they stay on, and a bf16 product is one plain
+//! multiplication and sum.
 //!
 //! **Effect on the numbers.** Neutral: products and sums are in f32, as the dot's accumulator is, in another
 //! order.
@@ -35,14 +38,14 @@ const FLAGS: [CompilerFlag; 2] = [
     CompilerFlag::integer("xla_cpu_prefer_vector_width", 512),
 ];
 
-/// The width of a vector register in f32: lanes are a multiple of it.
-const VECTOR: usize = 16;
-
-/// More lanes than this spill the registers that hold their sums.
-const MOST_LANES: usize = 128;
+/// Lanes of independent sums: one vector register of f32.
+const LANES: usize = 16;
 
 /// Above this depth XLA rewrites a reduction into a tree, which writes the products to memory.
 const DEEPEST: usize = 32;
+
+/// Below this depth lanes do not pay.
+const SHALLOWEST: usize = 8;
 
 /// The rewrite; see the module's documentation.
 #[derive(Clone, Copy, Debug)]
@@ -56,74 +59,71 @@ impl Rewrite for MatvecAsReduce {
     fn propose(&self, port: &Port) -> Patch {
         let mut patch = Patch::new(self.name(), Effect::Neutral, port);
         for (i, program) in port.programs.iter().enumerate() {
-            patch.edits[i] = one_row_products(program).map(|(op, parts)| edit(op, parts)).collect();
-            if !patch.edits[i].is_empty() {
+            let layers: Vec<(OpId, Linear)> =
+                program.ops().filter_map(|(id, op)| Some((id, linear(program, op)?))).collect();
+            if layers.is_empty() {
+                continue;
+            }
+            let splits: Option<Vec<Sum>> = layers.iter().map(|(_, layer)| Sum::in_lanes(layer)).collect();
+            if let Some(splits) = splits {
+                let edits = layers.into_iter().zip(splits);
+                patch.edits[i] = edits.map(|((op, layer), sum)| edit(program, op, layer, sum)).collect();
                 patch.flags[i] = FLAGS.to_vec();
+            } else {
+                let scalar = layers.into_iter().filter(|(_, l)| l.is_one_row() && l.dtype == DType::BF16);
+                patch.edits[i] = scalar.map(|(op, layer)| edit(program, op, layer, Sum::Whole)).collect();
             }
         }
         let count: usize = patch.edits.iter().map(Vec::len).sum();
-        patch.reason =
-            format!("{count} products of one row with a bf16 matrix are scalar code on the CPU as dots");
+        patch.reason = format!("{count} products of one row are loops on one core, or scalar code, as dots");
         patch
     }
 }
 
-fn one_row_products(program: &Program) -> impl Iterator<Item = (OpId, Linear)> {
-    program.region(program.body()).ops.iter().filter_map(|&id| {
-        let parts = linear(program, program.op(id))?;
-        let rows = program.ty(parts.input).shape.elements() / parts.columns.max(1);
-        (rows == 1 && parts.dtype == DType::BF16).then_some((id, parts))
+fn edit(program: &Program, op: OpId, layer: Linear, sum: Sum) -> Edit {
+    Edit::one(program, op, move |site| {
+        let b = &site.b;
+        let weight = site.value(layer.weight)?;
+        let input = b.reshape(site.value(layer.input)?, [layer.columns])?;
+        let input = b.optimization_barrier(&[b.convert(input, DType::F32)?])?[0];
+        let output = b.reshape(sum.product(b, weight, input, &layer)?, layer.output.shape.clone())?;
+        Ok(vec![b.convert(output, layer.output.dtype)?])
     })
 }
 
-fn edit(op: OpId, parts: Linear) -> Edit {
-    let replacement = move |site: &Site<'_>| {
-        let b = &site.b;
-        let weight = site.value(parts.weight)?;
-        let input = b.reshape(site.value(parts.input)?, [parts.columns])?;
-        let input = b.optimization_barrier(&[b.convert(input, DType::F32)?])?[0];
-        let sums = match Lanes::of(parts.columns) {
-            Some(lanes) => lanes.product(b, weight, input, parts.rows)?,
-            None => {
-                let products = multiply(b, weight, input, &[parts.rows, parts.columns])?;
-                b.reduce_sum(products, &[1])?
-            }
-        };
-        let output = b.reshape(sums, parts.output.shape.clone())?;
-        Ok(vec![b.convert(output, parts.output.dtype)?])
-    };
-    Edit { ops: vec![op], replacement: Box::new(replacement) }
-}
-
-/// A split of a sum: `groups · depth · lanes` terms.
+/// How the sum over a row is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lanes {
-    groups: usize,
-    depth: usize,
-    lanes: usize,
+enum Sum {
+    /// In one go.
+    Whole,
+    /// Over `depth` first, in `groups` times sixteen lanes.
+    InLanes { groups: usize, depth: usize },
 }
 
-impl Lanes {
-    /// The split of `terms` with the fewest groups and, of those, the fewest lanes; none if `terms`
-    /// is no multiple of a vector.
-    fn of(terms: usize) -> Option<Self> {
-        (1..=terms / VECTOR).filter(|groups| terms.is_multiple_of(*groups)).find_map(|groups| {
-            let each = terms / groups;
-            let fits = |lanes: &usize| each.is_multiple_of(*lanes) && each / lanes <= DEEPEST;
-            let lanes = (VECTOR..=MOST_LANES).step_by(VECTOR).find(fits)?;
-            Some(Self { groups, depth: each / lanes, lanes })
-        })
+impl Sum {
+    /// The sum in lanes for a product of one row; none where lanes do not pay.
+    fn in_lanes(layer: &Linear) -> Option<Self> {
+        let terms = layer.columns / LANES;
+        let depth = (SHALLOWEST..=DEEPEST).rev().find(|depth| terms.is_multiple_of(*depth))?;
+        let whole = layer.columns.is_multiple_of(LANES) && terms > 0;
+        let plain = matches!(layer.dtype, DType::BF16 | DType::F32);
+        (layer.is_one_row() && whole && plain).then_some(Sum::InLanes { groups: terms / depth, depth })
     }
 
-    /// `w[rows, terms] · x[terms]`.
-    fn product(self, b: &Builder, weight: Value, input: Value, rows: usize) -> Result<Value> {
-        let products = multiply(b, weight, input, &[rows, self.groups, self.depth, self.lanes])?;
-        let partial = b.optimization_barrier(&[b.reduce_sum(products, &[2])?])?[0];
-        b.reduce_sum(partial, &[1, 2])
+    /// `w[rows, columns] · x[columns]`.
+    fn product(self, b: &Builder, weight: Value, input: Value, layer: &Linear) -> Result<Value> {
+        match self {
+            Sum::Whole => b.reduce_sum(multiply(b, weight, input, &[layer.rows, layer.columns])?, &[1]),
+            Sum::InLanes { groups, depth } => {
+                let products = multiply(b, weight, input, &[layer.rows, groups, depth, LANES])?;
+                let partial = b.optimization_barrier(&[b.reduce_sum(products, &[2])?])?[0];
+                b.reduce_sum(b.reshape(partial, [layer.rows, groups * LANES])?, &[1])
+            }
+        }
     }
 }
 
-/// The products of a bf16 matrix's elements with an f32 vector's, row by row, as `shape`.
+/// The products of a matrix's elements with an f32 vector's, row by row, as `shape`.
 fn multiply(b: &Builder, weight: Value, input: Value, shape: &[usize]) -> Result<Value> {
     let weight = b.convert(b.reshape(weight, shape)?, DType::F32)?;
     let input = b.reshape(input, &shape[1..])?;
@@ -137,42 +137,54 @@ mod tests {
     use porter_ir::{Op, TensorType};
     use porter_weights::WeightMap;
 
-    fn port(rows: usize, columns: usize, dtype: DType) -> Port {
+    fn port(rows: &[usize], columns: usize, dtype: DType) -> Port {
         let b = Builder::new("main");
-        let x = b.argument("x", TensorType::new(dtype, [1, rows, columns])).unwrap();
-        let w = b.weight("w", TensorType::new(dtype, [6, columns])).unwrap();
-        b.result("y", b.linear(x, w, dtype).unwrap()).unwrap();
+        for (i, &rows) in rows.iter().enumerate() {
+            let x = b.argument(&format!("x{i}"), TensorType::new(dtype, [1, rows, columns])).unwrap();
+            let w = b.weight("w", TensorType::new(dtype, [6, columns])).unwrap();
+            b.result(&format!("y{i}"), b.linear(x, w, dtype).unwrap()).unwrap();
+        }
         Port::new(vec![b.finish()], WeightMap::new())
     }
 
+    fn dots(port: &Port) -> usize {
+        port.programs[0].ops().filter(|(_, op)| matches!(op.op, Op::DotGeneral(_))).count()
+    }
+
     #[test]
-    fn one_bf16_row_has_no_dot_afterwards_and_keeps_its_type() {
-        for columns in [4, 576] {
-            let port = port(1, columns, DType::BF16);
+    fn one_row_has_no_dot_afterwards_and_keeps_its_type() {
+        for dtype in [DType::BF16, DType::F32] {
+            let port = port(&[1], 576, dtype);
             let rewritten = MatvecAsReduce.propose(&port).apply(&port).unwrap();
             let program = &rewritten.programs[0];
-            assert!(program.ops().all(|(_, op)| !matches!(op.op, Op::DotGeneral(_))));
-            assert_eq!(program.ty(program.outputs()[0].value), &TensorType::new(DType::BF16, [1, 1, 6]));
+            assert_eq!(dots(&rewritten), 0);
+            assert_eq!(program.ty(program.outputs()[0].value), &TensorType::new(dtype, [1, 1, 6]));
             assert_eq!(rewritten.flags[0], FLAGS);
+            assert!(program.verify().is_empty());
         }
     }
 
     #[test]
-    fn f32_and_several_rows_stay_dots() {
-        assert!(MatvecAsReduce.propose(&port(1, 4, DType::F32)).is_empty());
-        assert!(MatvecAsReduce.propose(&port(2, 4, DType::BF16)).is_empty());
+    fn beside_other_dots_only_bf16_rows_are_rewritten_and_without_flags() {
+        let bf16 = port(&[1, 8], 576, DType::BF16);
+        let rewritten = MatvecAsReduce.propose(&bf16).apply(&bf16).unwrap();
+        assert_eq!((dots(&rewritten), rewritten.flags[0].len()), (1, 0));
+        assert!(MatvecAsReduce.propose(&port(&[1, 8], 576, DType::F32)).is_empty());
+        assert!(MatvecAsReduce.propose(&port(&[2], 576, DType::BF16)).is_empty());
     }
 
     #[test]
-    fn every_split_is_whole_and_within_its_bounds() {
-        assert_eq!(Lanes::of(576), Some(Lanes { groups: 1, depth: 18, lanes: 32 }));
-        assert_eq!(Lanes::of(1536), Some(Lanes { groups: 1, depth: 32, lanes: 48 }));
-        assert_eq!(Lanes::of(14336), Some(Lanes { groups: 4, depth: 32, lanes: 112 }));
-        assert_eq!(Lanes::of(60), None);
-        for terms in (16..20_000).step_by(16) {
-            let Lanes { groups, depth, lanes } = Lanes::of(terms).unwrap();
-            assert_eq!(groups * depth * lanes, terms);
-            assert!(depth <= DEEPEST && lanes <= MOST_LANES && lanes % VECTOR == 0);
-        }
+    fn lanes_divide_the_sum() {
+        let split = |columns: usize| {
+            let port = port(&[1], columns, DType::F32);
+            let program = &port.programs[0];
+            let layer = program.ops().find_map(|(_, op)| linear(program, op)).unwrap();
+            Sum::in_lanes(&layer)
+        };
+        assert_eq!(split(576), Some(Sum::InLanes { groups: 2, depth: 18 }));
+        assert_eq!(split(1536), Some(Sum::InLanes { groups: 3, depth: 32 }));
+        assert_eq!(split(4096), Some(Sum::InLanes { groups: 8, depth: 32 }));
+        assert_eq!(split(60), None);
+        assert_eq!(split(16 * 7), None);
     }
 }

@@ -62,7 +62,7 @@ fn edit(program: &Program, op: OpId) -> Edit {
         let updated = site.b.push(update.clone(), &operands, &[])?;
         site.b.optimization_barrier(&updated)
     };
-    Edit { ops: vec![op], replacement: Box::new(replacement) }
+    Edit::one(program, op, replacement)
 }
 
 #[cfg(test)]

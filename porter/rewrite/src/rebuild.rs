@@ -10,21 +10,34 @@ use porter_ir::{
     program::{Definition, OpData},
 };
 
-/// Builds the values that stand in for the results of the ops of an [`Edit`], in their order.
+/// Builds the values that stand in for the results of an [`Edit`], in their order.
 pub type Replacement = Box<dyn Fn(&Site<'_>) -> Result<Vec<Value>>>;
 
-/// A group of ops of one region and what replaces them. The replacement is built in the place of
-/// the first; what it reads must be defined there.
+/// A group of ops of one region and what replaces them.
 pub struct Edit {
-    /// The replaced ops, the first of them first in program order.
+    /// The replaced ops. What they read from outside the group must not depend on the group.
     pub ops: Vec<OpId>,
-    /// Builds what replaces them.
+    /// Those of their results that are read outside the group.
+    pub results: Vec<Value>,
+    /// Builds what replaces these results, under the source path of the first op.
     pub replacement: Replacement,
+}
+
+impl Edit {
+    /// The replacement of one op.
+    pub fn one(
+        program: &Program,
+        op: OpId,
+        replacement: impl Fn(&Site<'_>) -> Result<Vec<Value>> + 'static,
+    ) -> Self {
+        let results = program.op(op).results.clone();
+        Self { ops: vec![op], results, replacement: Box::new(replacement) }
+    }
 }
 
 /// Where a replacement is built: the new program at the place of the replaced ops.
 pub struct Site<'a> {
-    /// Adds ops to the new program, under the source path of the first replaced op.
+    /// Adds ops to the new program.
     pub b: Builder,
     copy: &'a Copier<'a>,
 }
@@ -39,13 +52,27 @@ impl Site<'_> {
     pub fn weight(&self, name: &str, ty: TensorType) -> Result<Value> {
         self.b.at("").weight(name, ty)
     }
+
+    /// A copy of an op of the old program, added with `b`, that reads `operands`.
+    pub fn repeat(&self, b: &Builder, op: OpId, operands: &[Value]) -> Result<Vec<Value>> {
+        let data = self.copy.source.op(op);
+        let regions: Vec<RegionId> =
+            data.regions.iter().map(|&r| self.copy.region(b, r)).collect::<Result<_>>()?;
+        b.push(data.op.clone(), operands, &regions)
+    }
+
+    /// Updates the state `name` of the new program in place of the old one's states `parts`.
+    pub fn update_joined(&self, name: &str, parts: &[String], value: Value) -> Result<()> {
+        self.copy.joined.borrow_mut().extend(parts.iter().cloned());
+        self.b.update(name, value)
+    }
 }
 
-/// A copy of `program` with `edits` applied, without the ops and weights that nothing uses then.
+/// A copy of `program` with `edits` applied, without the ops, weights and states that nothing uses
+/// then.
 pub fn rebuild(program: &Program, edits: &[Edit]) -> Result<Program> {
-    let edited = Copier::new(program, edits, None).run()?;
-    let live = live_ops(&edited);
-    Copier::new(&edited, &[], Some(live)).run()
+    let edited = Copier::new(program, edits).run(None)?;
+    Copier::new(&edited, &[]).run(Some(&live_ops(&edited)))
 }
 
 /// The ops of the body that its results depend on. Ops in nested regions live with their parent.
@@ -55,62 +82,64 @@ fn live_ops(program: &Program) -> HashSet<OpId> {
     while let Some(value) = pending.pop() {
         let Definition::Result { op, .. } = program.value(value).definition else { continue };
         if live.insert(op) {
-            push_reads(program, program.op(op), &mut pending);
+            pending.extend(reads(program, program.op(op)));
         }
     }
     live
 }
 
-fn push_reads(program: &Program, op: &OpData, reads: &mut Vec<Value>) {
-    reads.extend(&op.operands);
-    for &region in &op.regions {
-        reads.extend(&program.region(region).results);
-        for &inner in &program.region(region).ops {
-            push_reads(program, program.op(inner), reads);
-        }
-    }
+/// What an op reads: its operands, and what its regions capture.
+fn reads<'p>(program: &'p Program, op: &'p OpData) -> impl Iterator<Item = Value> + 'p {
+    let captured = op.regions.iter().flat_map(|&region| program.captures(region));
+    op.operands.iter().copied().chain(captured)
 }
 
 struct Copier<'a> {
     source: &'a Program,
     target: Builder,
-    anchors: HashMap<OpId, &'a Edit>,
-    replaced: HashSet<OpId>,
-    /// The ops of the body to copy; all of them where none are given.
-    live: Option<HashSet<OpId>>,
+    edits: HashMap<OpId, &'a Edit>,
     values: RefCell<HashMap<Value, Value>>,
+    /// Ops of the body that were copied or replaced, or are on their way to be.
+    visited: RefCell<HashSet<OpId>>,
+    /// States that are part of another state now.
+    joined: RefCell<HashSet<String>>,
 }
 
 impl<'a> Copier<'a> {
-    fn new(source: &'a Program, edits: &'a [Edit], live: Option<HashSet<OpId>>) -> Self {
+    fn new(source: &'a Program, edits: &'a [Edit]) -> Self {
         Self {
             source,
             target: Builder::new(source.name()),
-            anchors: edits.iter().filter_map(|e| Some((*e.ops.first()?, e))).collect(),
-            replaced: edits.iter().flat_map(|e| e.ops.iter().copied()).collect(),
-            live,
-            values: RefCell::new(HashMap::new()),
+            edits: edits.iter().flat_map(|edit| edit.ops.iter().map(move |&op| (op, edit))).collect(),
+            values: RefCell::default(),
+            visited: RefCell::default(),
+            joined: RefCell::default(),
         }
     }
 
-    fn run(self) -> Result<Program> {
+    /// The copy; of the body's ops only those in `live`, where given.
+    fn run(self, live: Option<&HashSet<OpId>>) -> Result<Program> {
         if let Some(mesh) = self.source.mesh() {
             self.target.set_mesh(mesh.clone());
         }
-        // Arguments and states belong to the program's interface; weights come as they are used.
-        for input in self.source.inputs().iter().filter(|i| i.role != InputRole::Weight) {
+        // Arguments belong to the program's interface; weights and states come as they are used.
+        for input in self.source.inputs().iter().filter(|i| i.role == InputRole::Argument) {
             self.value(&self.target, input.value)?;
         }
         for &op in &self.source.region(self.source.body()).ops {
-            if self.live.as_ref().is_none_or(|live| live.contains(&op)) {
-                self.op(&self.target, op)?;
+            if live.is_none_or(|live| live.contains(&op)) {
+                self.op_of_body(op)?;
             }
         }
         for output in self.source.outputs() {
-            let value = self.value(&self.target, output.value)?;
             match output.role {
-                OutputRole::Result => self.target.result(&output.name, value)?,
-                OutputRole::State => self.target.update(&output.name, value)?,
+                OutputRole::State if self.joined.borrow().contains(&output.name) => {}
+                OutputRole::State => {
+                    self.target.update(&output.name, self.value(&self.target, output.value)?)?;
+                }
+                OutputRole::Result => {
+                    self.target.result(&output.name, self.value(&self.target, output.value)?)?;
+                }
             }
         }
         for input in self.source.inputs() {
@@ -122,14 +151,28 @@ impl<'a> Copier<'a> {
         Ok(self.target.finish())
     }
 
+    /// Copies an op of the body, after everything that it or its group reads.
+    fn op_of_body(&self, id: OpId) -> Result<()> {
+        if !self.visited.borrow_mut().insert(id) {
+            return Ok(());
+        }
+        let group = self.edits.get(&id).map_or(std::slice::from_ref(&id), |edit| &edit.ops[..]);
+        self.visited.borrow_mut().extend(group);
+        for &member in group {
+            for value in reads(self.source, self.source.op(member)) {
+                if let Definition::Result { op, .. } = self.source.value(value).definition {
+                    self.op_of_body(op)?;
+                }
+            }
+        }
+        self.op(&self.target, id)
+    }
+
     fn op(&self, b: &Builder, id: OpId) -> Result<()> {
         let data = self.source.op(id);
         let b = b.at(self.source.path(data.path));
-        if let Some(edit) = self.anchors.get(&id) {
+        if let Some(edit) = self.edits.get(&id) {
             return self.edit(edit, b);
-        }
-        if self.replaced.contains(&id) {
-            return Ok(());
         }
         let operands: Vec<Value> = data.operands.iter().map(|&v| self.value(&b, v)).collect::<Result<_>>()?;
         let regions: Vec<RegionId> =
@@ -142,20 +185,16 @@ impl<'a> Copier<'a> {
     fn edit(&self, edit: &Edit, b: Builder) -> Result<()> {
         let site = Site { b, copy: self };
         let replacements = (edit.replacement)(&site)?;
-        let replaced: Vec<Value> =
-            edit.ops.iter().flat_map(|&op| self.source.op(op).results.iter().copied()).collect();
-        let expected: Vec<&TensorType> = replaced.iter().map(|&v| self.source.ty(v)).collect();
+        let expected: Vec<TensorType> = edit.results.iter().map(|&v| self.source.ty(v).clone()).collect();
         let found: Vec<TensorType> = replacements.iter().map(|&v| site.b.ty(v)).collect();
-        if !expected.iter().copied().eq(found.iter()) {
-            let list = |types: &mut dyn Iterator<Item = String>| types.collect::<Vec<_>>().join(", ");
-            let problem = format!(
-                "a replacement must keep the types {}, found {}",
-                list(&mut expected.iter().map(ToString::to_string)),
-                list(&mut found.iter().map(ToString::to_string)),
-            );
+        if expected != found {
+            let list =
+                |types: &[TensorType]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let problem =
+                format!("a replacement must keep the types {}, found {}", list(&expected), list(&found));
             return Err(site.b.error("rewrite", &replacements, problem));
         }
-        self.values.borrow_mut().extend(replaced.into_iter().zip(replacements));
+        self.values.borrow_mut().extend(edit.results.iter().copied().zip(replacements));
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use porter_runtime::{Generator, Next, States, Times};
 use porter_text::{Message, Sampler, SamplerOptions, StopStrings, TextStream, stop::Scan};
+use porter_zoo::Task;
 use serde::Serialize;
 
 use crate::{
@@ -37,6 +38,13 @@ struct Seconds {
 pub(super) fn run(prompt: &str, args: &RunArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
     let started = Instant::now();
     let opened = open(&args.model.model, &args.model.ignore_config, &Fetching::new(console))?;
+    if opened.model.task() == Task::Encode {
+        let message = format!(
+            "{} does not generate; give its inputs with --input FILE.safetensors",
+            opened.model.class()
+        );
+        return Err(Failure::new(Exit::Usage, message));
+    }
     let text = TextSide::open(&opened)?;
     let ids = if args.chat {
         let system = args.system.iter().map(|s| Message::new("system", s));
