@@ -3,6 +3,7 @@
 //! A [`Rewrite`] looks at a [`Port`] and proposes a [`Patch`]; applying the patch makes a new port.
 //! [`Target`] says which rewrites serve which machine.
 
+mod batched_dots_as_reduce;
 mod fuse_parallel_dots;
 mod linear;
 mod matvec_as_reduce;
@@ -12,6 +13,7 @@ mod rebuild;
 mod roll_layers;
 mod target;
 
+pub use batched_dots_as_reduce::BatchedDotsAsReduce;
 pub use fuse_parallel_dots::FuseParallelDots;
 pub use matvec_as_reduce::MatvecAsReduce;
 pub use patch::{CompilerFlag, Effect, FlagValue, Patch, Port, Rewrite};

@@ -33,16 +33,16 @@ use crate::{
 };
 
 /// What the loops of this form are compiled with.
-const FLAGS: [CompilerFlag; 2] = [
+pub(crate) const FLAGS: [CompilerFlag; 2] = [
     CompilerFlag::text("xla_cpu_experimental_ynn_fusion_type", ""),
     CompilerFlag::integer("xla_cpu_prefer_vector_width", 512),
 ];
 
 /// Lanes of independent sums: one vector register of f32.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// Above this depth XLA rewrites a reduction into a tree, which writes the products to memory.
-const DEEPEST: usize = 32;
+pub(crate) const DEEPEST: usize = 32;
 
 /// Below this depth lanes do not pay.
 const SHALLOWEST: usize = 8;

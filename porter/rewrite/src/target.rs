@@ -2,7 +2,9 @@
 
 use porter_ir::OpError;
 
-use crate::{Effect, FuseParallelDots, MatvecAsReduce, PinStateUpdates, Port, Rewrite, RollLayers};
+use crate::{
+    BatchedDotsAsReduce, Effect, FuseParallelDots, MatvecAsReduce, PinStateUpdates, Port, Rewrite, RollLayers,
+};
 
 /// A kind of machine that programs are lowered for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +35,9 @@ impl Target {
     /// The rewrites of this target, in the order in which they apply.
     pub fn rewrites(self) -> &'static [&'static dyn Rewrite] {
         match self {
-            Target::Cpu => &[&FuseParallelDots, &RollLayers, &MatvecAsReduce, &PinStateUpdates],
+            Target::Cpu => {
+                &[&FuseParallelDots, &RollLayers, &MatvecAsReduce, &BatchedDotsAsReduce, &PinStateUpdates]
+            }
             Target::Plain => &[],
         }
     }
