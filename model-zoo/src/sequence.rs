@@ -7,7 +7,7 @@ use porter_ir::{Builder, DType, Direction, OpError, TensorType, Value};
 use crate::{
     Phase, Precision,
     blocks::{
-        attention::attention,
+        attention::{attention, causal_attention},
         cast,
         rotary::{Angles, angles},
     },
@@ -90,7 +90,11 @@ impl Sequence {
                 self.write(b, &format!("cache.{layer}.value"), v, cache)?,
             ),
         };
-        attention(b, q, k, v, self.mask(window)?)
+        let mask = self.mask(window)?;
+        match self.phase {
+            Phase::Decode { .. } => attention(b, q, k, v, mask),
+            Phase::Forward { .. } | Phase::Prefill { .. } => causal_attention(b, q, k, v, mask),
+        }
     }
 
     /// The state `name` with `x` (`[batch, kv_heads, tokens, head_dim]`) written at this run's slots.

@@ -39,6 +39,32 @@ pub(crate) fn attention(b: &Builder, q: Value, k: Value, v: Value, mask: Value) 
     })
 }
 
+/// Queries that [`causal_attention`] takes together.
+const QUERY_BLOCK: usize = 128;
+
+/// [`attention`] where query `i` sees no key after `i` (as many slots as tokens): queries are taken in
+/// blocks, and each block reads the keys up to its end only. That halves the work on long prompts, and
+/// bounds the score matrix to one block's rows. The barrier keeps compilers from computing what made
+/// the operands again for every block that slices them.
+pub(crate) fn causal_attention(b: &Builder, q: Value, k: Value, v: Value, mask: Value) -> Result<Value> {
+    let [_, tokens, ..] = dims::<4>(b, q)?;
+    if tokens <= QUERY_BLOCK {
+        return attention(b, q, k, v, mask);
+    }
+    let pinned = b.optimization_barrier(&[q, k, v])?;
+    let &[q, k, v] = &pinned[..] else {
+        return Err(b.error("attention", &pinned, "three values are expected"));
+    };
+    let blocks = (0..tokens).step_by(QUERY_BLOCK).map(|start| {
+        let end = tokens.min(start + QUERY_BLOCK);
+        let q = b.slice_dim(q, 1, start, end)?;
+        let (k, v) = (b.slice_dim(k, 2, 0, end)?, b.slice_dim(v, 2, 0, end)?);
+        let mask = b.slice_dim(b.slice_dim(mask, 1, start, end)?, 2, 0, end)?;
+        attention(b, q, k, v, mask)
+    });
+    b.concatenate(&blocks.collect::<Result<Vec<_>>>()?, 1)
+}
+
 /// Softmax over the last dimension of `x` (`f32`).
 fn softmax(b: &Builder, x: Value) -> Result<Value> {
     let last = b.shape(x).rank().saturating_sub(1);

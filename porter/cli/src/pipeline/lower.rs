@@ -28,11 +28,11 @@ pub(crate) fn precision(dtype: DType, target: Target) -> Precision {
 pub(crate) fn lower(
     opened: &Opened,
     phases: &[Phase],
-    precision: &Precision,
+    precision: Precision,
     target: Target,
 ) -> Result<Lowered, PipelineError> {
     let programs =
-        phases.iter().map(|phase| opened.model.program(phase, precision)).collect::<Result<_, _>>()?;
+        phases.iter().map(|phase| opened.model.program(phase, &precision)).collect::<Result<_, _>>()?;
     let (port, applied) = target.lower(Port::new(programs, opened.weight_map.clone()))?;
     Ok(Lowered { port, applied })
 }

@@ -10,7 +10,7 @@ mod text;
 
 pub(crate) use engine::{Engine, Resident};
 pub(crate) use error::PipelineError;
-pub(crate) use lower::{Lowered, lower, precision};
+pub(crate) use lower::{lower, precision};
 pub(crate) use open::{Opened, open};
 pub(crate) use sequences::Sequences;
 pub(crate) use sizes::Sizes;

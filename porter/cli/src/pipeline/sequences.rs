@@ -12,6 +12,9 @@ pub(crate) struct Sequences {
     inputs: Vec<(String, Shape, Vec<i64>)>,
 }
 
+/// `[batch, tokens]` of an input, and its values in row-major order.
+type Matrix<'a> = (usize, usize, &'a [i64]);
+
 /// The arguments that Porter's programs know.
 const KNOWN: [&str; 3] = ["input_ids", "attention_mask", "token_type_ids"];
 
@@ -86,7 +89,7 @@ impl Sequences {
         self.inputs.iter().find(|(n, ..)| n == name).map(|(_, _, values)| &values[..])
     }
 
-    fn matrix(&self, name: &str) -> Result<Option<(usize, usize, &[i64])>, PipelineError> {
+    fn matrix(&self, name: &str) -> Result<Option<Matrix<'_>>, PipelineError> {
         let Some((_, shape, values)) = self.inputs.iter().find(|(n, ..)| n == name) else { return Ok(None) };
         match shape[..] {
             [batch, tokens] => Ok(Some((batch, tokens, values))),

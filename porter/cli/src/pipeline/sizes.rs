@@ -20,8 +20,8 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// Sizes for `batch` prompts of at most `longest` tokens with `new` tokens after each: powers of
-    /// two, so that few programs serve all prompts and the compile cache is hit.
+    /// Sizes for `batch` prompts of at most `longest` tokens with `new` tokens after each. They are
+    /// rounded up, so that few programs serve all prompts and the compile cache is hit.
     pub(crate) fn new(
         batch: usize,
         longest: usize,
@@ -43,8 +43,7 @@ impl Sizes {
             )));
         }
         let bucket = longest.next_power_of_two().max(SMALLEST_BUCKET);
-        let cache = (bucket + new).next_power_of_two().max(SMALLEST_CACHE);
-        Ok(Self { batch, bucket, cache })
+        Ok(Self { batch, bucket, cache: cache_slots(bucket + new) })
     }
 
     /// The phase that reads the prompts.
@@ -56,6 +55,12 @@ impl Sizes {
     pub(crate) fn decode(self) -> Phase {
         Phase::Decode { batch: self.batch, cache: self.cache }
     }
+}
+
+/// At least `needed`, in steps of an eighth of the next power of two: attention reads every slot at
+/// every step, so that slots which nothing fills cost time.
+fn cache_slots(needed: usize) -> usize {
+    needed.next_multiple_of((needed.next_power_of_two() / 8).max(SMALLEST_CACHE))
 }
 
 #[cfg(test)]

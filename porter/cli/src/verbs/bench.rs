@@ -64,7 +64,7 @@ pub(super) fn run(args: &BenchArgs, global: &Global, console: &Console) -> Resul
     let dimensions = opened.model.dimensions();
     let sizes = Sizes::new(1, args.prompt_tokens, args.tokens, dimensions)?;
     let precision = precision(dtype, engine.target);
-    let lowered = lower(&opened, &[sizes.prefill(), sizes.decode()], &precision, engine.target)?;
+    let lowered = lower(&opened, &[sizes.prefill(), sizes.decode()], precision, engine.target)?;
     let resident = engine.bring_up(&lowered.port, &*opened.checkpoint, loading(console))?;
     console.detail(&resident.summary());
 

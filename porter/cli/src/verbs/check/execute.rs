@@ -33,7 +33,7 @@ pub(super) fn execute(args: &CheckArgs, global: &Global, console: &Console) -> R
     let precision = precision(dtype, engine.target);
     let phases: Vec<Phase> =
         plans.iter().flat_map(Plan::phases).collect::<BTreeSet<_>>().into_iter().collect();
-    let lowered = lower(&opened, &phases, &precision, engine.target)?;
+    let lowered = lower(&opened, &phases, precision, engine.target)?;
     let resident = engine.bring_up(&lowered.port, &*opened.checkpoint, loading(console))?;
     console.detail(&resident.summary());
 
@@ -113,7 +113,9 @@ impl Check<'_> {
             match measure(plan.case, output, found, roundings.as_ref()) {
                 Ok(measured) => self.findings.comparisons.push(measured),
                 Err(error) => {
-                    self.findings.problems.push(Named { name: output.tensor.clone(), why: error.to_string() })
+                    self.findings
+                        .problems
+                        .push(Named { name: output.tensor.clone(), why: error.to_string() });
                 }
             }
         }

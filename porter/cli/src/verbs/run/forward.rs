@@ -38,7 +38,7 @@ pub(super) fn run(input: &Path, args: &RunArgs, global: &Global, console: &Conso
 
     let engine = Engine::start(global.plugin.as_deref(), &mut |note| console.note(note))?;
     let precision = precision(args.dtype.into(), engine.target);
-    let lowered = lower(&opened, &[phase], &precision, engine.target)?;
+    let lowered = lower(&opened, &[phase], precision, engine.target)?;
     let resident = engine.bring_up(&lowered.port, &*opened.checkpoint, loading(console))?;
     let mut states = States::zeros(&engine.device, &lowered.port.programs[0])?;
     let outputs = resident.steps[0].run(&arguments, &mut states)?;

@@ -48,7 +48,8 @@ pub(super) fn run(prompt: &str, args: &RunArgs, global: &Global, console: &Conso
     let text = TextSide::open(&opened)?;
     let ids = if args.chat {
         let system = args.system.iter().map(|s| Message::new("system", s));
-        text.encode_chat(&Vec::from_iter(system.chain([Message::new("user", prompt)])))?
+        let messages: Vec<Message> = system.chain([Message::new("user", prompt)]).collect();
+        text.encode_chat(&messages)?
     } else {
         text.encode(prompt)?
     };
@@ -58,7 +59,7 @@ pub(super) fn run(prompt: &str, args: &RunArgs, global: &Global, console: &Conso
     let engine = Engine::start(global.plugin.as_deref(), &mut |note| console.note(note))?;
     let dtype = args.dtype.into();
     let precision = precision(dtype, engine.target);
-    let lowered = lower(&opened, &[sizes.prefill(), sizes.decode()], &precision, engine.target)?;
+    let lowered = lower(&opened, &[sizes.prefill(), sizes.decode()], precision, engine.target)?;
     for applied in &lowered.applied {
         console.detail(&format!("{}: {}", applied.rewrite, applied.reason));
     }
