@@ -1,6 +1,10 @@
 //! The command line: the one definition that help, completions and man pages come from.
 
 #![allow(clippy::doc_markdown, reason = "the comments are the help text, where backticks would show")]
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "the comments are the help text, where brackets are optional parts"
+)]
 #![allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 
 use std::path::PathBuf;
