@@ -22,16 +22,31 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// The budget of a port in the reference's own type: `max(20 e, 1e-4)` times `scale`, where `e`
-    /// is the reference's greatest f32-vs-f64 error, if recorded, and `scale` is the standard
-    /// deviation of the reference tensor ([`Comparison::scale`]).
+    /// The budget of a port in the reference's own type, for an output without a twin of its own:
+    /// `max(20 e, 1e-4)` times `scale`. `e`, the `noise`, is the greatest f32-vs-f64 error of the
+    /// bundle's other outputs, if recorded ([`Bundle::noise`](crate::Bundle::noise)); it is read as a
+    /// part of `scale`, the standard deviation of the reference tensor ([`Comparison::scale`]).
     pub fn recorded(noise: Option<f64>, scale: f64) -> Self {
         let noisy = noise.map_or(0.0, |e| FLOOR_FACTOR * e);
         let floor = noise.map_or_else(
-            || format!("{LEAST:e} (the bundle records no f64 twin)"),
+            || format!("{LEAST:e} (no f64 twin of this output is recorded)"),
             |e| format!("max({FLOOR_FACTOR} x the reference's f32-vs-f64 error {e:.2e}, {LEAST:e})"),
         );
         Self { max_abs: noisy.max(LEAST) * scale, why: format!("{floor} x the reference's std {scale:.3e}") }
+    }
+
+    /// The budget of a port in the reference's own type, for an output whose own greatest
+    /// |f32 - f64| is `error`: `max(20 r, 1e-4)` times `scale`, where `r` is `error / scale`, as an
+    /// absolute error is not in units of the standard deviation; or `error` as it is, where the scale
+    /// is less than one, so that no budget is greater than that of [`recorded`](Self::recorded).
+    pub fn of_twin(error: f64, scale: f64) -> Self {
+        let max_abs = (FLOOR_FACTOR * error * scale.min(1.0)).max(LEAST * scale);
+        let unit = if scale < 1.0 { format!(" x the reference's std {scale:.3e}") } else { String::new() };
+        let why = format!(
+            "the greater of {FLOOR_FACTOR} x this output's own f32-vs-f64 error {error:.2e}{unit} \
+             and {LEAST:e} x the reference's std {scale:.3e}"
+        );
+        Self { max_abs, why }
     }
 
     /// The budget of a port that rounds to a narrower type than the reference's, from what rounding
@@ -134,6 +149,23 @@ mod tests {
         let none = Budget::recorded(None, 0.5);
         assert_eq!(none.max_abs, 5e-5);
         assert!(none.why.contains("no f64 twin"), "{}", none.why);
+    }
+
+    #[test]
+    fn an_own_twin_counts_in_the_outputs_units_and_never_loosens_the_rule() {
+        let wide = Budget::of_twin(6e-3, 160.0);
+        assert_eq!(wide.max_abs, 20.0 * 6e-3);
+        assert!(wide.why.contains("own f32-vs-f64 error 6.00e-3 and"), "{}", wide.why);
+        assert_eq!(Budget::of_twin(2e-4, 160.0).max_abs, 1e-4 * 160.0);
+        assert_eq!(Budget::of_twin(0.0, 0.1).max_abs, 1e-4 * 0.1);
+        let narrow = Budget::of_twin(1e-3, 0.25);
+        assert_eq!(narrow.max_abs, 20.0 * 1e-3 * 0.25);
+        assert!(narrow.why.contains("1.00e-3 x the reference's std 2.500e-1 and"), "{}", narrow.why);
+        for (error, scale) in [(1e-6, 0.1), (1e-3, 0.1), (1e-6, 1.0), (1e-3, 1.0), (1e-6, 30.0), (1e-3, 30.0)]
+        {
+            let rule = Budget::recorded(Some(error), scale);
+            assert!(Budget::of_twin(error, scale).max_abs <= rule.max_abs, "{error} {scale}");
+        }
     }
 
     #[test]

@@ -42,6 +42,13 @@ pub struct Output {
     pub twin: Option<String>,
 }
 
+impl Output {
+    /// True for what lies inside the model: a layer's hidden state, a module's output.
+    pub(super) fn inner(&self) -> bool {
+        self.name.contains('.') && numbered(&self.name).is_none()
+    }
+}
+
 /// Groups a bundle's tensors into cases and checks them, adding everything wrong to `problems`.
 pub(super) fn cases(inputs: &Tensors, reference: &Tensors, problems: &mut Vec<BundleProblem>) -> Vec<Layout> {
     for (file, tensors) in [(INPUTS, inputs), (REFERENCE, reference)] {

@@ -5,7 +5,7 @@ use safetensors::{Dtype, tensor::TensorView};
 use super::*;
 use crate::{Noise, Outcome, TokenComparison};
 
-fn fixture(path: &str) -> Bundle {
+pub(super) fn fixture(path: &str) -> Bundle {
     let dir: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../ci/fixtures", path].iter().collect();
     Bundle::open(&dir).unwrap()
 }
@@ -57,7 +57,7 @@ fn numbered_cases_keep_their_outputs_apart_from_layers() {
         (first.len(), first[2], first[10], first[31]),
         (32, "hidden_states.2", "hidden_states.10", "logits.0")
     );
-    assert_eq!(bundle.noise(), None);
+    assert_eq!(bundle.noise(), None, "the twins of hidden states say nothing of the logits");
     let text = bundle.notes().unwrap()["prompts"][0]["text"].as_str();
     assert_eq!(text, Some("The capital of France is"));
 }
