@@ -10,7 +10,7 @@ use crate::{View, histogram::Histogram, ulp};
 /// Elements decoded at a time: two blocks of `f64` fit the first-level cache.
 const BLOCK: usize = 2048;
 /// How many of the worst elements are kept.
-const WORST: usize = 10;
+pub(crate) const WORST: usize = 10;
 
 /// One element where two tensors are far apart.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

@@ -3,7 +3,7 @@
 use porter_ir::DType;
 use serde::Serialize;
 
-use crate::Comparison;
+use crate::{Comparison, Element, accumulate::WORST};
 
 /// How many times the reference's own rounding error a port in the same type may be off. The same
 /// sums in another order err independently; the factor covers longer chains and other kernels.
@@ -17,6 +17,10 @@ const LEAST: f64 = 1e-4;
 pub struct Budget {
     /// The greatest |ours - reference| that passes.
     pub max_abs: f64,
+    /// The share of itself that an element which is off by more may be off: narrow types round
+    /// relative to the value, so an outlier of `k` standard deviations carries `k` times the error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relative: Option<f64>,
     /// How it was derived.
     pub why: String,
 }
@@ -32,7 +36,8 @@ impl Budget {
             || format!("{LEAST:e} (no f64 twin of this output is recorded)"),
             |e| format!("max({FLOOR_FACTOR} x the reference's f32-vs-f64 error {e:.2e}, {LEAST:e})"),
         );
-        Self { max_abs: noisy.max(LEAST) * scale, why: format!("{floor} x the reference's std {scale:.3e}") }
+        let why = format!("{floor} x the reference's std {scale:.3e}");
+        Self { max_abs: noisy.max(LEAST) * scale, relative: None, why }
     }
 
     /// The budget of a port in the reference's own type, for an output whose own greatest
@@ -46,7 +51,7 @@ impl Budget {
             "the greater of {FLOOR_FACTOR} x this output's own f32-vs-f64 error {error:.2e}{unit} \
              and {LEAST:e} x the reference's std {scale:.3e}"
         );
-        Self { max_abs, why }
+        Self { max_abs, relative: None, why }
     }
 
     /// The budget of a port that rounds to a narrower type than the reference's, from what rounding
@@ -56,16 +61,28 @@ impl Budget {
         let Roundings { dtype, accumulate, count, reduction } = roundings;
         let why = format!(
             "{count} roundings to {dtype}, sums of {reduction} in {accumulate}, the greatest of {} errors: \
-             {relative:.2e} x the reference's std {:.3e}",
+             {relative:.2e} x the reference's std {:.3e}, or x the element where that is greater",
             comparison.count, comparison.scale
         );
-        Self { max_abs: relative * comparison.scale, why }
+        Self { max_abs: relative * comparison.scale, relative: Some(relative), why }
     }
 
     /// True if the comparison is within the budget: some finite values were compared, NaNs and
-    /// infinities are where the reference has them, and no difference is greater than `max_abs`.
+    /// infinities are where the reference has them, and no difference is greater than `max_abs` or,
+    /// in up to nine elements, than `relative` of the element.
     pub fn allows(&self, comparison: &Comparison) -> bool {
-        comparison.comparable() && comparison.max_abs <= self.max_abs
+        comparison.comparable() && (comparison.max_abs <= self.max_abs || self.allows_outliers(comparison))
+    }
+
+    /// True if every element that is off by more than `max_abs` is among the worst that the
+    /// comparison lists, and off by no more than its share of itself.
+    fn allows_outliers(&self, comparison: &Comparison) -> bool {
+        let Some(relative) = self.relative else { return false };
+        let off = |e: &Element| (e.ours - e.reference).abs();
+        let listed = &comparison.worst;
+        let all_are_listed = listed.len() < WORST || listed.last().is_some_and(|e| off(e) <= self.max_abs);
+        let mut over = listed.iter().filter(|e| off(e) > self.max_abs);
+        all_are_listed && over.all(|e| off(e) <= relative * e.reference.abs())
     }
 }
 
@@ -169,8 +186,25 @@ mod tests {
     }
 
     #[test]
+    fn an_outlier_may_be_off_by_its_share_of_itself_and_nothing_else_may() {
+        let mut reference = vec![1.0; 100];
+        reference[7] = 1000.0;
+        let budget = Budget { max_abs: 0.5, relative: Some(0.01), why: String::new() };
+        let allows = |index: usize, by: f64| {
+            let mut ours = reference.clone();
+            ours[index] += by;
+            budget.allows(&comparison(&ours, &reference))
+        };
+        assert!(allows(7, 9.0) && allows(3, 0.4));
+        assert!(!allows(7, 11.0) && !allows(3, 0.6));
+        // More elements than the comparison lists are over: nobody saw them all.
+        let ours: Vec<f64> = reference.iter().map(|r| r * 1.009 + 0.6).collect();
+        assert!(!budget.allows(&comparison(&ours, &reference)));
+    }
+
+    #[test]
     fn nan_where_the_reference_has_none_is_never_allowed() {
-        let budget = Budget { max_abs: 1.0, why: String::new() };
+        let budget = Budget { max_abs: 1.0, relative: None, why: String::new() };
         assert!(budget.allows(&comparison(&[1.0, 2.0], &[1.5, 2.0])));
         assert!(!budget.allows(&comparison(&[1.0, 2.0], &[1.0, 3.5])));
         assert!(!budget.allows(&comparison(&[f64::NAN, 2.0], &[1.0, 2.0])));

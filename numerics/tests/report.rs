@@ -13,7 +13,11 @@ fn measured(name: &str, ours: &[f32], budget: f64) -> Measured {
     let (ours, reference) = (View::f32(ours, [1, 3]).unwrap(), View::f32(&[1.0, 2.0, 4.0], [1, 3]).unwrap());
     let comparison = compare(name, &ours, &reference, &Positions::All).unwrap();
     let logits = compare_logits(&ours, &reference, &Positions::All, 0.0).unwrap();
-    Measured::new(comparison, Budget { max_abs: budget, why: HOSTILE.to_owned() }, Some(logits))
+    Measured::new(
+        comparison,
+        Budget { max_abs: budget, relative: None, why: HOSTILE.to_owned() },
+        Some(logits),
+    )
 }
 
 fn tokens(found: Vec<i64>) -> TokenComparison {

@@ -132,9 +132,9 @@ pub(crate) struct RunArgs {
     /// Print text once it is complete
     #[arg(long, overrides_with = "stream")]
     pub(crate) no_stream: bool,
-    /// The most tokens to generate
-    #[arg(long, value_name = "N", default_value = "128", value_parser = positive)]
-    pub(crate) max_tokens: usize,
+    /// The most tokens to generate; 128 if left out, or as many as the model's positions allow
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) max_tokens: Option<usize>,
     /// End before this text; may be given again
     #[arg(long, value_name = "TEXT", requires = "prompt")]
     pub(crate) stop: Vec<String>,

@@ -15,6 +15,9 @@ use crate::{
     progress::{Fetching, loading},
 };
 
+/// How many tokens are generated where nothing is said, if the model's positions allow it.
+const DEFAULT_MAX_TOKENS: usize = 128;
+
 /// What `porter run --prompt` says with `--json`.
 #[derive(Serialize)]
 struct Document {
@@ -53,8 +56,12 @@ pub(super) fn run(prompt: &str, args: &RunArgs, global: &Global, console: &Conso
     } else {
         text.encode(prompt)?
     };
-    let sizes = Sizes::new(1, ids.len(), args.max_tokens, opened.model.dimensions())?;
-    let mut output = Output::new(&text, args, console)?;
+    let dimensions = opened.model.dimensions();
+    let limit = args
+        .max_tokens
+        .unwrap_or_else(|| dimensions.max_positions.saturating_sub(ids.len()).clamp(1, DEFAULT_MAX_TOKENS));
+    let sizes = Sizes::new(1, ids.len(), limit, dimensions)?;
+    let mut output = Output::new(&text, args, limit, console)?;
 
     let engine = Engine::start(global.plugin.as_deref(), &mut |note| console.note(note))?;
     let dtype = args.dtype.into();
@@ -114,7 +121,12 @@ struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    fn new(text: &'a TextSide, args: &RunArgs, console: &'a Console) -> Result<Self, PipelineError> {
+    fn new(
+        text: &'a TextSide,
+        args: &RunArgs,
+        limit: usize,
+        console: &'a Console,
+    ) -> Result<Self, PipelineError> {
         let s = &args.sampling;
         let options =
             SamplerOptions { temperature: s.temperature, top_k: s.top_k, top_p: s.top_p, seed: s.seed };
@@ -124,7 +136,7 @@ impl<'a> Output<'a> {
             sampler: Sampler::new(options)?,
             stream: Some(TextStream::new(&text.tokenizer)),
             stops: StopStrings::new(args.stop.clone())?,
-            limit: args.max_tokens,
+            limit,
             ignore_eos: args.ignore_eos,
             streams: (args.stream || console.is_watched()) && !args.no_stream,
             ids: Vec::new(),
