@@ -22,6 +22,7 @@
 
 mod analysis;
 mod emit;
+mod sameness;
 
 use std::collections::HashSet;
 
