@@ -38,7 +38,8 @@ impl MappedFile {
         }
         // SAFETY: MADV_DONTNEED on a read-only file map drops clean pages only; their content is
         // the file's, so a later access reads the same bytes again.
-        let advised = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
+        let advised =
+            unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
         // Advice is only a hint; a system that refuses it keeps the pages, which is still correct.
         drop(advised);
     }
