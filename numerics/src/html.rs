@@ -39,8 +39,7 @@ fn comparisons(all: &[Measured]) -> String {
     if all.is_empty() {
         return "<p>Nothing was compared.</p>\n".to_owned();
     }
-    let heading =
-        "<th>Tensor<th>Shape<th>Share of budget<th>Max<th>p99.9<th>RMSE<th>Cosine<th>ULP max<th>Budget";
+    let heading = "<th>Tensor<th>Shape<th>Share of budget (log scale)<th>Max<th>p99.9<th>RMSE<th>Cosine<th>ULP max<th>Budget";
     format!("<h2>Outputs</h2>\n{}", table(heading, all.iter().map(comparison)))
 }
 
@@ -68,7 +67,8 @@ fn comparison(measured: &Measured) -> String {
 fn bar(share: f64) -> String {
     let width = if share > 0.0 { ((share.log10() + 6.0) / 6.0).clamp(0.0, 1.0) * 100.0 } else { 0.0 };
     format!(
-        "<div class=\"bar\" title=\"{share:.3e} of the budget\"><span style=\"width:{width:.1}%\"></span></div>{share:.1e}"
+        "<div class=\"bar\" title=\"{share:.3e} of the budget\"><span style=\"width:{width:.1}%\"></span></div>{:.2}%",
+        100.0 * share
     )
 }
 
