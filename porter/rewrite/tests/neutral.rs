@@ -71,14 +71,14 @@ fn options(flags: &[CompilerFlag]) -> CompileOptions {
 /// The logits of a prefill and a few greedy steps, lowered for `target`, and which rewrites applied.
 fn logits(
     target: Target,
-    precision: &Precision,
+    precision: Precision,
     client: &Client,
     checkpoint: &Path,
 ) -> (Vec<Vec<f32>>, Vec<&'static str>) {
     let (model, checkpoint) = (model(), porter_weights::open(checkpoint).unwrap());
     let phases =
         [Phase::Prefill { batch: 1, tokens: BUCKET, cache: CACHE }, Phase::Decode { batch: 1, cache: CACHE }];
-    let programs = phases.iter().map(|phase| model.program(phase, precision).unwrap()).collect();
+    let programs = phases.iter().map(|phase| model.program(phase, &precision).unwrap()).collect();
     let port = Port::new(programs, model.weight_map(&*checkpoint).unwrap());
     let (port, applied) = target.lower(port).unwrap();
     assert!(port.programs.iter().all(|p| p.verify().is_empty()));
@@ -134,8 +134,8 @@ fn the_cpu_form_of_a_model_gives_the_same_logits() {
 
     for weights in [DType::F32, DType::BF16] {
         let precision = Precision { weights, activations: DType::F32, cache: DType::F32 };
-        let (plain, none) = logits(Target::Plain, &precision, &client, &checkpoint);
-        let (lowered, applied) = logits(Target::Cpu, &precision, &client, &checkpoint);
+        let (plain, none) = logits(Target::Plain, precision, &client, &checkpoint);
+        let (lowered, applied) = logits(Target::Cpu, precision, &client, &checkpoint);
         assert_eq!(none, [""; 0]);
         assert_eq!(
             applied,
