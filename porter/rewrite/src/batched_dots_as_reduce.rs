@@ -117,16 +117,16 @@ impl Product {
 
     fn emit(&self, b: &Builder, lhs: Value, rhs: Value) -> Result<Value> {
         let (batch, rows) = (self.batch.len(), self.rows.len());
-        let inner = if self.innermost { vec![self.depth, self.rest] } else { vec![self.rest, self.depth] };
-        let all: Vec<usize> = match self.innermost {
-            true => [&self.batch[..], &self.rows, &[self.n], &inner].concat(),
-            false => [&self.batch[..], &self.rows, &inner, &[self.n]].concat(),
+        let (inner, columns) = if self.innermost {
+            ([self.depth, self.rest], vec![self.n, self.depth, self.rest])
+        } else {
+            ([self.rest, self.depth], vec![self.rest, self.depth, self.n])
         };
+        let all = [&self.batch[..], &self.rows, &columns].concat();
         let lhs = b.convert(b.transpose(lhs, &self.order)?, DType::F32)?;
         let lhs = b.reshape(lhs, [&self.batch[..], &self.rows, &inner].concat())?;
         let rhs = b.convert(rhs, DType::F32)?;
-        let rhs_shape = [&self.batch[..], &all[batch + rows..]].concat();
-        let rhs = b.reshape(rhs, rhs_shape)?;
+        let rhs = b.reshape(rhs, [&self.batch[..], &columns].concat())?;
 
         let first = batch + rows;
         let inner_dims = if self.innermost { [first + 1, first + 2] } else { [first, first + 1] };

@@ -28,7 +28,7 @@
 use porter_ir::{Builder, DType, OpId, Program, Result, Value};
 
 use crate::{
-    CompilerFlag, Edit, Effect, Patch, Port, Rewrite, Site,
+    CompilerFlag, Edit, Effect, Patch, Port, Rewrite,
     linear::{Linear, linear},
 };
 

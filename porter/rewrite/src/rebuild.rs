@@ -70,7 +70,7 @@ impl Site<'_> {
 
 /// A copy of `program` with `edits` applied, without the ops, weights and states that nothing uses
 /// then.
-pub fn rebuild(program: &Program, edits: &[Edit]) -> Result<Program> {
+pub(crate) fn rebuild(program: &Program, edits: &[Edit]) -> Result<Program> {
     let edited = Copier::new(program, edits).run(None)?;
     Copier::new(&edited, &[]).run(Some(&live_ops(&edited)))
 }

@@ -151,14 +151,11 @@ impl Layers {
             InputRole::State => (&mut self.states, Read::State),
             InputRole::Argument => return None,
         };
-        let known = groups.iter().position(|g| g.parts == parts);
-        Some(read(match known {
-            Some(known) => known,
-            None => {
-                groups.push(Group { name: stacked_name(&parts)?, parts, ty: ty.clone() });
-                groups.len() - 1
-            }
-        }))
+        if let Some(known) = groups.iter().position(|g| g.parts == parts) {
+            return Some(read(known));
+        }
+        groups.push(Group { name: stacked_name(&parts)?, parts, ty: ty.clone() });
+        Some(read(groups.len() - 1))
     }
 
     /// Every state must be updated by one `dynamic_update_slice` of itself.
