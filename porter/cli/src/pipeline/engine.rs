@@ -18,6 +18,9 @@ use porter_weights::{Checkpoint, Loaded};
 
 use super::PipelineError;
 
+/// How XLA refuses a flag that it does not have (`facts/pjrt.md` part 2).
+const UNKNOWN_FLAG: &str = "No such compile option";
+
 /// A client of a plugin, its first device, and the compile cache.
 pub(crate) struct Engine {
     pub(crate) client: Client,
@@ -95,16 +98,13 @@ impl Engine {
     }
 
     fn compile(&self, program: &Program, flags: &[CompilerFlag]) -> Result<Cached, PipelineError> {
-        let text = program.to_string();
-        let signature = Signature::of(program);
-        let options = flags.iter().fold(CompileOptions::default(), |options, flag| {
-            let value = match flag.value {
-                FlagValue::Text(text) => Flag::String(text.to_owned()),
-                FlagValue::Integer(number) => Flag::Int(number),
-            };
-            options.flag(flag.name, value)
-        });
-        Ok(self.cache.compile(&self.client, &text, &signature, &options)?)
+        let (text, signature) = (program.to_string(), Signature::of(program));
+        let compile = |options| self.cache.compile(&self.client, &text, &signature, &options);
+        match compile(options(flags)) {
+            // Flags make a program faster, not right: a plugin without them compiles it all the same.
+            Err(error) if error.to_string().contains(UNKNOWN_FLAG) => Ok(compile(CompileOptions::default())?),
+            compiled => Ok(compiled?),
+        }
     }
 
     /// Evaluates the weights in the types that the programs take, and hands them to the device.
@@ -127,6 +127,16 @@ impl Engine {
         let weights = tensors.into_iter().map(upload).collect::<Result<_, _>>()?;
         Ok((weights, started.elapsed()))
     }
+}
+
+fn options(flags: &[CompilerFlag]) -> CompileOptions {
+    flags.iter().fold(CompileOptions::default(), |options, flag| {
+        let value = match flag.value {
+            FlagValue::Text(text) => Flag::String(text.to_owned()),
+            FlagValue::Integer(number) => Flag::Int(number),
+        };
+        options.flag(flag.name, value)
+    })
 }
 
 fn weight_dtypes(programs: &[Program]) -> HashMap<&str, DType> {

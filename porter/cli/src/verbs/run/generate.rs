@@ -72,6 +72,9 @@ pub(super) fn run(prompt: &str, args: &RunArgs, global: &Global, console: &Conso
     }
     let resident = engine.bring_up(&lowered.port, &*opened.checkpoint, loading(console))?;
     console.detail(&resident.summary());
+    // The vocabulary and the merges of a GGUF file alone are some ten megabytes.
+    let name = opened.files.name.clone();
+    drop(opened);
     let mut states = States::zeros(&engine.device, &lowered.port.programs[1])?;
     let Sizes { batch, bucket, cache } = sizes;
     let (prefill, decode) = (&resident.steps[0], &resident.steps[1]);
@@ -84,8 +87,7 @@ pub(super) fn run(prompt: &str, args: &RunArgs, global: &Global, console: &Conso
     })?;
     output.finish()?;
     report(&times, ids.len(), first.unwrap_or_default(), console);
-    let document =
-        output.document(&opened.files.name, dtype.name(), ids.len(), first.unwrap_or_default(), &times);
+    let document = output.document(&name, dtype.name(), ids.len(), first.unwrap_or_default(), &times);
     console.result(
         &document,
         |document| {
