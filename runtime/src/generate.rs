@@ -59,7 +59,7 @@ impl Generator<'_> {
 
         let started = Instant::now();
         let arguments = [("input_ids", ids), ("padding", padding.clone())];
-        let mut logits = self.logits(self.prefill, &arguments, states)?;
+        let mut logits = logits_of(self.prefill, &arguments, states)?;
         times.prefill = started.elapsed();
 
         let mut running = vec![true; self.batch];
@@ -74,7 +74,7 @@ impl Generator<'_> {
                 ("padding", padding.clone()),
                 ("offset", HostTensor::scalar(slot as i32)),
             ];
-            logits = self.logits(self.decode, &arguments, states)?;
+            logits = logits_of(self.decode, &arguments, states)?;
             times.decode.push(started.elapsed());
         }
         Ok(times)
@@ -112,32 +112,24 @@ impl Generator<'_> {
             HostTensor::from_slice([self.batch], &padding)?,
         ))
     }
+}
 
-    /// The logits of each row.
-    fn logits(
-        &self,
-        step: &Step,
-        arguments: &[(&str, HostTensor)],
-        states: &mut States,
-    ) -> Result<Vec<Vec<f32>>> {
-        let results = step.run(arguments, states)?;
-        let logits = results.get("logits");
-        let logits =
-            logits.ok_or_else(|| Error::Signature(vec!["the program has no result \"logits\"".into()]))?;
-        let values = logits.to_vec::<f32>()?;
-        let vocab = values.len() / self.batch.max(1);
-        Ok(values.chunks_exact(vocab.max(1)).map(<[f32]>::to_vec).collect())
-    }
+/// The logits that `step` gives, `[batch, vocab]`.
+fn logits_of(step: &Step, arguments: &[(&str, HostTensor)], states: &mut States) -> Result<Vec<f32>> {
+    let results = step.run(arguments, states)?;
+    let logits = results.get("logits");
+    logits.ok_or_else(|| Error::Signature(vec!["the program has no result \"logits\"".into()]))?.to_vec()
 }
 
 /// The next token of every row; 0 for rows that have stopped.
 fn choose<E>(
-    logits: &[Vec<f32>],
+    logits: &[f32],
     running: &mut [bool],
     next: &mut impl FnMut(usize, &[f32]) -> Result<Next, E>,
 ) -> Result<Vec<i32>, E> {
     let mut tokens = vec![0; running.len()];
-    let rows = tokens.iter_mut().zip(running).zip(logits).enumerate();
+    let vocab = (logits.len() / running.len().max(1)).max(1);
+    let rows = tokens.iter_mut().zip(running).zip(logits.chunks_exact(vocab)).enumerate();
     for (row, ((token, running), logits)) in rows.filter(|(_, ((_, running), _))| **running) {
         match next(row, logits)? {
             Next::Token(id) => *token = id as i32,

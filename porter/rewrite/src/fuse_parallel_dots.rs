@@ -41,9 +41,7 @@ impl Rewrite for FuseParallelDots {
             if !seen.insert(&group.weights) || !agreed(port, &candidates, &group.weights) {
                 continue;
             }
-            let part = |name: &String| port.weights.resolve(name).map(|(_, _, expr)| expr.clone());
-            let parts: Option<Vec<Expr>> = group.weights.iter().map(part).collect();
-            let Some(parts) = parts else { continue };
+            let Some(parts) = port.exprs(&group.weights) else { continue };
             let name = fused_name(&group.weights);
             for (edits, groups) in patch.edits.iter_mut().zip(&candidates) {
                 edits.extend(groups.iter().filter(|g| g.weights == group.weights).map(|g| g.edit(&name)));
@@ -112,7 +110,8 @@ fn groups(program: &Program) -> Vec<Group> {
         let Some(layer) = linear(program, data) else { continue };
         let used_once = uses.get(&layer.weight) == Some(&1);
         let Some(name) = weights.get(&layer.weight).filter(|_| used_once) else { continue };
-        let key = (unconverted(program, layer.input), layer.output.dtype, layer.dtype);
+        let input = program.ty(layer.input).dtype;
+        let key = (unconverted(program, layer.input), input, layer.output.dtype, layer.dtype);
         let index = *by_key.entry(key).or_insert_with(|| {
             groups.push(Group {
                 ops: Vec::new(),

@@ -22,6 +22,11 @@ impl Port {
         let flags = programs.iter().map(|_| Vec::new()).collect();
         Self { programs, flags, weights }
     }
+
+    /// The expressions of these weights, if the map has all of them.
+    pub(crate) fn exprs(&self, names: &[String]) -> Option<Vec<Expr>> {
+        names.iter().map(|name| self.weights.resolve(name).map(|(_, _, expr)| expr.clone())).collect()
+    }
 }
 
 /// A flag of XLA's compiler, for one program.

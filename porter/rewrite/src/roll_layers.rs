@@ -26,7 +26,7 @@ mod sameness;
 
 use std::collections::HashSet;
 
-use porter_ir::Shape;
+use porter_ir::TensorType;
 use porter_weights::Expr;
 
 use crate::{Edit, Effect, Patch, Port, Rewrite};
@@ -45,15 +45,15 @@ impl Rewrite for RollLayers {
         let mut patch = Patch::new(self.name(), Effect::Exact, port);
         let rolled: Option<Vec<Layers>> = port.programs.iter().map(Layers::find).collect();
         let Some(rolled) = rolled.filter(|rolled| agree(port, rolled)) else { return patch };
-        let mut stacked = HashSet::new();
+        let mut seen = HashSet::new();
         for group in rolled.iter().flat_map(|layers| &layers.weights) {
-            if !stacked.insert(&group.name) {
+            if !seen.insert(&group.name) {
                 continue;
             }
-            let part = |name: &String| port.weights.resolve(name).map(|(_, _, expr)| expr.clone());
-            let parts: Option<Vec<Expr>> = group.parts.iter().map(part).collect();
-            let Some(parts) = parts else { return Patch::new(self.name(), Effect::Exact, port) };
-            let shape = Shape::new([&[parts.len()], &*group.ty.shape].concat());
+            let Some(parts) = port.exprs(&group.parts) else {
+                return Patch::new(self.name(), Effect::Exact, port);
+            };
+            let shape = stacked(parts.len(), &group.ty).shape;
             patch.weights.push((group.name.clone(), shape, Expr::stack(parts)));
         }
         let layers = rolled.first().map_or(0, |layers| layers.count);
@@ -64,6 +64,11 @@ impl Rewrite for RollLayers {
         }
         patch
     }
+}
+
+/// `count` tensors of a type as one, over a new first dimension.
+fn stacked(count: usize, ty: &TensorType) -> TensorType {
+    TensorType::new(ty.dtype, [&[count], &*ty.shape].concat())
 }
 
 /// True where every program stacks the same weights or none of them: a weight is needed in one form
@@ -82,7 +87,7 @@ fn agree(port: &Port, rolled: &[Layers]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use porter_ir::{Builder, DType, Op, Program, TensorType};
+    use porter_ir::{Builder, DType, Op, Program};
     use porter_weights::WeightMap;
 
     fn program(layers: usize, taps: bool) -> Program {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    path::Path,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -58,7 +57,7 @@ impl Engine {
     /// where it is missing, and `note` says so.
     pub(crate) fn start(wanted: Option<&str>, note: &mut dyn FnMut(&str)) -> Result<Self, PipelineError> {
         let located = plugins::ensure(wanted, note)?;
-        let plugin = Plugin::load(Path::new(&located.path))?;
+        let plugin = Plugin::load(&located.path)?;
         let client = Client::create(&plugin, &ClientOptions::default())?;
         let device = client.device(0)?;
         let target = Target::of_platform(client.platform());

@@ -11,7 +11,7 @@ mod text;
 pub(crate) use engine::{Engine, Resident};
 pub(crate) use error::PipelineError;
 pub(crate) use lower::{lower, precision};
-pub(crate) use open::{Opened, open};
+pub(crate) use open::{Opened, model, open};
 pub(crate) use sequences::Sequences;
 pub(crate) use sizes::Sizes;
 pub(crate) use text::TextSide;

@@ -2,7 +2,7 @@
 
 use porter_import::{ModelFiles, Progress, Source, resolve};
 use porter_weights::{Checkpoint, Format, WeightMap};
-use porter_zoo::Model;
+use porter_zoo::{ConfigError, Model};
 
 use super::PipelineError;
 
@@ -20,17 +20,28 @@ pub(crate) fn open(name: &str, ignore: &[String], progress: &dyn Progress) -> Re
     let files = resolve(&Source::parse(name)?, progress)?;
     let checkpoint = porter_weights::open(&files.weights)?;
     let ignore: Vec<&str> = ignore.iter().map(String::as_str).collect();
-    let model = match (checkpoint.format(), &files.config) {
-        (Format::Gguf { .. }, _) => Model::from_gguf(&*checkpoint, &ignore)?,
-        (_, Some(config)) => Model::from_hf(&config.value, &ignore)?,
-        (_, None) => {
-            let folder = files.root.display();
-            return Err(PipelineError::Unsupported(format!(
-                "{name}: the weights are there but {folder} has no config.json, which says what the model is; \
-                 put it beside the weights"
-            )));
-        }
+    let Some(model) = model(&files, &*checkpoint, &ignore) else {
+        let folder = files.root.display();
+        return Err(PipelineError::Unsupported(format!(
+            "{name}: the weights are there but {folder} has no config.json, which says what the model is; \
+             put it beside the weights"
+        )));
     };
+    let model = model?;
     let weight_map = model.weight_map(&*checkpoint)?;
     Ok(Opened { files, checkpoint, model, weight_map })
+}
+
+/// The model that a checkpoint belongs to, by its own metadata or by the `config.json` beside it; none
+/// where there is neither.
+pub(crate) fn model(
+    files: &ModelFiles,
+    checkpoint: &dyn Checkpoint,
+    ignore: &[&str],
+) -> Option<Result<Model, ConfigError>> {
+    match (checkpoint.format(), &files.config) {
+        (Format::Gguf { .. }, _) => Some(Model::from_gguf(checkpoint, ignore)),
+        (_, Some(config)) => Some(Model::from_hf(&config.value, ignore)),
+        (_, None) => None,
+    }
 }

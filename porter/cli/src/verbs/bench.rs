@@ -13,9 +13,10 @@ use crate::{
     args::{BenchArgs, Global},
     console::Console,
     exit::{Exit, Failure},
-    pipeline::{Engine, Resident, Sizes, lower, open, precision},
-    progress::{Fetching, loading},
+    pipeline::{Resident, Sizes, open},
+    progress::Fetching,
     table,
+    verbs::bring_up::{Running, bring_up},
 };
 
 /// Prefills are repeated this often; the best is reported, the others say how noisy the machine is.
@@ -59,18 +60,15 @@ pub(super) fn run(args: &BenchArgs, global: &Global, console: &Console) -> Resul
     }
     let starts = start::measure(&opened.files.weights, args, global, console)?;
 
-    let engine = Engine::start(global.plugin.as_deref(), &mut |note| console.note(note))?;
-    let dtype = args.dtype.into();
     let dimensions = opened.model.dimensions();
     let sizes = Sizes::new(1, args.prompt_tokens, args.tokens, dimensions)?;
-    let precision = precision(dtype, engine.target);
-    let lowered = lower(&opened, &[sizes.prefill(), sizes.decode()], precision, engine.target)?;
-    let resident = engine.bring_up(&lowered.port, &*opened.checkpoint, loading(console))?;
-    console.detail(&resident.summary());
+    let phases = [sizes.prefill(), sizes.decode()];
+    let Running { engine, programs, resident } =
+        bring_up(&opened, &phases, args.dtype.into(), global, console)?;
 
     let prompt: Vec<u32> =
         (0..args.prompt_tokens).map(|i| (i * 7919 % dimensions.vocab_size) as u32).collect();
-    let mut states = States::zeros(&engine.device, &lowered.port.programs[1])?;
+    let mut states = States::zeros(&engine.device, &programs[1])?;
     let mut generate = |tokens| times(&resident, sizes, &prompt, tokens, &mut states);
     let mut prefill = (0..REPEATS).map(|_| Ok(generate(1)?.prefill)).collect::<Result<Vec<_>, Failure>>()?;
     let decode = generate(args.tokens)?;
@@ -83,7 +81,7 @@ pub(super) fn run(args: &BenchArgs, global: &Global, console: &Console) -> Resul
     let decode_limit = read_bandwidth / weight_bytes as f64;
     let document = Document {
         model: opened.files.name.clone(),
-        dtype: dtype.name().to_owned(),
+        dtype: args.dtype.name().to_owned(),
         plugin: engine.client.platform().to_owned(),
         weight_bytes,
         load: resident.load.as_secs_f64(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use porter_import::{ModelFiles, Source, resolve};
-use porter_weights::{Checkpoint, Format, Report};
+use porter_weights::{Checkpoint, Report};
 use porter_zoo::{ConfigError, Dimensions, Model, Task};
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use crate::{
     args::InspectArgs,
     console::{Console, Tone, printable},
     exit::{Exit, Failure},
-    pipeline::PipelineError,
+    pipeline::{PipelineError, model},
     progress::Fetching,
     table,
 };
@@ -101,12 +101,7 @@ fn inspect(files: &ModelFiles, checkpoint: &dyn Checkpoint, ignore: &[&str]) -> 
         problems: Vec::new(),
         notes: Vec::new(),
     };
-    let model = match (checkpoint.format(), &files.config) {
-        (Format::Gguf { .. }, _) => Model::from_gguf(checkpoint, ignore),
-        (_, Some(config)) => Model::from_hf(&config.value, ignore),
-        (_, None) => Err(ConfigError::NoArchitecture),
-    };
-    match model {
+    match model(files, checkpoint, ignore).unwrap_or(Err(ConfigError::NoArchitecture)) {
         Ok(model) => {
             document.architecture = Some(Architecture::of(&model));
             let map = model.weight_map(checkpoint).map_err(PipelineError::from)?;

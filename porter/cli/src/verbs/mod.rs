@@ -1,6 +1,7 @@
 //! One file a verb.
 
 mod bench;
+mod bring_up;
 mod check;
 mod completions;
 mod inspect;

@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
-use porter_ir::{Builder, DType, Direction, Program, Result, Shape, TensorType, Value};
+use porter_ir::{Builder, DType, Direction, Program, Result, TensorType, Value};
 
-use super::analysis::{Group, Layers, Read, Slot};
+use super::{
+    analysis::{Layers, Read, Slot},
+    stacked,
+};
 use crate::rebuild::{Replacement, Site};
 
 /// The loop that replaces `layers`.
@@ -53,17 +56,17 @@ impl Loop<'_> {
         let weights: Vec<Value> = layers
             .weights
             .iter()
-            .map(|g| self.site.weight(&g.name, stacked(layers, g)))
+            .map(|g| self.site.weight(&g.name, stacked(layers.count, &g.ty)))
             .collect::<Result<_>>()?;
         let mut init = vec![b.full(TensorType::scalar(DType::I32), 0.0)?];
         for carry in &layers.carries {
             init.push(self.site.value(carry.initial)?);
         }
         for group in &layers.states {
-            init.push(b.at("").state(&group.name, stacked(layers, group))?);
+            init.push(b.at("").state(&group.name, stacked(layers.count, &group.ty))?);
         }
         for (_, ty) in self.collected {
-            init.push(b.full(TensorType::new(ty.dtype, self.stack_shape(&ty.shape)), 0.0)?);
+            init.push(b.full(stacked(layers.count, ty), 0.0)?);
         }
         let count = layers.count as f64;
         let results = b.while_(
@@ -174,14 +177,6 @@ impl Loop<'_> {
         let (states, collected) = rest.split_at(self.layers.states.len());
         Values { layer: all[0], carries, states, collected }
     }
-
-    fn stack_shape(&self, shape: &Shape) -> Shape {
-        Shape::new([&[self.layers.count], &**shape].concat())
-    }
-}
-
-fn stacked(layers: &Layers, group: &Group) -> TensorType {
-    TensorType::new(group.ty.dtype, [&[layers.count], &*group.ty.shape].concat())
 }
 
 /// Part `layer` of a stacked tensor.

@@ -18,8 +18,9 @@ use crate::{
     args::{CheckArgs, Global},
     console::Console,
     exit::Failure,
-    pipeline::{Engine, Opened, PipelineError, Sequences, Sizes, lower, open, precision},
-    progress::{Fetching, loading},
+    pipeline::{Engine, Opened, PipelineError, Sequences, Sizes, open},
+    progress::Fetching,
+    verbs::bring_up::{Running, bring_up},
 };
 
 /// The model's numbers against the bundle's.
@@ -28,17 +29,12 @@ pub(super) fn execute(args: &CheckArgs, global: &Global, console: &Console) -> R
     let opened = open(&args.model.model, &args.model.ignore_config, &Fetching::new(console))?;
     let plans = bundle.cases().map(|case| Plan::new(case, &opened)).collect::<Result<Vec<_>, _>>()?;
 
-    let engine = Engine::start(global.plugin.as_deref(), &mut |note| console.note(note))?;
     let dtype = args.dtype.into();
-    let precision = precision(dtype, engine.target);
     let phases: Vec<Phase> =
         plans.iter().flat_map(Plan::phases).collect::<BTreeSet<_>>().into_iter().collect();
-    let lowered = lower(&opened, &phases, precision, engine.target)?;
-    let resident = engine.bring_up(&lowered.port, &*opened.checkpoint, loading(console))?;
-    console.detail(&resident.summary());
+    let Running { engine, programs, resident } = bring_up(&opened, &phases, dtype, global, console)?;
 
-    let programs = lowered.port.programs.iter();
-    let steps = phases.iter().copied().zip(programs.zip(resident.steps)).collect();
+    let steps = phases.iter().copied().zip(programs.iter().zip(resident.steps)).collect();
     let subject = Subject {
         model: opened.files.name.clone(),
         dtype: dtype.name().to_owned(),

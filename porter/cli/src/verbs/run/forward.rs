@@ -14,9 +14,10 @@ use crate::{
     args::{Global, RunArgs},
     console::Console,
     exit::{Exit, Failure},
-    pipeline::{Engine, PipelineError, Sequences, lower, open, precision},
-    progress::{Fetching, loading},
+    pipeline::{PipelineError, Sequences, open},
+    progress::Fetching,
     table,
+    verbs::bring_up::{Running, bring_up},
 };
 
 /// An output in `porter run --input`'s result.
@@ -36,11 +37,9 @@ pub(super) fn run(input: &Path, args: &RunArgs, global: &Global, console: &Conso
     let phase = sequences.phase(Taps::None)?;
     let arguments = sequences.arguments(&opened.model)?;
 
-    let engine = Engine::start(global.plugin.as_deref(), &mut |note| console.note(note))?;
-    let precision = precision(args.dtype.into(), engine.target);
-    let lowered = lower(&opened, &[phase], precision, engine.target)?;
-    let resident = engine.bring_up(&lowered.port, &*opened.checkpoint, loading(console))?;
-    let mut states = States::zeros(&engine.device, &lowered.port.programs[0])?;
+    let Running { engine, programs, resident } =
+        bring_up(&opened, &[phase], args.dtype.into(), global, console)?;
+    let mut states = States::zeros(&engine.device, &programs[0])?;
     let outputs = resident.steps[0].run(&arguments, &mut states)?;
 
     if let Some(path) = &args.output {

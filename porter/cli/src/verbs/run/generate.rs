@@ -11,8 +11,9 @@ use crate::{
     args::{Global, RunArgs},
     console::Console,
     exit::{Exit, Failure},
-    pipeline::{Engine, PipelineError, Sizes, TextSide, lower, open, precision},
-    progress::{Fetching, loading},
+    pipeline::{PipelineError, Sizes, TextSide, open},
+    progress::Fetching,
+    verbs::bring_up::{Running, bring_up},
 };
 
 /// How many tokens are generated where nothing is said, if the model's positions allow it.
@@ -63,19 +64,13 @@ pub(super) fn run(prompt: &str, args: &RunArgs, global: &Global, console: &Conso
     let sizes = Sizes::new(1, ids.len(), limit, dimensions)?;
     let mut output = Output::new(&text, args, limit, console)?;
 
-    let engine = Engine::start(global.plugin.as_deref(), &mut |note| console.note(note))?;
-    let dtype = args.dtype.into();
-    let precision = precision(dtype, engine.target);
-    let lowered = lower(&opened, &[sizes.prefill(), sizes.decode()], precision, engine.target)?;
-    for applied in &lowered.applied {
-        console.detail(&format!("{}: {}", applied.rewrite, applied.reason));
-    }
-    let resident = engine.bring_up(&lowered.port, &*opened.checkpoint, loading(console))?;
-    console.detail(&resident.summary());
+    let phases = [sizes.prefill(), sizes.decode()];
+    let Running { engine, programs, resident } =
+        bring_up(&opened, &phases, args.dtype.into(), global, console)?;
     // The vocabulary and the merges of a GGUF file alone are some ten megabytes.
     let name = opened.files.name.clone();
     drop(opened);
-    let mut states = States::zeros(&engine.device, &lowered.port.programs[1])?;
+    let mut states = States::zeros(&engine.device, &programs[1])?;
     let Sizes { batch, bucket, cache } = sizes;
     let (prefill, decode) = (&resident.steps[0], &resident.steps[1]);
     let generator = Generator { prefill, decode, batch, bucket, cache };
@@ -87,7 +82,7 @@ pub(super) fn run(prompt: &str, args: &RunArgs, global: &Global, console: &Conso
     })?;
     output.finish()?;
     report(&times, ids.len(), first.unwrap_or_default(), console);
-    let document = output.document(&name, dtype.name(), ids.len(), first.unwrap_or_default(), &times);
+    let document = output.document(&name, args.dtype.name(), ids.len(), first.unwrap_or_default(), &times);
     console.result(
         &document,
         |document| {
