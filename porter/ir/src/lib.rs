@@ -17,6 +17,7 @@ mod builder;
 mod dtype;
 mod element;
 mod error;
+mod extract;
 mod float;
 mod ids;
 mod literal;

@@ -7,7 +7,7 @@ use std::{
 
 use porter_ir::{
     Builder, InputRole, OpId, OutputRole, Program, RegionId, Result, TensorType, Value,
-    program::{Definition, OpData},
+    program::Definition,
 };
 
 /// Builds the values that stand in for the results of an [`Edit`], in their order.
@@ -82,16 +82,10 @@ fn live_ops(program: &Program) -> HashSet<OpId> {
     while let Some(value) = pending.pop() {
         let Definition::Result { op, .. } = program.value(value).definition else { continue };
         if live.insert(op) {
-            pending.extend(reads(program, program.op(op)));
+            pending.extend(program.reads(op));
         }
     }
     live
-}
-
-/// What an op reads: its operands, and what its regions capture.
-fn reads<'p>(program: &'p Program, op: &'p OpData) -> impl Iterator<Item = Value> + 'p {
-    let captured = op.regions.iter().flat_map(|&region| program.captures(region));
-    op.operands.iter().copied().chain(captured)
 }
 
 struct Copier<'a> {
@@ -159,7 +153,7 @@ impl<'a> Copier<'a> {
         let group = self.edits.get(&id).map_or(std::slice::from_ref(&id), |edit| &edit.ops[..]);
         self.visited.borrow_mut().extend(group);
         for &member in group {
-            for value in reads(self.source, self.source.op(member)) {
+            for value in self.source.reads(member) {
                 if let Definition::Result { op, .. } = self.source.value(value).definition {
                     self.op_of_body(op)?;
                 }
