@@ -25,6 +25,10 @@ pub struct Dimensions {
     pub head_dim: usize,
     /// Positions that the model was made for. Encoders have no more; decoders run on, untrained.
     pub max_positions: usize,
+    /// The fewest slots that a token of any layer sees, where a layer has a sliding window.
+    pub window: Option<usize>,
+    /// Positions before the rotary embedding is stretched, where it is.
+    pub original_positions: Option<usize>,
 }
 
 /// A configured model.

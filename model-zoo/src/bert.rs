@@ -244,6 +244,8 @@ impl Architecture for Bert {
             kv_heads: self.num_attention_heads,
             head_dim: self.hidden_size / self.num_attention_heads,
             max_positions: self.max_position_embeddings,
+            window: None,
+            original_positions: None,
         }
     }
 

@@ -52,6 +52,10 @@ pub(crate) trait Decoder: std::fmt::Debug + Send + Sync {
     const GGUF_ROWS: RopeRows;
 
     fn backbone(&self) -> &Backbone;
+    /// The smallest sliding window of any layer.
+    fn window(&self) -> Option<usize> {
+        None
+    }
 
     /// Layer `index` on `x` (`[batch, tokens, hidden_size]`), at the builder's path.
     fn layer(&self, b: &Builder, x: Value, index: usize, sequence: &Sequence) -> Result<Value, OpError>;
@@ -76,6 +80,8 @@ impl<D: Decoder> Architecture for D {
             kv_heads: c.num_key_value_heads,
             head_dim: c.head_dim,
             max_positions: c.max_position_embeddings,
+            window: self.window(),
+            original_positions: c.rope.original_positions(),
         }
     }
 

@@ -55,6 +55,10 @@ impl Decoder for Mistral {
         &self.backbone
     }
 
+    fn window(&self) -> Option<usize> {
+        self.sliding_window
+    }
+
     fn layer(&self, b: &Builder, x: Value, index: usize, sequence: &Sequence) -> Result<Value, OpError> {
         let c = &self.backbone;
         let attention = SelfAttention {

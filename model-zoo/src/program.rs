@@ -10,7 +10,8 @@ use porter_ir::{DType, OpError};
 /// - `padding`: `i32[batch]`, the number of padding tokens at the left of each row: the position of
 ///   slot `s` is `s - padding`, and slots below `padding` are never seen. One mechanism serves
 ///   prompts padded to a bucket and batches of unequal prompts;
-/// - in [`Phase::Decode`] `offset`: `i32[]`, the cache slot that this step's tokens are written to.
+/// - in [`Phase::Extend`] and [`Phase::Decode`] `offset`: `i32[]`, the cache slot that this run's first
+///   token is written to.
 ///
 /// Encoders have [`Phase::Forward`] only and take `input_ids`, `attention_mask` and
 /// `token_type_ids`, all `i32[batch, tokens]`.
@@ -42,6 +43,15 @@ pub enum Phase {
         /// Slots of the cache.
         cache: usize,
     },
+    /// Tokens after what the cache holds: the next chunk of a long prompt.
+    Extend {
+        /// Sequences.
+        batch: usize,
+        /// Tokens of each.
+        tokens: usize,
+        /// Slots of the cache.
+        cache: usize,
+    },
     /// One token a sequence, after what the cache holds.
     Decode {
         /// Sequences.
@@ -65,16 +75,17 @@ impl Phase {
     /// Sequences.
     pub fn batch(&self) -> usize {
         match *self {
-            Phase::Forward { batch, .. } | Phase::Prefill { batch, .. } | Phase::Decode { batch, .. } => {
-                batch
-            }
+            Phase::Forward { batch, .. }
+            | Phase::Prefill { batch, .. }
+            | Phase::Extend { batch, .. }
+            | Phase::Decode { batch, .. } => batch,
         }
     }
 
     /// Tokens of each sequence that one run reads.
     pub fn tokens(&self) -> usize {
         match *self {
-            Phase::Forward { tokens, .. } | Phase::Prefill { tokens, .. } => tokens,
+            Phase::Forward { tokens, .. } | Phase::Prefill { tokens, .. } | Phase::Extend { tokens, .. } => tokens,
             Phase::Decode { .. } => 1,
         }
     }
@@ -83,7 +94,7 @@ impl Phase {
     pub fn cache(&self) -> Option<usize> {
         match *self {
             Phase::Forward { .. } => None,
-            Phase::Prefill { cache, .. } | Phase::Decode { cache, .. } => Some(cache),
+            Phase::Prefill { cache, .. } | Phase::Extend { cache, .. } | Phase::Decode { cache, .. } => Some(cache),
         }
     }
 
@@ -92,6 +103,7 @@ impl Phase {
         match *self {
             Phase::Forward { batch, tokens, .. } => format!("forward_{batch}x{tokens}"),
             Phase::Prefill { batch, tokens, cache } => format!("prefill_{batch}x{tokens}_{cache}"),
+            Phase::Extend { batch, tokens, cache } => format!("extend_{batch}x{tokens}_{cache}"),
             Phase::Decode { batch, cache } => format!("decode_{batch}_{cache}"),
         }
     }

@@ -56,6 +56,10 @@ impl Decoder for Qwen2 {
         &self.backbone
     }
 
+    fn window(&self) -> Option<usize> {
+        self.windows.iter().flatten().copied().min()
+    }
+
     fn layer(&self, b: &Builder, x: Value, index: usize, sequence: &Sequence) -> Result<Value, OpError> {
         let c = &self.backbone;
         let attention = SelfAttention {

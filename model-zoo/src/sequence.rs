@@ -24,7 +24,7 @@ pub(crate) struct Sequence {
     padding: Value,
     /// The slot of each token: `i32[batch, tokens]`.
     slots: Value,
-    /// The slot of the first token, an `i32[]`, in a decode step.
+    /// The slot of the first token, an `i32[]`, after what the cache holds.
     offset: Option<Value>,
     /// What tokens see, by sliding window: made once, shared by the layers.
     masks: RefCell<BTreeMap<Option<usize>, Value>>,
@@ -33,7 +33,7 @@ pub(crate) struct Sequence {
 }
 
 impl Sequence {
-    /// Reads the arguments `padding` and, in a decode step, `offset`. Angles and masks are added at
+    /// Reads the arguments `padding` and, after what a cache holds, `offset`. Angles and masks are added at
     /// the path of `b`.
     pub(crate) fn new(
         b: &Builder,
@@ -44,9 +44,11 @@ impl Sequence {
         let ty = TensorType::new(DType::I32, [phase.batch(), phase.tokens()]);
         let padding = b.argument("padding", TensorType::new(DType::I32, [phase.batch()]))?;
         let (slots, offset) = match phase {
-            Phase::Decode { .. } => {
+            Phase::Extend { .. } | Phase::Decode { .. } => {
                 let offset = b.argument("offset", TensorType::scalar(DType::I32))?;
-                (b.broadcast_in_dim(offset, ty.shape, &[])?, Some(offset))
+                let first = b.broadcast_in_dim(offset, ty.shape.clone(), &[])?;
+                let slots = if phase.tokens() == 1 { first } else { b.add(first, b.iota(ty, 1)?)? };
+                (slots, Some(offset))
             }
             Phase::Forward { .. } | Phase::Prefill { .. } => (b.iota(ty, 1)?, None),
         };
@@ -85,14 +87,14 @@ impl Sequence {
                 self.write(b, &format!("cache.{layer}.value"), v, cache)?;
                 (k, v)
             }
-            Phase::Decode { cache, .. } => (
+            Phase::Extend { cache, .. } | Phase::Decode { cache, .. } => (
                 self.write(b, &format!("cache.{layer}.key"), k, cache)?,
                 self.write(b, &format!("cache.{layer}.value"), v, cache)?,
             ),
         };
         let mask = self.mask(window)?;
         match self.phase {
-            Phase::Decode { .. } => attention(b, q, k, v, mask),
+            Phase::Extend { .. } | Phase::Decode { .. } => attention(b, q, k, v, mask),
             Phase::Forward { .. } | Phase::Prefill { .. } => causal_attention(b, q, k, v, mask),
         }
     }
@@ -116,7 +118,7 @@ impl Sequence {
         }
         let b = &self.builder;
         let keys = match self.phase {
-            Phase::Decode { cache, .. } => cache,
+            Phase::Extend { cache, .. } | Phase::Decode { cache, .. } => cache,
             Phase::Forward { tokens, .. } | Phase::Prefill { tokens, .. } => tokens,
         };
         let shape = [self.phase.batch(), self.phase.tokens(), keys];

@@ -14,8 +14,8 @@ use porter_weights::{Checkpoint, Metadata, SafetensorsFile};
 
 use crate::{BundleError, BundleProblem, Positions, View, compare};
 pub use case::{Case, Generated, MeasureError};
-use layout::Layout;
 pub use layout::Output;
+use layout::{Continuation, Layout};
 
 /// The file with a model's arguments.
 const INPUTS: &str = "inputs.safetensors";
@@ -34,8 +34,8 @@ const NOTES_LIMIT: u64 = 16 << 20;
 /// named by its outputs; and, where a recorder left them, notes in `bundle.json` or
 /// `reference.json`.
 ///
-/// A bundle has one [`Case`], or several: `padded.NAME` belongs to the case `padded`; where inputs
-/// are numbered (`input_ids.0`, `input_ids.1`, ...), each number is a case, and what has no number
+/// A bundle has one [`Case`], or several: with an input `padded.input_ids`, all of `padded.NAME` belongs
+/// to the case `padded`, and so for any other name; where inputs are numbered (`input_ids.0`, `input_ids.1`, ...), each number is a case, and what has no number
 /// belongs to the first. `hidden_states.N` and module paths keep their numbers.
 pub struct Bundle {
     dir: PathBuf,

@@ -8,6 +8,8 @@
 //! The crate knows no hardware and prints nothing.
 
 mod accumulate;
+mod attribution;
+pub mod bisect;
 mod budget;
 mod bundle;
 mod comparison;
@@ -24,6 +26,7 @@ mod ulp;
 mod view;
 
 pub use accumulate::Sides;
+pub use attribution::{Attribution, Contribution};
 pub use budget::{Budget, Roundings};
 pub use bundle::{Bundle, Case, Generated, MeasureError, Output};
 pub use comparison::{Comparison, Element, Percentiles, compare};

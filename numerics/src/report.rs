@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{Budget, Comparison, LogitsComparison, TokenComparison};
+use crate::{Attribution, Budget, Comparison, LogitsComparison, TokenComparison, bisect::Bisection};
 
 /// A comparison with its budget.
 #[derive(Clone, Debug, Serialize)]
@@ -65,6 +65,12 @@ pub struct Findings {
     pub problems: Vec<Named>,
     /// What the bundle holds and the port does not return: listed, not judged.
     pub skipped: Vec<Named>,
+    /// Where modules at fault were searched: one answer a program.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bisections: Vec<Bisection>,
+    /// What each rewrite brings, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attribution: Option<Attribution>,
 }
 
 /// A remark on one tensor of the bundle.

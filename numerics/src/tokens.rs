@@ -116,6 +116,7 @@ mod tests {
             prompt: vec![0],
             tokens: vec![1, 2],
             logits: with_logits.then(|| View::f32(&logits, [2, 3]).unwrap()),
+            greedy: true,
         };
         TokenComparison::new(&recorded, found.to_vec(), noise)
     }
@@ -134,6 +135,7 @@ mod tests {
             prompt: vec![0],
             tokens: vec![1, 2],
             logits: Some(View::f32(&recorded, [2, 3]).unwrap()),
+            greedy: true,
         };
         let judged = TokenComparison::new(&contradiction, vec![1, 0], noise(0.06, false));
         assert_eq!(judged.outcome, Outcome::Differs, "the logits prefer a token that was not recorded");

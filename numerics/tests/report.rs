@@ -21,7 +21,7 @@ fn measured(name: &str, ours: &[f32], budget: f64) -> Measured {
 }
 
 fn tokens(found: Vec<i64>) -> TokenComparison {
-    let recorded = Generated { name: HOSTILE, prompt: vec![1], tokens: vec![7, 8], logits: None };
+    let recorded = Generated { name: HOSTILE, prompt: vec![1], tokens: vec![7, 8], logits: None, greedy: true };
     TokenComparison::new(&recorded, found, Noise { max_abs: 0.0, narrower: false })
 }
 
@@ -44,6 +44,7 @@ fn hostile() -> Report {
         tokens: vec![tokens(vec![7, 9])],
         problems: vec![Named { name: HOSTILE.to_owned(), why: HOSTILE.to_owned() }],
         skipped: vec![Named { name: HOSTILE.to_owned(), why: HOSTILE.to_owned() }],
+        ..Findings::default()
     })
 }
 

@@ -91,6 +91,17 @@ impl Rope {
         }
     }
 
+    /// Positions before the embedding is stretched; `None` where it never is.
+    pub(crate) fn original_positions(&self) -> Option<usize> {
+        match self.scaling {
+            Scaling::Default | Scaling::Linear { .. } => None,
+            Scaling::Dynamic { max_position_embeddings, .. } => Some(max_position_embeddings),
+            Scaling::Yarn { original_max_position_embeddings, .. }
+            | Scaling::LongRope { original_max_position_embeddings, .. }
+            | Scaling::Llama3 { original_max_position_embeddings, .. } => Some(original_max_position_embeddings),
+        }
+    }
+
     /// What cosines and sines are multiplied by.
     pub(crate) fn attention_factor(&self) -> f64 {
         match self.scaling {

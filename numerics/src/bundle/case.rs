@@ -1,8 +1,8 @@
 //! One case of a bundle.
 
-use super::{Bundle, Layout, Output};
+use super::{Bundle, Continuation, Layout, Output};
 use crate::{
-    Budget, BundleError, CompareError, Measured, Positions, Roundings, View, compare, compare_logits,
+    Budget, BundleError, CompareError, Comparison, Measured, Positions, Roundings, View, compare, compare_logits,
 };
 
 /// The output that is a distribution over tokens or classes.
@@ -15,16 +15,19 @@ pub struct Case<'a> {
     layout: &'a Layout,
 }
 
-/// Greedy tokens as recorded.
+/// A continuation of a prompt as recorded: greedy tokens, or any that the cached path was given.
 pub struct Generated<'a> {
     /// The tensor's name in the bundle.
     pub name: &'a str,
     /// The prompt: the first row of the case's input ids.
     pub prompt: Vec<i64>,
-    /// What the model continued it with.
+    /// What the model continued it with, or what it was given one by one.
     pub tokens: Vec<i64>,
-    /// The logits that each token was taken from, `[token, vocabulary]`, if recorded.
+    /// The logits before each token, `[token, vocabulary]`, if recorded: those that a greedy token was
+    /// taken from.
     pub logits: Option<View<'a>>,
+    /// Whether the tokens are the model's own choice.
+    pub greedy: bool,
 }
 
 impl<'a> Case<'a> {
@@ -57,9 +60,16 @@ impl<'a> Case<'a> {
         self.bundle.reference_view(&output.tensor)
     }
 
-    /// The greedy tokens, where they were recorded.
+    /// The recorded value of an output in double precision, where there is one.
+    pub fn twin(&self, output: &Output) -> Result<Option<View<'a>>, BundleError> {
+        output.twin.as_ref().map(|twin| self.bundle.reference_view(twin)).transpose()
+    }
+
+    /// The continuation of the case's first row, where one was recorded.
     pub fn generated(&self) -> Result<Option<Generated<'a>>, BundleError> {
-        let Some(name) = &self.layout.generated else { return Ok(None) };
+        let Some(Continuation { tokens: name, logits, greedy }) = &self.layout.continuation else {
+            return Ok(None);
+        };
         let ids = |view: &View<'_>| view.to_i64().unwrap_or_default();
         let (mut prompt, mut length) = (Vec::new(), 0);
         if let Some(view) = self.input("input_ids")? {
@@ -67,13 +77,59 @@ impl<'a> Case<'a> {
             prompt = ids(&view);
         }
         prompt.truncate(length);
-        let logits = self.layout.generated_logits.as_deref();
         Ok(Some(Generated {
             name,
             prompt,
             tokens: ids(&self.bundle.reference_view(name)?),
-            logits: logits.map(|tensor| self.bundle.reference_view(tensor)).transpose()?,
+            logits: logits.as_deref().map(|tensor| self.bundle.reference_view(tensor)).transpose()?,
+            greedy: *greedy,
         }))
+    }
+
+    /// Measures the logits of the cached path before each token of the continuation, `[token, vocabulary]`,
+    /// against what was recorded; `None` where no logits were.
+    pub fn measure_generated(
+        &self,
+        ours: &View<'_>,
+        narrower: Option<&Roundings>,
+    ) -> Result<Option<Measured>, MeasureError> {
+        let Some((tensor, reference)) = self.continuation_logits()? else { return Ok(None) };
+        self.measure_logits(tensor, ours, &reference, narrower).map(Some)
+    }
+
+    /// The same for the logits before the last token alone, `[1, vocabulary]`, that a run gave which
+    /// read the tokens before it at once: `chunked_logits`.
+    pub fn measure_last_generated(
+        &self,
+        ours: &View<'_>,
+        narrower: Option<&Roundings>,
+    ) -> Result<Option<Measured>, MeasureError> {
+        let Some((tensor, reference)) = self.continuation_logits()? else { return Ok(None) };
+        let name = tensor.replace("forced_logits", "chunked_logits");
+        let bytes = reference.bytes();
+        let row = bytes.len() / reference.shape().first().copied().unwrap_or(1).max(1);
+        let last = bytes.get(bytes.len() - row..).unwrap_or_default();
+        let last = View::new(reference.dtype(), ours.shape().clone(), last)?;
+        self.measure_logits(&name, ours, &last, narrower).map(Some)
+    }
+
+    fn continuation_logits(&self) -> Result<Option<(&'a str, View<'a>)>, BundleError> {
+        let tensor = self.layout.continuation.as_ref().and_then(|c| c.logits.as_deref());
+        tensor.map(|tensor| Ok((tensor, self.bundle.reference_view(tensor)?))).transpose()
+    }
+
+    fn measure_logits(
+        &self,
+        name: &str,
+        ours: &View<'_>,
+        reference: &View<'_>,
+        narrower: Option<&Roundings>,
+    ) -> Result<Measured, MeasureError> {
+        let comparison = compare(name, ours, reference, &Positions::All)?;
+        let recorded = Budget::recorded(self.bundle.noise(), comparison.scale);
+        let budget = wider(recorded, narrower, &comparison);
+        let logits = compare_logits(ours, reference, &Positions::All, budget.max_abs)?;
+        Ok(Measured::new(comparison, budget, Some(logits)))
     }
 
     /// The positions that are no padding, for a tensor `[batch, position, ...]`, or its last
@@ -119,14 +175,19 @@ impl<'a> Case<'a> {
             }
             None => Budget::recorded(self.bundle.noise(), comparison.scale),
         };
-        let budget = match narrower.map(|roundings| Budget::derived(roundings, &comparison)) {
-            Some(derived) if derived.max_abs > recorded.max_abs => derived,
-            _ => recorded,
-        };
+        let budget = wider(recorded, narrower, &comparison);
         let logits = (output.name == LOGITS)
             .then(|| compare_logits(&ours, &reference, &positions, budget.max_abs))
             .transpose()?;
         Ok(Measured::new(comparison, budget, logits))
+    }
+}
+
+/// The budget of a port in the reference's own type, or that of its narrower one if it is greater.
+fn wider(recorded: Budget, narrower: Option<&Roundings>, comparison: &Comparison) -> Budget {
+    match narrower.map(|roundings| Budget::derived(roundings, comparison)) {
+        Some(derived) if derived.max_abs > recorded.max_abs => derived,
+        _ => recorded,
     }
 }
 

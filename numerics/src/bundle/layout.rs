@@ -1,6 +1,6 @@
 //! Which tensors of a bundle belong together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use porter_ir::{DType, Shape};
 use porter_weights::{Encoding, TensorInfo};
@@ -10,14 +10,15 @@ use crate::BundleProblem;
 
 type Tensors = BTreeMap<String, TensorInfo>;
 
-/// The prefix of the second, padded batch.
-const PADDED: &str = "padded";
+/// An argument that every language model has: a case is named by what stands before it.
+const IDS: &str = "input_ids";
 /// Outputs that are numbered by layer, not by case.
 const LAYERS: &str = "hidden_states";
 /// The suffix of an output's twin in double precision.
 const TWIN: &str = "_f64";
-/// Greedy token ids, and the logits that they were taken from.
-const GENERATED: [&str; 2] = ["generated", "generated_logits"];
+/// Token ids that follow the prompt, the logits before each, and whether the model chose them.
+const CONTINUATIONS: [(&str, &str, bool); 2] =
+    [("generated", "generated_logits", true), ("forced", "forced_logits", false)];
 
 /// One case: its inputs, outputs and greedy tokens by the names of their tensors.
 #[derive(Debug, Default)]
@@ -27,8 +28,15 @@ pub(super) struct Layout {
     pub(super) inputs: BTreeMap<String, String>,
     /// In natural order: `hidden_states.2` before `hidden_states.10`.
     pub(super) outputs: Vec<Output>,
-    pub(super) generated: Option<String>,
-    pub(super) generated_logits: Option<String>,
+    pub(super) continuation: Option<Continuation>,
+}
+
+/// What follows a prompt, by the names of its tensors.
+#[derive(Clone, Debug)]
+pub(super) struct Continuation {
+    pub(super) tokens: String,
+    pub(super) logits: Option<String>,
+    pub(super) greedy: bool,
 }
 
 /// One recorded output.
@@ -81,7 +89,7 @@ pub(super) fn cases(inputs: &Tensors, reference: &Tensors, problems: &mut Vec<Bu
 enum Key {
     Plain,
     Numbered(u64),
-    Padded,
+    Named(String),
 }
 
 impl Key {
@@ -89,15 +97,15 @@ impl Key {
         match self {
             Key::Plain => String::new(),
             Key::Numbered(n) => n.to_string(),
-            Key::Padded => PADDED.to_owned(),
+            Key::Named(name) => name.clone(),
         }
     }
 
     fn example(&self) -> String {
         match self {
-            Key::Plain => "input_ids".to_owned(),
-            Key::Numbered(n) => format!("input_ids.{n}"),
-            Key::Padded => format!("{PADDED}.input_ids"),
+            Key::Plain => IDS.to_owned(),
+            Key::Numbered(n) => format!("{IDS}.{n}"),
+            Key::Named(name) => format!("{name}.{IDS}"),
         }
     }
 }
@@ -106,16 +114,24 @@ impl Key {
 struct Naming {
     /// The first number, where inputs are numbered.
     first: Option<u64>,
+    /// The names of cases that have one: `padded` always, and what stands before `input_ids`.
+    names: BTreeSet<String>,
 }
 
 impl Naming {
     fn of(inputs: &Tensors) -> Self {
-        Self { first: inputs.keys().filter_map(|name| numbered(name)).map(|(_, n)| n).min() }
+        let before_ids = |name: &String| Some(name.strip_suffix(IDS)?.strip_suffix('.')?.to_owned());
+        Self {
+            first: inputs.keys().filter_map(|name| numbered(name)).map(|(_, n)| n).min(),
+            names: inputs.keys().filter_map(before_ids).chain(["padded".to_owned()]).collect(),
+        }
     }
 
     fn split<'a>(&self, tensor: &'a str) -> (Key, &'a str) {
-        if let Some((PADDED, rest)) = tensor.split_once('.') {
-            return (Key::Padded, rest);
+        if let Some((name, rest)) = tensor.split_once('.')
+            && self.names.contains(name)
+        {
+            return (Key::Named(name.to_owned()), rest);
         }
         match (self.first, numbered(tensor)) {
             (Some(_), Some((stem, n))) => (Key::Numbered(n), stem),
@@ -142,17 +158,22 @@ fn by_case(naming: &Naming, reference: &Tensors) -> BTreeMap<Key, BTreeMap<Strin
 }
 
 fn add_outputs(case: &mut Layout, outputs: &BTreeMap<String, String>) {
-    let [tokens, logits] = GENERATED;
-    case.generated = outputs.get(tokens).cloned();
-    case.generated_logits = outputs.get(logits).cloned();
+    case.continuation = CONTINUATIONS.iter().find_map(|&(tokens, logits, greedy)| {
+        let tokens = outputs.get(tokens)?.clone();
+        Some(Continuation { tokens, logits: outputs.get(logits).cloned(), greedy })
+    });
     let is_twin = |name: &str| name.strip_suffix(TWIN).is_some_and(|single| outputs.contains_key(single));
     for (name, tensor) in outputs {
-        if !GENERATED.contains(&name.as_str()) && !is_twin(name) {
+        if !is_continuation(name) && !is_twin(name) {
             let twin = outputs.get(&format!("{name}{TWIN}")).cloned();
             case.outputs.push(Output { name: name.clone(), tensor: tensor.clone(), twin });
         }
     }
     case.outputs.sort_by(|a, b| natural(&a.name).cmp(&natural(&b.name)));
+}
+
+fn is_continuation(name: &str) -> bool {
+    CONTINUATIONS.iter().any(|&(tokens, logits, _)| name == tokens || name == logits)
 }
 
 /// Dotted parts, numbers as numbers.
@@ -199,23 +220,19 @@ fn check_case(case: &Layout, inputs: &Tensors, reference: &Tensors, problems: &m
     let of = |tensor: &Option<String>| {
         tensor.as_ref().and_then(|t| reference.get(t).map(|info| (t.clone(), info)))
     };
-    if let Some((tensor, tokens)) = of(&case.generated) {
+    if let Some(Continuation { tokens, logits, .. }) = &case.continuation
+        && let Some((tensor, tokens)) = of(&Some(tokens.clone()))
+    {
         let is_row = matches!(*tokens.shape, [1, _]);
         check(REFERENCE, &tensor, tokens, "token ids, i64 or i32 [1, n]", is_ids(tokens) && is_row, problems);
         if ids.is_none() {
             problems.push(no_inputs(tensor, "input_ids".to_owned()));
         }
-        if let Some((tensor, logits)) = of(&case.generated_logits) {
+        if let Some((tensor, logits)) = of(logits) {
             let steps = tokens.shape.last().copied().unwrap_or(0);
             let fits = matches!(*logits.shape, [n, _] if n == steps);
-            check(
-                REFERENCE,
-                &tensor,
-                logits,
-                &format!("[{steps}, vocabulary], a row for each token"),
-                fits,
-                problems,
-            );
+            let expected = format!("[{steps}, vocabulary], a row for each token");
+            check(REFERENCE, &tensor, logits, &expected, fits, problems);
         }
     }
     for output in &case.outputs {

@@ -9,7 +9,7 @@ use porter_text::{ErrorKind as TextKind, TextError};
 use porter_weights::{Error as WeightsError, ErrorKind as WeightsKind};
 use porter_zoo::{ConfigError, ProblemKind, ProgramError};
 
-use crate::pipeline::PipelineError;
+use porter_pipeline::PipelineError;
 
 /// The exit codes of Porter. A panic, which is always a bug, ends with Rust's own 101.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,22 +75,6 @@ impl From<RuntimeError> for Failure {
     }
 }
 
-impl From<BundleError> for Failure {
-    fn from(error: BundleError) -> Self {
-        Self::new(bundle(&error), error)
-    }
-}
-
-impl From<MeasureError> for Failure {
-    fn from(error: MeasureError) -> Self {
-        let exit = match &error {
-            MeasureError::Bundle(inner) => bundle(inner),
-            MeasureError::Compare(_) => Exit::No,
-        };
-        Self::new(exit, error)
-    }
-}
-
 fn pipeline(error: &PipelineError) -> Exit {
     match error {
         PipelineError::Import(error) => import(error),
@@ -99,8 +83,12 @@ fn pipeline(error: &PipelineError) -> Exit {
         PipelineError::Program(error) => program(error),
         PipelineError::Runtime(error) => runtime(error),
         PipelineError::Text(error) => text(error),
+        PipelineError::Bundle(error) | PipelineError::Measure(MeasureError::Bundle(error)) => bundle(error),
+        PipelineError::Measure(MeasureError::Compare(_)) => Exit::No,
+        PipelineError::Part { source, .. } => pipeline(source),
+        PipelineError::File { .. } => Exit::Environment,
         PipelineError::Usage(_) => Exit::Usage,
-        PipelineError::Op(_) | PipelineError::Unsupported(_) => Exit::Unsupported,
+        PipelineError::Op(_) | PipelineError::Execute(_) | PipelineError::Unsupported(_) => Exit::Unsupported,
     }
 }
 

@@ -3,7 +3,6 @@
 mod args;
 mod console;
 mod exit;
-mod pipeline;
 mod progress;
 mod table;
 mod verbs;

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use indicatif::ProgressBar;
 use porter_import::{Event, Progress};
+use porter_pipeline::Observer;
 use porter_weights::Loaded;
 
 use crate::console::{Console, Unit};
@@ -41,14 +42,47 @@ impl Progress for Fetching<'_> {
     }
 }
 
-/// Shows the loading of weights: a callback for `WeightMap::load`.
-pub(crate) fn loading(console: &Console) -> impl FnMut(Loaded<'_>) {
-    let bar = console.bar("weights", 0, Unit::Items);
-    move |loaded| {
-        bar.set_length(loaded.total as u64);
-        bar.set_position(loaded.done as u64);
-        if loaded.done == loaded.total {
-            bar.finish_and_clear();
+/// Shows what the pipeline does.
+pub(crate) struct Working<'a> {
+    console: &'a Console,
+    /// What is counted, and its bar.
+    bar: RefCell<Option<(String, ProgressBar)>>,
+}
+
+impl<'a> Working<'a> {
+    pub(crate) fn new(console: &'a Console) -> Self {
+        Self { console, bar: RefCell::new(None) }
+    }
+}
+
+impl Observer for Working<'_> {
+    fn note(&self, text: &str) {
+        self.console.note(text);
+    }
+
+    fn detail(&self, text: &str) {
+        self.console.detail(text);
+    }
+
+    fn loaded(&self, loaded: Loaded<'_>) {
+        self.step("weights", loaded.done, loaded.total);
+    }
+
+    fn step(&self, what: &str, done: usize, total: usize) {
+        let mut bar = self.bar.borrow_mut();
+        if bar.as_ref().is_none_or(|(name, _)| name != what) {
+            if let Some((_, old)) = bar.take() {
+                old.finish_and_clear();
+            }
+            *bar = Some((what.to_owned(), self.console.bar(what, total as u64, Unit::Items)));
+        }
+        if let Some((_, shown)) = &*bar {
+            shown.set_length(total as u64);
+            shown.set_position(done as u64);
+            if done == total {
+                shown.finish_and_clear();
+                *bar = None;
+            }
         }
     }
 }

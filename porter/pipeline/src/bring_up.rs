@@ -1,38 +1,31 @@
 //! From an opened model to programs that run, as every verb that runs one does it.
 
-use porter_ir::{DType, Program};
+use porter_ir::Program;
 use porter_zoo::Phase;
 
-use crate::{
-    args::Global,
-    console::Console,
-    exit::Failure,
-    pipeline::{Engine, Opened, Resident, lower, precision},
-    progress::loading,
-};
+use crate::{Engine, Observer, Opened, PipelineError, Resident, Variant, lower};
 
-/// A model's programs on a device, in the form that the plugin's target wants.
-pub(super) struct Running {
-    pub(super) engine: Engine,
+/// A model's programs on a device, in the form that a variant has on the plugin's target.
+pub struct Running {
     /// As they were compiled, in the order of the phases that were asked for.
-    pub(super) programs: Vec<Program>,
-    pub(super) resident: Resident,
+    pub programs: Vec<Program>,
+    /// Compiled and bound to their weights, likewise.
+    pub resident: Resident,
 }
 
-/// Starts the plugin, and brings the programs of `phases` up on it in `dtype`.
-pub(super) fn bring_up(
+/// Brings the programs of `phases` up on an engine.
+pub fn bring_up(
+    engine: &Engine,
     opened: &Opened,
     phases: &[Phase],
-    dtype: DType,
-    global: &Global,
-    console: &Console,
-) -> Result<Running, Failure> {
-    let engine = Engine::start(global.plugin.as_deref(), &mut |note| console.note(note))?;
-    let lowered = lower(opened, phases, precision(dtype, engine.target), engine.target)?;
+    variant: &Variant<'_>,
+    observer: &dyn Observer,
+) -> Result<Running, PipelineError> {
+    let lowered = lower(opened, phases, variant, engine.target)?;
     for applied in &lowered.applied {
-        console.detail(&format!("{}: {}", applied.rewrite, applied.reason));
+        observer.detail(&format!("{}: {}", applied.rewrite, applied.reason));
     }
-    let resident = engine.bring_up(&lowered.port, &*opened.checkpoint, loading(console))?;
-    console.detail(&resident.summary());
-    Ok(Running { engine, programs: lowered.port.programs, resident })
+    let resident = engine.bring_up(&lowered.port, &*opened.checkpoint, |loaded| observer.loaded(loaded))?;
+    observer.detail(&resident.summary());
+    Ok(Running { programs: lowered.port.programs, resident })
 }

@@ -15,31 +15,39 @@ use porter_runtime::{
 };
 use porter_weights::{Checkpoint, Loaded};
 
-use super::PipelineError;
+use crate::PipelineError;
 
 /// How XLA refuses a flag that it does not have (`facts/pjrt.md` part 2).
 const UNKNOWN_FLAG: &str = "No such compile option";
 
 /// A client of a plugin, its first device, and the compile cache.
-pub(crate) struct Engine {
-    pub(crate) client: Client,
-    pub(crate) device: Device,
-    pub(crate) target: Target,
+pub struct Engine {
+    /// The plugin at work.
+    pub client: Client,
+    /// Where programs run.
+    pub device: Device,
+    /// What programs are lowered for.
+    pub target: Target,
     cache: CompileCache,
 }
 
 /// Programs bound to resident weights, in the order of the port's programs, and what it took.
-pub(crate) struct Resident {
-    pub(crate) steps: Vec<Step>,
-    pub(crate) compile: Duration,
-    pub(crate) compiled: Vec<Outcome>,
-    pub(crate) load: Duration,
-    pub(crate) weight_bytes: usize,
+pub struct Resident {
+    /// The programs.
+    pub steps: Vec<Step>,
+    /// How long all of them took to compile.
+    pub compile: Duration,
+    /// Whether each came from the compile cache.
+    pub compiled: Vec<Outcome>,
+    /// How long the weights took to load.
+    pub load: Duration,
+    /// The weights' bytes on the device.
+    pub weight_bytes: usize,
 }
 
 impl Resident {
     /// What bringing up took, in one line.
-    pub(crate) fn summary(&self) -> String {
+    pub fn summary(&self) -> String {
         let hits = self.compiled.iter().filter(|outcome| **outcome == Outcome::Hit).count();
         format!(
             "weights: {:.1} MB in {:.2} s; programs: {} of {} from the compile cache, {:.2} s",
@@ -55,7 +63,7 @@ impl Resident {
 impl Engine {
     /// Starts the plugin that the user names, by path or by name, or the default; it is installed
     /// where it is missing, and `note` says so.
-    pub(crate) fn start(wanted: Option<&str>, note: &mut dyn FnMut(&str)) -> Result<Self, PipelineError> {
+    pub fn start(wanted: Option<&str>, note: &mut dyn FnMut(&str)) -> Result<Self, PipelineError> {
         let located = plugins::ensure(wanted, note)?;
         let plugin = Plugin::load(&located.path)?;
         let client = Client::create(&plugin, &ClientOptions::default())?;
@@ -65,7 +73,7 @@ impl Engine {
     }
 
     /// Compiles the port's programs and loads its weights, side by side.
-    pub(crate) fn bring_up(
+    pub fn bring_up(
         &self,
         port: &Port,
         checkpoint: &dyn Checkpoint,

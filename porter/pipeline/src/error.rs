@@ -1,7 +1,11 @@
 //! What can go wrong between a model's name and its output.
 
+use std::{io, path::PathBuf};
+
+use porter_executor::ExecuteError;
 use porter_import::ImportError;
 use porter_ir::OpError;
+use porter_numerics::{BundleError, MeasureError, bisect::BisectError};
 use porter_runtime::Error as RuntimeError;
 use porter_text::TextError;
 use porter_weights::Error as WeightsError;
@@ -9,7 +13,8 @@ use porter_zoo::{ConfigError, ProgramError};
 
 /// An error of one of the crates, or of how they were asked to work together.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PipelineError {
+#[allow(missing_docs)]
+pub enum PipelineError {
     #[error(transparent)]
     Import(#[from] ImportError),
     #[error(transparent)]
@@ -24,10 +29,42 @@ pub(crate) enum PipelineError {
     Runtime(#[from] RuntimeError),
     #[error(transparent)]
     Text(#[from] TextError),
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    #[error(transparent)]
+    Measure(#[from] MeasureError),
+    /// The reference executor cannot run a program.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    /// A part of a model did not run in a search.
+    #[error("running {part} of the {side}: {source}")]
+    Part {
+        part: String,
+        side: &'static str,
+        source: Box<PipelineError>,
+    },
+    /// A file of the check's own cannot be written or read.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    File {
+        doing: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
     /// The command asks for something that does not fit the model.
     #[error("{0}")]
     Usage(String),
     /// The model lacks something that the command needs.
     #[error("{0}")]
     Unsupported(String),
+}
+
+impl From<BisectError<PipelineError>> for PipelineError {
+    fn from(error: BisectError<PipelineError>) -> Self {
+        match error {
+            BisectError::Run { part, side, source } => Self::Part { part, side, source: Box::new(source) },
+            BisectError::Op(error) => Self::Op(error),
+            BisectError::Compare { source, .. } => Self::Measure(source.into()),
+            BisectError::Structure(problem) => Self::Unsupported(problem),
+        }
+    }
 }

@@ -1,17 +1,27 @@
-//! From a model's name to programs that run: what the verbs have in common.
+//! From a model's name to programs that run and are checked: what the verbs have in common.
+//!
+//! [`open`] finds a model, [`Engine`] starts a plugin, [`bring_up`] compiles programs in a [`Variant`]
+//! and loads their weights, and [`check`] compares what they give with a reference.
 
+mod bring_up;
+pub mod check;
 mod engine;
 mod error;
 mod lower;
+mod observer;
 mod open;
 mod sequences;
 mod sizes;
 mod text;
+mod variant;
 
-pub(crate) use engine::{Engine, Resident};
-pub(crate) use error::PipelineError;
-pub(crate) use lower::{lower, precision};
-pub(crate) use open::{Opened, model, open};
-pub(crate) use sequences::Sequences;
-pub(crate) use sizes::Sizes;
-pub(crate) use text::TextSide;
+pub use bring_up::{Running, bring_up};
+pub use engine::{Engine, Resident};
+pub use error::PipelineError;
+pub use lower::{Lowered, lower};
+pub use observer::{Observer, Silent};
+pub use open::{Opened, model, open};
+pub use sequences::Sequences;
+pub use sizes::Sizes;
+pub use text::TextSide;
+pub use variant::{Chosen, Variant};

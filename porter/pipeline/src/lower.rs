@@ -1,38 +1,29 @@
 //! Programs in the form that a target wants.
 
-use porter_ir::DType;
-use porter_rewrite::{Applied, Port, Target};
-use porter_zoo::{Phase, Precision};
+use porter_rewrite::{Applied, Port, Target, apply};
+use porter_zoo::Phase;
 
-use super::{Opened, PipelineError};
+use crate::{Opened, PipelineError, Variant};
 
 /// A model's programs and weights in a target's form.
-pub(crate) struct Lowered {
-    pub(crate) port: Port,
-    pub(crate) applied: Vec<Applied>,
+pub struct Lowered {
+    /// The programs, and how their weights are made.
+    pub port: Port,
+    /// What was done to the programs that the zoo writes.
+    pub applied: Vec<Applied>,
 }
 
-/// In which types a model runs where the user asks for `dtype` on `target`.
-///
-/// On the CPU only weights are narrow: products take narrow operands and give f32, which costs
-/// nothing there and rounds less, and attention over an f32 cache is faster (docs/performance.md).
-/// Elsewhere activations and the cache are narrow too.
-pub(crate) fn precision(dtype: DType, target: Target) -> Precision {
-    match target {
-        Target::Cpu => Precision { weights: dtype, activations: DType::F32, cache: DType::F32 },
-        Target::Plain => Precision::uniform(dtype),
-    }
-}
-
-/// The programs of `phases`, lowered for `target`.
-pub(crate) fn lower(
+/// The programs of `phases` in a variant, lowered for `target`.
+pub fn lower(
     opened: &Opened,
     phases: &[Phase],
-    precision: Precision,
+    variant: &Variant<'_>,
     target: Target,
 ) -> Result<Lowered, PipelineError> {
+    let precision = variant.precision(target);
     let programs =
         phases.iter().map(|phase| opened.model.program(phase, &precision)).collect::<Result<_, _>>()?;
-    let (port, applied) = target.lower(Port::new(programs, opened.weight_map.clone()))?;
+    let port = Port::new(programs, opened.weight_map.clone());
+    let (port, applied) = apply(&variant.rewrites(target), port)?;
     Ok(Lowered { port, applied })
 }

@@ -4,19 +4,23 @@ use porter_import::{ModelFiles, Progress, Source, resolve};
 use porter_weights::{Checkpoint, Format, WeightMap};
 use porter_zoo::{ConfigError, Model};
 
-use super::PipelineError;
+use crate::PipelineError;
 
 /// A model whose headers were read and whose weights were not.
-pub(crate) struct Opened {
-    pub(crate) files: ModelFiles,
-    pub(crate) checkpoint: Box<dyn Checkpoint>,
-    pub(crate) model: Model,
-    pub(crate) weight_map: WeightMap,
+pub struct Opened {
+    /// Where it lies.
+    pub files: ModelFiles,
+    /// The checkpoint, headers read.
+    pub checkpoint: Box<dyn Checkpoint>,
+    /// The configured architecture.
+    pub model: Model,
+    /// How its parameters come from the checkpoint.
+    pub weight_map: WeightMap,
 }
 
 /// Opens the model that a user names, fetching it where it is not on this machine. Configuration
 /// keys in `ignore` are taken to change nothing.
-pub(crate) fn open(name: &str, ignore: &[String], progress: &dyn Progress) -> Result<Opened, PipelineError> {
+pub fn open(name: &str, ignore: &[String], progress: &dyn Progress) -> Result<Opened, PipelineError> {
     let files = resolve(&Source::parse(name)?, progress)?;
     let checkpoint = porter_weights::open(&files.weights)?;
     let ignore: Vec<&str> = ignore.iter().map(String::as_str).collect();
@@ -34,7 +38,7 @@ pub(crate) fn open(name: &str, ignore: &[String], progress: &dyn Progress) -> Re
 
 /// The model that a checkpoint belongs to, by its own metadata or by the `config.json` beside it; none
 /// where there is neither.
-pub(crate) fn model(
+pub fn model(
     files: &ModelFiles,
     checkpoint: &dyn Checkpoint,
     ignore: &[&str],

@@ -4,28 +4,38 @@ use porter_ir::Shape;
 use porter_runtime::HostTensor;
 use porter_zoo::{Model, Phase, Taps, Task};
 
-use super::PipelineError;
+use crate::PipelineError;
 
 /// Integer inputs by the names of the model's arguments, as transformers takes them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sequences {
+pub struct Sequences {
     inputs: Vec<(String, Shape, Vec<i64>)>,
 }
 
 /// `[batch, tokens]` of an input, and its values in row-major order.
 type Matrix<'a> = (usize, usize, &'a [i64]);
 
-/// The arguments that Porter's programs know.
-const KNOWN: [&str; 3] = ["input_ids", "attention_mask", "token_type_ids"];
+/// The arguments that Porter's programs know, and which tasks take them.
+const KNOWN: [(&str, &[Task]); 4] = [
+    ("input_ids", &[Task::Encode, Task::Generate]),
+    ("attention_mask", &[Task::Encode, Task::Generate]),
+    ("token_type_ids", &[Task::Encode]),
+    ("position_ids", &[Task::Generate]),
+];
 
 impl Sequences {
     /// Adds an input; `values` are in row-major order.
-    pub(crate) fn insert(&mut self, name: &str, shape: Shape, values: Vec<i64>) {
+    pub fn insert(&mut self, name: &str, shape: Shape, values: Vec<i64>) {
         self.inputs.push((name.to_owned(), shape, values));
     }
 
+    /// Every input, with its shape and values.
+    pub fn inputs(&self) -> impl Iterator<Item = (&str, &Shape, &[i64])> {
+        self.inputs.iter().map(|(name, shape, values)| (name.as_str(), shape, &values[..]))
+    }
+
     /// The forward program for these inputs.
-    pub(crate) fn phase(&self, taps: Taps) -> Result<Phase, PipelineError> {
+    pub fn phase(&self, taps: Taps) -> Result<Phase, PipelineError> {
         let (batch, tokens, _) = self.matrix("input_ids")?.ok_or_else(|| {
             PipelineError::Usage(
                 "the inputs hold no input_ids: [batch, tokens] token ids are expected".into(),
@@ -36,7 +46,7 @@ impl Sequences {
 
     /// The arguments of `model`'s forward program. Ids outside the vocabulary, masks that are not
     /// 0 or 1, and inputs that the model does not take are all reported.
-    pub(crate) fn arguments(&self, model: &Model) -> Result<Vec<(&'static str, HostTensor)>, PipelineError> {
+    pub fn arguments(&self, model: &Model) -> Result<Vec<(&'static str, HostTensor)>, PipelineError> {
         let Phase::Forward { batch, tokens, .. } = self.phase(Taps::None)? else { return Ok(Vec::new()) };
         let mut problems = self.problems(model, [batch, tokens]);
         let filled = |name: &str, value: i64| match self.values(name) {
@@ -56,8 +66,11 @@ impl Sequences {
                 ("token_type_ids", matrix(&filled("token_type_ids", 0))?),
             ],
             Task::Generate => {
-                let (padding, holes) = left_padding(&mask, tokens);
+                let (mut padding, holes) = left_padding(&mask, tokens);
                 problems.extend(holes);
+                if let Some(positions) = self.values("position_ids") {
+                    problems.extend(start_later(&mut padding, positions, tokens));
+                }
                 vec![("input_ids", matrix(&ids)?), ("padding", HostTensor::from_slice([batch], &padding)?)]
             }
         };
@@ -68,14 +81,17 @@ impl Sequences {
         let mut problems = Vec::new();
         let vocabulary = model.dimensions().vocab_size as i64;
         for (name, shape, values) in &self.inputs {
-            let taken =
-                KNOWN.contains(&name.as_str()) && (name != "token_type_ids" || model.task() == Task::Encode);
+            let taken = KNOWN.iter().any(|(known, tasks)| known == name && tasks.contains(&model.task()));
             if !taken {
                 problems.push(format!("{} does not take an input {name:?}", model.class()));
             } else if **shape != expected {
                 problems.push(format!("{name} is {shape}, input_ids is {expected:?}: they must agree"));
             }
-            let limit = if name == "input_ids" { vocabulary } else { 2 };
+            let limit = match name.as_str() {
+                "input_ids" => vocabulary,
+                "position_ids" => model.dimensions().max_positions as i64,
+                _ => 2,
+            };
             if let Some(at) = values.iter().position(|v| !(0..limit).contains(v)) {
                 let found = values[at];
                 problems
@@ -113,6 +129,27 @@ fn left_padding(mask: &[i64], tokens: usize) -> (Vec<i32>, Vec<String>) {
     (padding, holes.collect())
 }
 
+/// Makes rows start at the positions that are given: a row that starts at position `p` has `-p` padding
+/// tokens, as the position of slot `s` is `s - padding`. Programs number positions one after the other,
+/// so other positions are told as problems.
+fn start_later(padding: &mut [i32], positions: &[i64], tokens: usize) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (row, (padding, positions)) in padding.iter_mut().zip(positions.chunks_exact(tokens.max(1))).enumerate() {
+        let real = positions.iter().skip(*padding as usize);
+        let first = real.clone().next().copied().unwrap_or(0);
+        if !real.zip(first..).all(|(&position, expected)| position == expected) {
+            problems.push(format!("position_ids of row {row} do not follow one another: they are expected to"));
+        } else if *padding == 0 {
+            *padding = -(first as i32);
+        } else if first != 0 {
+            problems.push(format!(
+                "row {row} has padding at its left and starts at position {first}: position 0 is expected there"
+            ));
+        }
+    }
+    problems
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +160,16 @@ mod tests {
         assert_eq!(padding, [2, 0, 0]);
         assert_eq!(holes.len(), 1);
         assert!(holes[0].contains("row 2"));
+    }
+
+    #[test]
+    fn positions_that_follow_one_another_start_anywhere() {
+        let mut padding = [0, 2, 0, 1];
+        let positions = [7, 8, 9, 1, 1, 0, 4, 6, 7, 0, 3, 4];
+        let problems = start_later(&mut padding, &positions, 3);
+        assert_eq!(padding[..2], [-7, 2]);
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(problems[0].contains("row 2") && problems[1].contains("starts at position 3"), "{problems:?}");
     }
 
     #[test]

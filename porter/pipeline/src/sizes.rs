@@ -2,7 +2,7 @@
 
 use porter_zoo::{Dimensions, Phase};
 
-use super::PipelineError;
+use crate::PipelineError;
 
 /// The smallest prefill program. Shorter prompts are padded to it: fewer programs are compiled, and
 /// sixteen rows cost a CPU or an MXU little more than one.
@@ -13,16 +13,19 @@ const SMALLEST_CACHE: usize = 128;
 
 /// Batch, prefill bucket and cache slots of a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sizes {
-    pub(crate) batch: usize,
-    pub(crate) bucket: usize,
-    pub(crate) cache: usize,
+pub struct Sizes {
+    /// Rows.
+    pub batch: usize,
+    /// Tokens of the prefill program.
+    pub bucket: usize,
+    /// Slots of the cache.
+    pub cache: usize,
 }
 
 impl Sizes {
     /// Sizes for `batch` prompts of at most `longest` tokens with `new` tokens after each. They are
     /// rounded up, so that few programs serve all prompts and the compile cache is hit.
-    pub(crate) fn new(
+    pub fn new(
         batch: usize,
         longest: usize,
         new: usize,
@@ -47,12 +50,17 @@ impl Sizes {
     }
 
     /// The phase that reads the prompts.
-    pub(crate) fn prefill(self) -> Phase {
+    pub fn prefill(self) -> Phase {
         Phase::Prefill { batch: self.batch, tokens: self.bucket, cache: self.cache }
     }
 
+    /// The phase that reads `tokens` more tokens a row at once.
+    pub fn extend(self, tokens: usize) -> Phase {
+        Phase::Extend { batch: self.batch, tokens, cache: self.cache }
+    }
+
     /// The phase that reads one token a row.
-    pub(crate) fn decode(self) -> Phase {
+    pub fn decode(self) -> Phase {
         Phase::Decode { batch: self.batch, cache: self.cache }
     }
 }
@@ -75,6 +83,8 @@ mod tests {
         kv_heads: 1,
         head_dim: 4,
         max_positions: 128,
+        window: None,
+        original_positions: None,
     };
 
     #[test]

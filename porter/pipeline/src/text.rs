@@ -4,18 +4,20 @@ use porter_text::{ChatContext, ChatTemplate, GgufVocabulary, Message, StopTokens
 use porter_weights::Format;
 use serde_json::{Value, json};
 
-use super::{Opened, PipelineError};
+use crate::{Opened, PipelineError};
 
 /// What turns text into token ids and back for one model.
-pub(crate) struct TextSide {
-    pub(crate) tokenizer: Tokenizer,
-    pub(crate) stop: StopTokens,
+pub struct TextSide {
+    /// Text to ids and back.
+    pub tokenizer: Tokenizer,
+    /// What ends a text.
+    pub stop: StopTokens,
     chat: Option<(ChatTemplate, ChatContext)>,
 }
 
 impl TextSide {
     /// Reads the tokenizer and what belongs to it.
-    pub(crate) fn open(opened: &Opened) -> Result<Self, PipelineError> {
+    pub fn open(opened: &Opened) -> Result<Self, PipelineError> {
         match opened.checkpoint.format() {
             Format::Gguf { .. } => Self::from_gguf(opened),
             _ => Self::from_files(opened),
@@ -67,12 +69,12 @@ impl TextSide {
     }
 
     /// The ids of `prompt` as it stands, with the special tokens that the model expects around it.
-    pub(crate) fn encode(&self, prompt: &str) -> Result<Vec<u32>, PipelineError> {
+    pub fn encode(&self, prompt: &str) -> Result<Vec<u32>, PipelineError> {
         Ok(self.tokenizer.encode(prompt)?.ids)
     }
 
     /// The ids of a conversation through the model's chat template, ready for the answer.
-    pub(crate) fn encode_chat(&self, messages: &[Message]) -> Result<Vec<u32>, PipelineError> {
+    pub fn encode_chat(&self, messages: &[Message]) -> Result<Vec<u32>, PipelineError> {
         let Some((template, context)) = &self.chat else {
             return Err(PipelineError::Unsupported(
                 "the model has no chat template; give the prompt without --chat".into(),

@@ -20,4 +20,4 @@ pub use patch::{CompilerFlag, Effect, FlagValue, Patch, Port, Rewrite};
 pub use pin_state_updates::PinStateUpdates;
 pub use rebuild::{Edit, Replacement, Site};
 pub use roll_layers::RollLayers;
-pub use target::{Applied, Target};
+pub use target::{Applied, Target, apply};

@@ -96,7 +96,7 @@ impl Patch {
 
     /// True where the rewrite found nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.edits.iter().all(Vec::is_empty)
+        self.edits.iter().all(Vec::is_empty) && self.weights.is_empty()
     }
 
     /// The ported model with the patch applied. Weights that no program reads any more are dropped

@@ -44,17 +44,22 @@ impl Target {
 
     /// The port in this target's form, and what was done to it.
     pub fn lower(self, port: Port) -> Result<(Port, Vec<Applied>), OpError> {
-        let mut applied = Vec::new();
-        let lower = |port: Port, rewrite: &&dyn Rewrite| {
-            let patch = rewrite.propose(&port);
-            if patch.is_empty() {
-                return Ok(port);
-            }
-            let lowered = patch.apply(&port)?;
-            applied.push(Applied { rewrite: patch.rewrite, reason: patch.reason, effect: patch.effect });
-            Ok(lowered)
-        };
-        let port = self.rewrites().iter().try_fold(port, lower)?;
-        Ok((port, applied))
+        apply(self.rewrites(), port)
     }
+}
+
+/// The port with `rewrites` applied one after the other, and which of them found something to do.
+pub fn apply(rewrites: &[&dyn Rewrite], port: Port) -> Result<(Port, Vec<Applied>), OpError> {
+    let mut applied = Vec::new();
+    let one = |port: Port, rewrite: &&dyn Rewrite| {
+        let patch = rewrite.propose(&port);
+        if patch.is_empty() {
+            return Ok(port);
+        }
+        let lowered = patch.apply(&port)?;
+        applied.push(Applied { rewrite: patch.rewrite, reason: patch.reason, effect: patch.effect });
+        Ok(lowered)
+    };
+    let port = rewrites.iter().try_fold(port, one)?;
+    Ok((port, applied))
 }

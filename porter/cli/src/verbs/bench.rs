@@ -9,14 +9,13 @@ use porter_runtime::{Generator, Next, States, Times};
 use porter_zoo::Task;
 use serde::Serialize;
 
+use porter_pipeline::{Engine, Resident, Running, Sizes, Variant, bring_up, open};
 use crate::{
     args::{BenchArgs, Global},
     console::Console,
     exit::{Exit, Failure},
-    pipeline::{Resident, Sizes, open},
-    progress::Fetching,
+    progress::{Fetching, Working},
     table,
-    verbs::bring_up::{Running, bring_up},
 };
 
 /// Prefills are repeated this often; the best is reported, the others say how noisy the machine is.
@@ -63,8 +62,10 @@ pub(super) fn run(args: &BenchArgs, global: &Global, console: &Console) -> Resul
     let dimensions = opened.model.dimensions();
     let sizes = Sizes::new(1, args.prompt_tokens, args.tokens, dimensions)?;
     let phases = [sizes.prefill(), sizes.decode()];
-    let Running { engine, programs, resident } =
-        bring_up(&opened, &phases, args.dtype.into(), global, console)?;
+    let engine = Engine::start(global.plugin.as_deref(), &mut |note| console.note(note))?;
+    let variant = Variant::new(args.dtype.into());
+    let Running { programs, resident } =
+        bring_up(&engine, &opened, &phases, &variant, &Working::new(console))?;
 
     let prompt: Vec<u32> =
         (0..args.prompt_tokens).map(|i| (i * 7919 % dimensions.vocab_size) as u32).collect();

@@ -1,5 +1,6 @@
 //! `porter check MODEL --reference BUNDLE`.
 
+mod deeper;
 mod execute;
 
 use std::{fs, iter, path::Path};
@@ -53,6 +54,8 @@ fn render(report: &Report, console: &Console) -> String {
             all.iter().map(|named| format!("{} {title}: {}", printable(&named.name), printable(&named.why))),
         );
     }
+    parts.extend(findings.bisections.iter().map(|found| deeper::bisection(found, console)));
+    parts.extend(findings.attribution.as_ref().map(|found| deeper::attribution(found, console)));
     parts.push(verdict(report, console));
     parts.join("\n\n")
 }
@@ -138,7 +141,7 @@ fn tokens(tokens: &TokenComparison, console: &Console) -> String {
     )
 }
 
-fn mark(pass: bool, console: &Console) -> String {
+pub(super) fn mark(pass: bool, console: &Console) -> String {
     if pass { console.paint("ok", Tone::Good) } else { console.paint("FAIL", Tone::Bad) }
 }
 

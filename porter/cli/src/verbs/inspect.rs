@@ -7,11 +7,11 @@ use porter_weights::{Checkpoint, Report};
 use porter_zoo::{ConfigError, Dimensions, Model, Task};
 use serde::Serialize;
 
+use porter_pipeline::{PipelineError, model};
 use crate::{
     args::InspectArgs,
     console::{Console, Tone, printable},
     exit::{Exit, Failure},
-    pipeline::{PipelineError, model},
     progress::Fetching,
     table,
 };
@@ -53,12 +53,23 @@ struct Architecture {
     kv_heads: usize,
     head_dim: usize,
     max_positions: usize,
+    window: Option<usize>,
+    original_positions: Option<usize>,
 }
 
 impl Architecture {
     fn of(model: &Model) -> Self {
-        let Dimensions { vocab_size, hidden_size, layers, heads, kv_heads, head_dim, max_positions } =
-            model.dimensions();
+        let Dimensions {
+            vocab_size,
+            hidden_size,
+            layers,
+            heads,
+            kv_heads,
+            head_dim,
+            max_positions,
+            window,
+            original_positions,
+        } = model.dimensions();
         let task = match model.task() {
             Task::Generate => "generate",
             Task::Encode => "encode",
@@ -73,6 +84,8 @@ impl Architecture {
             kv_heads,
             head_dim,
             max_positions,
+            window,
+            original_positions,
         }
     }
 }

@@ -1,7 +1,6 @@
 //! One file a verb.
 
 mod bench;
-mod bring_up;
 mod check;
 mod completions;
 mod inspect;

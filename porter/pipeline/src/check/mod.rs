@@ -1,161 +1,131 @@
-//! Running a model on a bundle's cases.
+//! A model's numbers against a reference's.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    slice,
-};
+mod attribute;
+mod bisect;
+mod cases;
+mod parts;
+mod plan;
+mod record;
+mod reference;
+mod run;
 
-use porter_ir::{DType, Op, Program, Shape};
+use porter_ir::{DType, Op, Program};
 use porter_numerics::{
-    Bundle, Case, Findings, Generated, MeasureError, Measured, Named, Noise, Output, Report, Roundings,
-    Subject, TokenComparison, View,
+    Bundle, Case, Findings, MeasureError, Measured, Named, Noise, Output, Roundings, TokenComparison, View,
 };
-use porter_runtime::{Generator, HostTensor, Next, States, Step};
-use porter_text::{Sampler, SamplerOptions};
-use porter_zoo::{Phase, Taps, Task};
+use porter_runtime::HostTensor;
 
-use crate::{
-    args::{CheckArgs, Global},
-    console::Console,
-    exit::Failure,
-    pipeline::{Engine, Opened, PipelineError, Sequences, Sizes, open},
-    progress::Fetching,
-    verbs::bring_up::{Running, bring_up},
-};
+use crate::{Engine, Observer, Opened, PipelineError, Variant};
+pub use bisect::Trust;
+use plan::Plan;
+pub use reference::{Computed, Inputs};
+use run::{Continued, Run};
 
-/// The model's numbers against the bundle's.
-pub(super) fn execute(args: &CheckArgs, global: &Global, console: &Console) -> Result<Report, Failure> {
-    let bundle = Bundle::open(&args.reference)?;
-    let opened = open(&args.model.model, &args.model.ignore_config, &Fetching::new(console))?;
-    let plans = bundle.cases().map(|case| Plan::new(case, &opened)).collect::<Result<Vec<_>, _>>()?;
-
-    let dtype = args.dtype.into();
-    let phases: Vec<Phase> =
-        plans.iter().flat_map(Plan::phases).collect::<BTreeSet<_>>().into_iter().collect();
-    let Running { engine, programs, resident } = bring_up(&opened, &phases, dtype, global, console)?;
-
-    let steps = phases.iter().copied().zip(programs.iter().zip(resident.steps)).collect();
-    let subject = Subject {
-        model: opened.files.name.clone(),
-        dtype: dtype.name().to_owned(),
-        reference: args.reference.display().to_string(),
-        plugin: engine.client.platform().to_owned(),
-    };
-    let mut check = Check { engine: &engine, opened: &opened, dtype, steps, findings: Findings::default() };
-    for plan in &plans {
-        check.forward(plan)?;
-        check.continuation(plan)?;
-    }
-    Ok(Report::new(subject, check.findings))
+/// A model in one variant on one plugin, ready to be compared.
+#[derive(Clone, Copy)]
+pub struct Checker<'a> {
+    /// The plugin.
+    pub engine: &'a Engine,
+    /// The model.
+    pub opened: &'a Opened,
+    /// How it is run.
+    pub variant: Variant<'a>,
+    /// The type that the reference was run in, which may round too.
+    pub reference: DType,
+    /// Who hears what is being done.
+    pub observer: &'a dyn Observer,
 }
 
-/// What is run for one case.
-struct Plan<'a> {
-    case: Case<'a>,
-    sequences: Sequences,
-    forward: Phase,
-    continuation: Option<(Generated<'a>, Sizes)>,
-}
-
-impl<'a> Plan<'a> {
-    fn new(case: Case<'a>, opened: &Opened) -> Result<Self, Failure> {
-        let mut sequences = Sequences::default();
-        for name in case.arguments() {
-            let Some(view) = case.input(name)? else { continue };
-            let values = view.to_i64().unwrap_or_default();
-            sequences.insert(name, Shape::new(view.shape().to_vec()), values);
+impl Checker<'_> {
+    /// Compares everything that a bundle recorded and the model gives: outputs, hidden states, and the
+    /// tokens of the cached path with the logits that they were taken from.
+    pub fn check(&self, bundle: &Bundle) -> Result<Findings, PipelineError> {
+        let plans = bundle.cases().map(|case| Plan::new(case, self.opened)).collect::<Result<Vec<_>, _>>()?;
+        let run = Run::new(self, &plans)?;
+        let mut findings = Findings::default();
+        for (i, plan) in plans.iter().enumerate() {
+            self.forward(&run, plan, &mut findings)?;
+            self.continuation(&run, plan, &mut findings)?;
+            self.observer.step("cases", i + 1, plans.len());
         }
-        let forward = sequences.phase(Taps::HiddenStates)?;
-        let continuation = match (opened.model.task(), case.generated()?) {
-            (Task::Generate, Some(generated)) => {
-                let new = generated.tokens.len();
-                let sizes = Sizes::new(1, generated.prompt.len(), new, opened.model.dimensions())?;
-                Some((generated, sizes))
-            }
-            _ => None,
-        };
-        Ok(Self { case, sequences, forward, continuation })
+        Ok(findings)
     }
 
-    fn phases(&self) -> impl Iterator<Item = Phase> {
-        let cached = self.continuation.as_ref().map(|(_, sizes)| [sizes.prefill(), sizes.decode()]);
-        [self.forward].into_iter().chain(cached.into_iter().flatten())
-    }
-}
-
-/// A check under way.
-struct Check<'a> {
-    engine: &'a Engine,
-    opened: &'a Opened,
-    dtype: DType,
-    steps: BTreeMap<Phase, (&'a Program, Step)>,
-    findings: Findings,
-}
-
-impl Check<'_> {
     /// Runs the case through the forward program, and measures every output that was recorded.
-    fn forward(&mut self, plan: &Plan<'_>) -> Result<(), Failure> {
-        let Some((program, step)) = self.steps.get(&plan.forward) else { return Ok(()) };
-        let arguments = plan.sequences.arguments(&self.opened.model)?;
-        let mut states = States::zeros(&self.engine.device, program)?;
-        let results = step.run(&arguments, &mut states)?;
-        let roundings = self.roundings(program);
+    fn forward(&self, run: &Run<'_>, plan: &Plan<'_>, findings: &mut Findings) -> Result<(), PipelineError> {
+        let results = run.forward(plan)?;
+        let roundings = run.program(&plan.forward).and_then(|program| self.roundings(program));
         for output in plan.case.outputs() {
+            let name = output.tensor.clone();
             let Some(found) = results.get(&output.name) else {
                 let why = format!("{} has no such output", self.opened.model.class());
-                self.findings.skipped.push(Named { name: output.tensor.clone(), why });
+                findings.skipped.push(Named { name, why });
                 continue;
             };
             match measure(plan.case, output, found, roundings.as_ref()) {
-                Ok(measured) => self.findings.comparisons.push(measured),
-                Err(error) => {
-                    self.findings
-                        .problems
-                        .push(Named { name: output.tensor.clone(), why: error.to_string() });
-                }
+                Ok(measured) => findings.comparisons.push(measured),
+                Err(error) => findings.problems.push(Named { name, why: error.to_string() }),
             }
         }
         Ok(())
     }
 
-    /// Continues the case's prompt through the cache, and compares the tokens.
-    fn continuation(&mut self, plan: &Plan<'_>) -> Result<(), Failure> {
-        let Some((recorded, sizes)) = &plan.continuation else { return Ok(()) };
-        let (Some((_, prefill)), Some((program, decode))) =
-            (self.steps.get(&sizes.prefill()), self.steps.get(&sizes.decode()))
-        else {
+    /// Continues the case's prompt through the cache, and compares the tokens and their logits.
+    fn continuation(
+        &self,
+        run: &Run<'_>,
+        plan: &Plan<'_>,
+        findings: &mut Findings,
+    ) -> Result<(), PipelineError> {
+        let (Some((recorded, _)), Some(continued)) = (&plan.continuation, run.continuation(plan)?) else {
             return Ok(());
         };
-        let prompt: Vec<u32> = recorded.prompt.iter().map(|&id| id as u32).collect();
-        let mut states = States::zeros(&self.engine.device, program)?;
-        let mut sampler = Sampler::new(SamplerOptions::GREEDY).map_err(PipelineError::from)?;
-        let mut found = Vec::new();
-        let Sizes { batch, bucket, cache } = *sizes;
-        let generator = Generator { prefill, decode, batch, bucket, cache };
-        generator.generate(slice::from_ref(&prompt), &mut states, |_, logits| {
-            let id = sampler.sample(logits).map_err(PipelineError::from)?;
-            found.push(i64::from(id));
-            let more = found.len() < recorded.tokens.len();
-            Ok::<_, Failure>(if more { Next::Token(id) } else { Next::Stop })
-        })?;
-        let noise = Noise { max_abs: self.logits_budget(plan), narrower: self.dtype != DType::F32 };
-        self.findings.tokens.push(TokenComparison::new(recorded, found, noise));
+        let Continued { tokens, logits, decode } = continued;
+        if recorded.logits.is_some() {
+            let roundings = run.program(&decode).and_then(|program| self.roundings(program));
+            let vocabulary = logits.len() / tokens.len().max(1);
+            let ours = View::f32(&logits, [tokens.len(), vocabulary]).map_err(MeasureError::from)?;
+            match plan.case.measure_generated(&ours, roundings.as_ref()) {
+                Ok(measured) => findings.comparisons.extend(measured),
+                Err(error) => {
+                    let (name, why) = (format!("{}_logits", recorded.name), error.to_string());
+                    findings.problems.push(Named { name, why });
+                }
+            }
+        }
+        if let Some(chunked) = run.chunked(plan)? {
+            let roundings = plan.chunk().and_then(|phase| self.roundings(run.program(&phase)?));
+            let ours = View::new(chunked.ty().dtype, chunked.ty().shape.clone(), chunked.bytes())
+                .map_err(MeasureError::from)?;
+            findings.comparisons.extend(plan.case.measure_last_generated(&ours, roundings.as_ref())?);
+        }
+        if recorded.greedy {
+            let noise = Noise { max_abs: logits_budget(plan, findings), narrower: self.narrowest().is_some() };
+            findings.tokens.push(TokenComparison::new(recorded, tokens, noise));
+        }
         Ok(())
     }
 
-    /// The budget of the case's logits: how far one may be off.
-    fn logits_budget(&self, plan: &Plan<'_>) -> f64 {
-        let logits = plan.case.outputs().iter().find(|output| output.name == "logits");
-        let measured =
-            self.findings.comparisons.iter().find(|m| Some(&m.comparison.name) == logits.map(|o| &o.tensor));
-        measured.map_or(0.0, |m| m.budget.max_abs)
+    /// The type narrower than f32 that either side rounds to.
+    fn narrowest(&self) -> Option<DType> {
+        let types = [self.variant.dtype, self.reference].into_iter().filter(|dtype| dtype.bits() < 32);
+        // Of two types of one width, bf16 keeps fewer digits.
+        types.min_by_key(|dtype| (dtype.bits(), *dtype != DType::BF16))
     }
 
-    /// The roundings of a type that is narrower than the reference's.
+    /// The roundings of a type that is narrower than f32.
     fn roundings(&self, program: &Program) -> Option<Roundings> {
         let layers = self.opened.model.dimensions().layers;
-        (self.dtype != DType::F32).then(|| Roundings::transformer(self.dtype, layers, longest_sum(program)))
+        Some(Roundings::transformer(self.narrowest()?, layers, longest_sum(program)))
     }
+}
+
+/// The budget of the case's logits: how far one may be off.
+fn logits_budget(plan: &Plan<'_>, findings: &Findings) -> f64 {
+    let logits = plan.case.outputs().iter().find(|output| output.name == "logits");
+    let measured =
+        findings.comparisons.iter().find(|m| Some(&m.comparison.name) == logits.map(|o| &o.tensor));
+    measured.map_or(0.0, |m| m.budget.max_abs)
 }
 
 fn measure(

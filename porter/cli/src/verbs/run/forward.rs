@@ -10,14 +10,13 @@ use porter_zoo::Taps;
 use safetensors::{Dtype, tensor::TensorView};
 use serde::Serialize;
 
+use porter_pipeline::{Engine, PipelineError, Running, Sequences, Variant, bring_up, open};
 use crate::{
     args::{Global, RunArgs},
     console::Console,
     exit::{Exit, Failure},
-    pipeline::{PipelineError, Sequences, open},
-    progress::Fetching,
+    progress::{Fetching, Working},
     table,
-    verbs::bring_up::{Running, bring_up},
 };
 
 /// An output in `porter run --input`'s result.
@@ -37,8 +36,10 @@ pub(super) fn run(input: &Path, args: &RunArgs, global: &Global, console: &Conso
     let phase = sequences.phase(Taps::None)?;
     let arguments = sequences.arguments(&opened.model)?;
 
-    let Running { engine, programs, resident } =
-        bring_up(&opened, &[phase], args.dtype.into(), global, console)?;
+    let engine = Engine::start(global.plugin.as_deref(), &mut |note| console.note(note))?;
+    let variant = Variant::new(args.dtype.into());
+    let Running { programs, resident } =
+        bring_up(&engine, &opened, &[phase], &variant, &Working::new(console))?;
     let mut states = States::zeros(&engine.device, &programs[0])?;
     let outputs = resident.steps[0].run(&arguments, &mut states)?;
 

@@ -7,13 +7,12 @@ use porter_text::{Message, Sampler, SamplerOptions, StopStrings, TextStream, sto
 use porter_zoo::Task;
 use serde::Serialize;
 
+use porter_pipeline::{Engine, PipelineError, Running, Sizes, TextSide, Variant, bring_up, open};
 use crate::{
     args::{Global, RunArgs},
     console::Console,
     exit::{Exit, Failure},
-    pipeline::{PipelineError, Sizes, TextSide, open},
-    progress::Fetching,
-    verbs::bring_up::{Running, bring_up},
+    progress::{Fetching, Working},
 };
 
 /// How many tokens are generated where nothing is said, if the model's positions allow it.
@@ -65,8 +64,10 @@ pub(super) fn run(prompt: &str, args: &RunArgs, global: &Global, console: &Conso
     let mut output = Output::new(&text, args, limit, console)?;
 
     let phases = [sizes.prefill(), sizes.decode()];
-    let Running { engine, programs, resident } =
-        bring_up(&opened, &phases, args.dtype.into(), global, console)?;
+    let engine = Engine::start(global.plugin.as_deref(), &mut |note| console.note(note))?;
+    let variant = Variant::new(args.dtype.into());
+    let Running { programs, resident } =
+        bring_up(&engine, &opened, &phases, &variant, &Working::new(console))?;
     // The vocabulary and the merges of a GGUF file alone are some ten megabytes.
     let name = opened.files.name.clone();
     drop(opened);

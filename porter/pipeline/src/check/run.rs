@@ -1,0 +1,107 @@
+//! A model's programs on a bundle's cases.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    slice,
+};
+
+use porter_ir::Program;
+use porter_runtime::{Generator, HostTensor, Next, States, Step};
+use porter_text::{Sampler, SamplerOptions};
+use porter_zoo::Phase;
+
+use super::{Checker, plan::Plan};
+use crate::{PipelineError, Running, Sizes, bring_up};
+
+/// Everything that some cases need, brought up.
+pub(super) struct Run<'a> {
+    checker: Checker<'a>,
+    steps: BTreeMap<Phase, (Program, Step)>,
+}
+
+/// What the cached path did with the tokens that it was given.
+pub(super) struct Continued {
+    /// The likeliest token at each step.
+    pub(super) tokens: Vec<i64>,
+    /// The logits of each step, `[token, vocabulary]`.
+    pub(super) logits: Vec<f32>,
+    /// The phase of the steps but the first.
+    pub(super) decode: Phase,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(checker: &Checker<'a>, plans: &[Plan<'_>]) -> Result<Self, PipelineError> {
+        let phases: Vec<Phase> =
+            plans.iter().flat_map(Plan::phases).collect::<BTreeSet<_>>().into_iter().collect();
+        let Running { programs, resident } =
+            bring_up(checker.engine, checker.opened, &phases, &checker.variant, checker.observer)?;
+        let steps = phases.into_iter().zip(programs.into_iter().zip(resident.steps)).collect();
+        Ok(Self { checker: *checker, steps })
+    }
+
+    /// The program of a phase as it runs.
+    pub(super) fn program(&self, phase: &Phase) -> Option<&Program> {
+        self.steps.get(phase).map(|(program, _)| program)
+    }
+
+    /// The results of the forward program.
+    pub(super) fn forward(&self, plan: &Plan<'_>) -> Result<BTreeMap<String, HostTensor>, PipelineError> {
+        let Some((program, step)) = self.steps.get(&plan.forward) else { return Ok(BTreeMap::new()) };
+        let arguments = plan.sequences.arguments(&self.checker.opened.model)?;
+        let mut states = States::zeros(&self.checker.engine.device, program)?;
+        Ok(step.run(&arguments, &mut states)?)
+    }
+
+    /// Continues the case's prompt through the cache with the recorded tokens, whatever the model would
+    /// have chosen, so that each step can be compared. `None` where the case has no continuation.
+    pub(super) fn continuation(&self, plan: &Plan<'_>) -> Result<Option<Continued>, PipelineError> {
+        let Some((recorded, sizes)) = &plan.continuation else { return Ok(None) };
+        let (Some((_, prefill)), Some((program, decode))) =
+            (self.steps.get(&sizes.prefill()), self.steps.get(&sizes.decode()))
+        else {
+            return Ok(None);
+        };
+        let prompt: Vec<u32> = recorded.prompt.iter().map(|&id| id as u32).collect();
+        let mut states = States::zeros(&self.checker.engine.device, program)?;
+        let mut sampler = Sampler::new(SamplerOptions::GREEDY)?;
+        let (mut tokens, mut logits) = (Vec::new(), Vec::new());
+        let Sizes { batch, bucket, cache } = *sizes;
+        let generator = Generator { prefill, decode, batch, bucket, cache };
+        generator.generate(slice::from_ref(&prompt), &mut states, |_, row| {
+            let forced = recorded.tokens.get(tokens.len()).map(|&id| id as u32);
+            tokens.push(i64::from(sampler.sample(row)?));
+            logits.extend_from_slice(row);
+            Ok::<_, PipelineError>(match forced {
+                Some(token) if tokens.len() < recorded.tokens.len() => Next::Token(token),
+                _ => Next::Stop,
+            })
+        })?;
+        Ok(Some(Continued { tokens, logits, decode: sizes.decode() }))
+    }
+
+    /// The logits behind the prompt and all tokens of the continuation but the last, which are read at
+    /// once after the prompt. `None` where the case is not run in chunks.
+    pub(super) fn chunked(&self, plan: &Plan<'_>) -> Result<Option<HostTensor>, PipelineError> {
+        let (Some((recorded, sizes)), Some(chunk)) = (&plan.continuation, plan.chunk()) else { return Ok(None) };
+        let (Some((program, prefill)), Some((_, extend))) =
+            (self.steps.get(&sizes.prefill()), self.steps.get(&chunk))
+        else {
+            return Ok(None);
+        };
+        let missing = sizes.bucket.saturating_sub(recorded.prompt.len());
+        let ids = |ids: &[i64]| ids.iter().map(|&id| id as i32).collect::<Vec<_>>();
+        let prompt = [vec![0; missing], ids(&recorded.prompt)].concat();
+        let padding = HostTensor::from_slice([1], &[missing as i32])?;
+        let mut states = States::zeros(&self.checker.engine.device, program)?;
+        let arguments =
+            [("input_ids", HostTensor::from_slice([1, sizes.bucket], &prompt)?), ("padding", padding.clone())];
+        prefill.run(&arguments, &mut states)?;
+        let tokens = ids(&recorded.tokens[..chunk.tokens()]);
+        let arguments = [
+            ("input_ids", HostTensor::from_slice([1, tokens.len()], &tokens)?),
+            ("padding", padding),
+            ("offset", HostTensor::scalar(sizes.bucket as i32)),
+        ];
+        Ok(extend.run(&arguments, &mut states)?.remove("logits"))
+    }
+}

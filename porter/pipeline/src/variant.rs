@@ -1,0 +1,56 @@
+//! One of the ways to run a model.
+
+use porter_ir::DType;
+use porter_rewrite::{Rewrite, Target};
+use porter_zoo::Precision;
+
+/// How a model is run: the options that change its numbers.
+#[derive(Clone, Copy)]
+pub struct Variant<'a> {
+    /// The type that the user asks for.
+    pub dtype: DType,
+    /// Rewrites of the model as the zoo writes it, before those of the target.
+    pub before: &'a [&'a dyn Rewrite],
+    /// Which of the target's rewrites apply.
+    pub rewrites: Chosen<'a>,
+}
+
+/// Which of a target's rewrites apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chosen<'a> {
+    /// All of them.
+    All,
+    /// None: the model as the zoo writes it.
+    None,
+    /// One of them.
+    Only(&'a str),
+}
+
+impl Variant<'_> {
+    /// A model in `dtype`, in the form that its target wants.
+    pub const fn new(dtype: DType) -> Self {
+        Variant { dtype, before: &[], rewrites: Chosen::All }
+    }
+
+    /// In which types a model runs where the user asks for `dtype` on `target`.
+    ///
+    /// On the CPU only weights are narrow: products take narrow operands and give f32, which costs
+    /// nothing there and rounds less, and attention over an f32 cache is faster (docs/performance.md).
+    /// Elsewhere activations and the cache are narrow too.
+    pub fn precision(&self, target: Target) -> Precision {
+        match target {
+            Target::Cpu => Precision { weights: self.dtype, activations: DType::F32, cache: DType::F32 },
+            Target::Plain => Precision::uniform(self.dtype),
+        }
+    }
+
+    /// The rewrites that apply on `target`, in their order.
+    pub fn rewrites(&self, target: Target) -> Vec<&dyn Rewrite> {
+        let own = target.rewrites().iter().copied().filter(|rewrite| match self.rewrites {
+            Chosen::All => true,
+            Chosen::None => false,
+            Chosen::Only(name) => rewrite.name() == name,
+        });
+        self.before.iter().copied().chain(own.map(|rewrite| rewrite as &dyn Rewrite)).collect()
+    }
+}
