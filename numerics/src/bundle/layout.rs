@@ -11,7 +11,7 @@ use crate::BundleProblem;
 type Tensors = BTreeMap<String, TensorInfo>;
 
 /// The prefix of the second, padded batch.
-const PADDED: &str = "padded";
+pub(super) const PADDED: &str = "padded";
 /// Outputs that are numbered by layer, not by case.
 const LAYERS: &str = "hidden_states";
 /// The suffix of an output's twin in double precision.

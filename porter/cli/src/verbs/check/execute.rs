@@ -5,7 +5,7 @@ use std::{
     slice,
 };
 
-use porter_ir::{DType, Op, Program, Shape};
+use porter_ir::{DType, Program, Shape};
 use porter_numerics::{
     Bundle, Case, Findings, Generated, MeasureError, Measured, Named, Noise, Output, Report, Roundings,
     Subject, TokenComparison, View,
@@ -106,7 +106,7 @@ impl Check<'_> {
                 self.findings.skipped.push(Named { name: output.tensor.clone(), why });
                 continue;
             };
-            match measure(plan.case, output, found, roundings.as_ref()) {
+            match measure(plan.case, output, found, roundings.get(&output.name)) {
                 Ok(measured) => self.findings.comparisons.push(measured),
                 Err(error) => {
                     self.findings
@@ -151,10 +151,9 @@ impl Check<'_> {
         measured.map_or(0.0, |m| m.budget.max_abs)
     }
 
-    /// The roundings of a type that is narrower than the reference's.
-    fn roundings(&self, program: &Program) -> Option<Roundings> {
-        let layers = self.opened.model.dimensions().layers;
-        (self.dtype != DType::F32).then(|| Roundings::transformer(self.dtype, layers, longest_sum(program)))
+    /// The roundings that reach each output, where the type is narrower than the reference's.
+    fn roundings(&self, program: &Program) -> BTreeMap<String, Roundings> {
+        if self.dtype == DType::F32 { BTreeMap::new() } else { Roundings::all(program) }
     }
 }
 
@@ -166,16 +165,4 @@ fn measure(
 ) -> Result<Measured, MeasureError> {
     let view = View::new(found.ty().dtype, found.ty().shape.clone(), found.bytes())?;
     case.measure(output, &view, narrower)
-}
-
-/// The longest sum that a product of `program` takes.
-fn longest_sum(program: &Program) -> usize {
-    let sums = program.ops().filter_map(|(_, data)| match (&data.op, &data.operands[..]) {
-        (Op::DotGeneral(dot), [lhs, _]) => {
-            let shape = &program.ty(*lhs).shape;
-            Some(dot.dimensions.lhs_contracting.iter().map(|&d| shape[d]).product())
-        }
-        _ => None,
-    });
-    sums.max().unwrap_or(1)
 }
