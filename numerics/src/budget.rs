@@ -1,9 +1,15 @@
 //! How far a tensor may be from its reference, and why.
 
-use porter_ir::DType;
+mod file;
+mod judge;
+mod level;
+
 use serde::Serialize;
 
-use crate::{Comparison, Element, accumulate::WORST};
+use crate::{Comparison, Element, Roundings, accumulate::WORST};
+pub use file::{BudgetFile, BudgetFileError, BudgetProblem};
+pub use judge::{Judge, Loosened, Ruling};
+pub use level::Level;
 
 /// How many times the reference's own rounding error a port in the same type may be off. The same
 /// sums in another order err independently; the factor covers longer chains and other kernels.
@@ -58,11 +64,12 @@ impl Budget {
     /// alone does: see [`Roundings::relative_error`].
     pub fn derived(roundings: &Roundings, comparison: &Comparison) -> Self {
         let relative = roundings.relative_error(comparison.count);
-        let Roundings { dtype, accumulate, count, reduction } = roundings;
         let why = format!(
-            "{count} roundings to {dtype}, sums of {reduction} in {accumulate}, the greatest of {} errors: \
-             {relative:.2e} x the reference's std {:.3e}, or x the element where that is greater",
-            comparison.count, comparison.scale
+            "{}, the greatest of {} errors: {relative:.2e} x the reference's std {:.3e}, or x the element \
+             where that is greater",
+            roundings.describe(),
+            comparison.count,
+            comparison.scale
         );
         Self { max_abs: relative * comparison.scale, relative: Some(relative), why }
     }
@@ -84,68 +91,6 @@ impl Budget {
         let mut over = listed.iter().filter(|e| off(e) > self.max_abs);
         all_are_listed && over.all(|e| off(e) <= relative * e.reference.abs())
     }
-}
-
-/// The roundings on the path from the inputs to a tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Roundings {
-    /// The type that activations and weights are rounded to.
-    pub dtype: DType,
-    /// The type that sums are accumulated in.
-    pub accumulate: DType,
-    /// How many values in a row are rounded to `dtype`, weights included.
-    pub count: usize,
-    /// The longest sum.
-    pub reduction: usize,
-}
-
-/// Roundings to the activation type in one transformer block: two norms, q, k, v, rotary on two,
-/// scores, probabilities, context, gate, up, activation, product; both outputs and both sums with
-/// the residual stream; and the seven weight matrices and two norm weights.
-const PER_LAYER: usize = 27;
-/// Before and after the blocks: the embedding, the last norm and its weight, the head and its weight.
-const ENDS: usize = 5;
-
-impl Roundings {
-    /// The path through `layers` transformer blocks, activations rounded to `dtype` after every
-    /// operation and sums of up to `reduction` products kept in f32, as XLA's dots and norms do.
-    pub fn transformer(dtype: DType, layers: usize, reduction: usize) -> Self {
-        let count = layers.saturating_mul(PER_LAYER).saturating_add(ENDS);
-        Self { dtype, accumulate: DType::F32, count, reduction }
-    }
-
-    /// The greatest error among `elements` results, in units of their standard deviation.
-    ///
-    /// One rounding errs uniformly within `±u`, `u` the unit roundoff, that is by `u / sqrt 3` in the
-    /// root mean square. Errors of different roundings are independent and add up as squares; so do
-    /// the `reduction` roundings inside a sum, with the accumulation type's `u`. A dot passes the
-    /// relative error of its operands on unchanged, as both the error and the signal are sums of
-    /// independent terms, so the error in units of the signal grows with the root of the number of
-    /// roundings (Higham and Mary, "A new approach to probabilistic rounding error analysis", 2019).
-    /// The greatest of `n` normal errors is `sqrt(2 ln n)` deviations.
-    pub fn relative_error(&self, elements: u64) -> f64 {
-        let inside = (self.reduction as f64) * unit_roundoff(self.accumulate).powi(2);
-        let each = unit_roundoff(self.dtype).powi(2) + inside;
-        let deviation = (self.count as f64 * each / 3.0).sqrt();
-        let greatest = (2.0 * (elements.max(2) as f64).ln()).sqrt();
-        deviation * greatest
-    }
-}
-
-/// Half the distance from 1 to the next number: the greatest relative error of one rounding.
-/// Zero for types that do not round.
-fn unit_roundoff(dtype: DType) -> f64 {
-    let significand_bits = match dtype {
-        DType::F64 => 53,
-        DType::F32 => 24,
-        DType::F16 => 11,
-        DType::BF16 => 8,
-        DType::F8E4M3FN => 4,
-        DType::F8E5M2 => 3,
-        DType::F4E2M1FN => 2,
-        _ => return 0.0,
-    };
-    0.5_f64.powi(significand_bits)
 }
 
 #[cfg(test)]
@@ -211,14 +156,5 @@ mod tests {
         assert!(!budget.allows(&comparison(&[f64::INFINITY, 2.0], &[f64::NEG_INFINITY, 2.0])));
         assert!(budget.allows(&comparison(&[f64::INFINITY, 2.0], &[f64::INFINITY, 2.0])));
         assert!(!budget.allows(&comparison(&[f64::NAN], &[f64::NAN])), "nothing was compared");
-    }
-
-    #[test]
-    fn roundings_add_up_as_squares() {
-        let path = |dtype, layers| Roundings::transformer(dtype, layers, 576).relative_error(10_000);
-        let bf16 = path(DType::BF16, 30);
-        assert!(bf16 > 0.1 && bf16 < 0.5, "{bf16}");
-        assert!(path(DType::BF16, 2) < bf16);
-        assert!((bf16 / path(DType::F16, 30) - 8.0).abs() < 0.01, "f16 has three bits more");
     }
 }

@@ -61,6 +61,8 @@ pub struct Comparison {
     pub inf: Sides,
     /// Up to ten pairs that differ most, worst first.
     pub worst: Vec<Element>,
+    #[serde(skip)]
+    differences: Histogram,
 }
 
 /// Percentiles of |ours - reference|: the smallest value that this share of the pairs does not
@@ -95,6 +97,13 @@ impl Comparison {
     /// True if NaNs and infinities are at the same places on both sides, and something else is there.
     pub fn comparable(&self) -> bool {
         self.nan.agree() && self.inf.agree() && self.count > self.nan.both + self.inf.both
+    }
+
+    /// The share of the pairs of finite values that are off by no more than `limit`. Exact where all
+    /// or none are; else never too great, as pairs in the histogram bin that `limit` cuts, which are
+    /// within [`Percentiles::RESOLUTION`] of it, count as further off.
+    pub fn share_within(&self, limit: f64) -> f64 {
+        if self.max_abs <= limit { 1.0 } else { self.differences.share_below(limit) }
     }
 }
 
@@ -153,6 +162,7 @@ fn finish(name: &str, ours: &View<'_>, reference: &View<'_>, count: u64, sums: &
         nan: sums.nan,
         inf: sums.inf,
         worst: sums.worst.iter().map(|element| unflatten(*element, ours.shape())).collect(),
+        differences: sums.differences.clone(),
     }
 }
 

@@ -10,7 +10,7 @@ const BINS: usize = (OCTAVES << SUB_BITS) as usize;
 
 /// Counts of magnitudes in logarithmic bins. A bin's edges differ by at most [`RESOLUTION`] of its
 /// lower edge, so a percentile read from it is off by less than that.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Histogram {
     zeros: u64,
     bins: Vec<u64>,
@@ -44,6 +44,16 @@ impl Histogram {
     pub(crate) fn merge(&mut self, other: &Self) {
         self.zeros += other.zeros;
         self.bins.iter_mut().zip(&other.bins).for_each(|(ours, theirs)| *ours += theirs);
+    }
+
+    /// The share of the magnitudes whose whole bin is below `limit` or ends there; zero of nothing.
+    pub(crate) fn share_below(&self, limit: f64) -> f64 {
+        let count = self.zeros + self.bins.iter().sum::<u64>();
+        if limit < 0.0 || count == 0 {
+            return 0.0;
+        }
+        let whole = self.bins.iter().enumerate().take_while(|(bin, _)| lower_edge(bin + 1) <= limit);
+        (self.zeros + whole.map(|(_, n)| n).sum::<u64>()) as f64 / count as f64
     }
 
     /// The bin of the `ceil(share * count)`-th smallest magnitude (numpy's `inverted_cdf`).

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use crate::{Attribution, Budget, Comparison, LogitsComparison, TokenComparison, bisect::Bisection};
+use crate::{
+    Attribution, Budget, Comparison, Floor, LogitsComparison, Loosened, TokenComparison, bisect::Bisection,
+};
 
 /// A comparison with its budget.
 #[derive(Clone, Debug, Serialize)]
@@ -17,18 +19,47 @@ pub struct Measured {
     /// What the difference means for the next token, where the tensor holds logits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logits: Option<LogitsComparison>,
+    /// The share of the pairs of finite values that are off by no more than the budget's `max_abs`; see
+    /// [`Comparison::share_within`] for its resolution.
+    pub within: f64,
+    /// How far the reference is from itself, where that was recorded or measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub floor: Option<Floor>,
+    /// What the budget was before it was loosened by hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loosened: Option<Loosened>,
+    /// Why a budget written by hand was not followed. A report takes it as a problem.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 impl Measured {
     /// Judges a comparison by its budget.
     pub fn new(comparison: Comparison, budget: Budget, logits: Option<LogitsComparison>) -> Self {
         let pass = budget.allows(&comparison);
-        Self { comparison, budget, pass, logits }
+        let within = comparison.share_within(budget.max_abs);
+        Self { comparison, budget, pass, logits, within, floor: None, loosened: None, refused: None }
+    }
+
+    /// The same with a noise floor.
+    #[must_use]
+    pub fn with_floor(self, floor: Option<Floor>) -> Self {
+        Self { floor, ..self }
+    }
+
+    /// How many noise floors the greatest difference is.
+    pub fn floors(&self) -> Option<f64> {
+        self.floor.as_ref().map(|floor| self.comparison.max_abs / floor.value)
     }
 
     /// The share of the budget that the greatest difference takes.
     pub fn budget_share(&self) -> f64 {
         if self.comparison.max_abs == 0.0 { 0.0 } else { self.comparison.max_abs / self.budget.max_abs }
+    }
+
+    /// The share of the budget, or infinity where NaNs or infinities fail it whatever the share.
+    fn severity(&self) -> f64 {
+        if self.comparison.comparable() { self.budget_share() } else { f64::INFINITY }
     }
 }
 
@@ -91,23 +122,69 @@ pub struct Report {
     subject: Subject,
     #[serde(flatten)]
     findings: Findings,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<Summary>,
+}
+
+/// The outputs that are furthest off.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// The output that takes the greatest share of its budget.
+    pub worst: String,
+    /// That share: 1 is all of it.
+    pub budget_share: f64,
+    /// The most noise floors that an output is away from its reference, over outputs with a floor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub floors: Option<f64>,
+    /// The output that is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub floors_of: Option<String>,
+    /// How many budgets were loosened by hand.
+    pub loosened: usize,
+}
+
+impl Summary {
+    fn of(comparisons: &[Measured]) -> Option<Self> {
+        let worst = comparisons.iter().max_by(|a, b| a.severity().total_cmp(&b.severity()))?;
+        let floors = comparisons.iter().filter_map(|m| Some((m.floors()?, m)));
+        let floors = floors.max_by(|a, b| a.0.total_cmp(&b.0));
+        Some(Self {
+            worst: worst.comparison.name.clone(),
+            budget_share: worst.budget_share(),
+            floors: floors.map(|(floors, _)| floors),
+            floors_of: floors.map(|(_, measured)| measured.comparison.name.clone()),
+            loosened: comparisons.iter().filter(|m| m.loosened.is_some()).count(),
+        })
+    }
 }
 
 impl Report {
     /// Judges: a pass is at least one comparison, all within budget, all tokens the same or tied,
-    /// and no problem.
-    pub fn new(subject: Subject, findings: Findings) -> Self {
+    /// and no problem. A budget that was refused is a problem.
+    pub fn new(subject: Subject, mut findings: Findings) -> Self {
+        let refused = findings
+            .comparisons
+            .iter()
+            .filter_map(|m| Some(Named { name: m.comparison.name.clone(), why: m.refused.clone()? }));
+        let refused: Vec<Named> = refused.filter(|named| !findings.problems.contains(named)).collect();
+        findings.problems.extend(refused);
+        let summary = Summary::of(&findings.comparisons);
         let Findings { comparisons, tokens, problems, .. } = &findings;
         let pass = !comparisons.is_empty()
             && problems.is_empty()
             && comparisons.iter().all(|c| c.pass)
             && tokens.iter().all(|t| t.pass);
-        Self { verdict: if pass { Verdict::Pass } else { Verdict::Fail }, subject, findings }
+        Self { verdict: if pass { Verdict::Pass } else { Verdict::Fail }, summary, subject, findings }
     }
 
     /// The verdict.
     pub fn verdict(&self) -> Verdict {
         self.verdict
+    }
+
+    /// The outputs that are furthest off; `None` where nothing was compared.
+    pub fn summary(&self) -> Option<&Summary> {
+        self.summary.as_ref()
     }
 
     /// What was checked.

@@ -10,7 +10,7 @@ use super::{
     pairs::{Pair, Pairing},
     units::Unit,
 };
-use crate::{Budget, Measured, Positions, compare};
+use crate::{Budget, Floor, Measured, Positions, compare};
 
 /// How many times what rounding does to a value it may be off. In f32 kernels differ in every sum and
 /// every elementary function; in a narrower type both sides round at the same places, and only what
@@ -221,14 +221,13 @@ impl<E> State<'_, E> {
             _ => Positions::All,
         };
         let comparison = compare(&label(&part.port), ours, exact, &positions).map_err(failed)?;
-        let budget = if exact.dtype().is_float() {
-            let floor = compare("", rounded, exact, &positions).map_err(failed)?.max_abs;
-            self.budget(floor, comparison.scale)
-        } else {
+        if !exact.dtype().is_float() {
             let why = "whole numbers and truth values must be the same".to_owned();
-            Budget { max_abs: 0.0, relative: None, why }
-        };
-        Ok(Measured::new(comparison, budget, None))
+            return Ok(Measured::new(comparison, Budget { max_abs: 0.0, relative: None, why }, None));
+        }
+        let floor = compare("", rounded, exact, &positions).map_err(failed)?.max_abs;
+        let budget = self.budget(floor, comparison.scale);
+        Ok(Measured::new(comparison, budget, None).with_floor(Floor::new(floor, Floor::EXECUTOR)))
     }
 
     fn budget(&self, floor: f64, scale: f64) -> Budget {

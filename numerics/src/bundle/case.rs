@@ -1,8 +1,9 @@
 //! One case of a bundle.
 
-use super::{Bundle, Continuation, Layout, Output};
+use super::{Bundle, Continuation, Layout, Output, layout::PADDED};
 use crate::{
-    Budget, BundleError, CompareError, Comparison, Measured, Positions, Roundings, View, compare, compare_logits,
+    Budget, BundleError, CompareError, Comparison, Floor, Judge, Measured, Positions, Roundings, View, compare,
+    compare_logits, compare_next,
 };
 
 /// The output that is a distribution over tokens or classes.
@@ -91,10 +92,10 @@ impl<'a> Case<'a> {
     pub fn measure_generated(
         &self,
         ours: &View<'_>,
-        narrower: Option<&Roundings>,
+        judge: &Judge<'_>,
     ) -> Result<Option<Measured>, MeasureError> {
         let Some((tensor, reference)) = self.continuation_logits()? else { return Ok(None) };
-        self.measure_logits(tensor, ours, &reference, narrower).map(Some)
+        self.measure_logits(tensor, ours, &reference, judge).map(Some)
     }
 
     /// The same for the logits before the last token alone, `[1, vocabulary]`, that a run gave which
@@ -102,7 +103,7 @@ impl<'a> Case<'a> {
     pub fn measure_last_generated(
         &self,
         ours: &View<'_>,
-        narrower: Option<&Roundings>,
+        judge: &Judge<'_>,
     ) -> Result<Option<Measured>, MeasureError> {
         let Some((tensor, reference)) = self.continuation_logits()? else { return Ok(None) };
         let name = tensor.replace("forced_logits", "chunked_logits");
@@ -110,7 +111,7 @@ impl<'a> Case<'a> {
         let row = bytes.len() / reference.shape().first().copied().unwrap_or(1).max(1);
         let last = bytes.get(bytes.len() - row..).unwrap_or_default();
         let last = View::new(reference.dtype(), ours.shape().clone(), last)?;
-        self.measure_logits(&name, ours, &last, narrower).map(Some)
+        self.measure_logits(&name, ours, &last, judge).map(Some)
     }
 
     fn continuation_logits(&self) -> Result<Option<(&'a str, View<'a>)>, BundleError> {
@@ -123,13 +124,14 @@ impl<'a> Case<'a> {
         name: &str,
         ours: &View<'_>,
         reference: &View<'_>,
-        narrower: Option<&Roundings>,
+        judge: &Judge<'_>,
     ) -> Result<Measured, MeasureError> {
         let comparison = compare(name, ours, reference, &Positions::All)?;
         let recorded = Budget::recorded(self.bundle.noise(), comparison.scale);
-        let budget = wider(recorded, narrower, &comparison);
-        let logits = compare_logits(ours, reference, &Positions::All, budget.max_abs)?;
-        Ok(Measured::new(comparison, budget, Some(logits)))
+        let derived = wider(recorded, judge.roundings, &comparison);
+        let measured = judge.measured(name, derived, comparison);
+        let logits = compare_logits(ours, reference, &Positions::All, measured.budget.max_abs)?;
+        Ok(Measured { logits: Some(logits), ..measured })
     }
 
     /// The positions that are no padding, for a tensor `[batch, position, ...]`, or its last
@@ -147,18 +149,29 @@ impl<'a> Case<'a> {
         Ok(Positions::Rows(flags.into_iter().map(|flag| flag != 0).collect()))
     }
 
-    /// Measures what the port returned for `output` against what was recorded, at the positions
-    /// that are no padding, and judges it: by [`Budget::of_twin`] where the output was also recorded
-    /// in f64, else by [`Budget::recorded`]; or, with `narrower`, by [`Budget::derived`] if that is
-    /// greater.
-    ///
-    /// Where the bundle holds only the last positions of a sequence, as models that are asked for a
-    /// few logits return them, the port's last positions are compared.
+    /// [`Case::measure_by`] with derived budgets; with `narrower`, those of a port that rounds to a
+    /// narrower type.
     pub fn measure(
         &self,
         output: &Output,
         ours: &View<'_>,
         narrower: Option<&Roundings>,
+    ) -> Result<Measured, MeasureError> {
+        self.measure_by(output, ours, &Judge::derived(narrower))
+    }
+
+    /// Measures what the port returned for `output` against what was recorded, at the positions
+    /// that are no padding, and judges it: by [`Budget::of_twin`] where the output was also recorded
+    /// in f64, else by [`Budget::recorded`]; or, with the judge's roundings, by [`Budget::derived`] if
+    /// that is greater; or by what the judge has in place of it.
+    ///
+    /// Where the bundle holds only the last positions of a sequence, as models that are asked for a
+    /// few logits return them, the port's last positions are compared.
+    pub fn measure_by(
+        &self,
+        output: &Output,
+        ours: &View<'_>,
+        judge: &Judge<'_>,
     ) -> Result<Measured, MeasureError> {
         let reference = self.reference(output)?;
         let ours = match (&**ours.shape(), &**reference.shape()) {
@@ -167,19 +180,68 @@ impl<'a> Case<'a> {
         };
         let positions = self.positions(&reference)?;
         let comparison = compare(&output.tensor, &ours, &reference, &positions)?;
-        let recorded = match &output.twin {
-            Some(twin) => {
-                let double = self.bundle.reference_view(twin)?;
-                let error = compare(twin, &reference, &double, &positions)?.max_abs;
-                Budget::of_twin(error, comparison.scale)
-            }
+        let error = self.twin_error(output, &reference, &positions)?;
+        let recorded = match error {
+            Some(error) => Budget::of_twin(error, comparison.scale),
             None => Budget::recorded(self.bundle.noise(), comparison.scale),
         };
-        let budget = wider(recorded, narrower, &comparison);
+        let derived = wider(recorded, judge.roundings, &comparison);
+        let twin = error.and_then(|error| Floor::new(error, Floor::TWIN));
+        let measured = judge.measured(&output.tensor, derived, comparison);
         let logits = (output.name == LOGITS)
-            .then(|| compare_logits(&ours, &reference, &positions, budget.max_abs))
+            .then(|| {
+                let next = self.input("input_ids")?;
+                let noise = measured.budget.max_abs;
+                Ok::<_, MeasureError>(compare_next(&ours, &reference, &positions, noise, next.as_ref())?)
+            })
             .transpose()?;
-        Ok(Measured::new(comparison, budget, logits))
+        let floor = Floor::higher(twin, self.padded_floor(output)?);
+        Ok(Measured { logits, floor, ..measured })
+    }
+
+    /// The greatest |f32 - f64| of an output that was recorded in both.
+    fn twin_error(
+        &self,
+        output: &Output,
+        reference: &View<'_>,
+        positions: &Positions,
+    ) -> Result<Option<f64>, MeasureError> {
+        let Some(twin) = &output.twin else { return Ok(None) };
+        let double = self.bundle.reference_view(twin)?;
+        Ok(Some(compare(twin, reference, &double, positions)?.max_abs))
+    }
+
+    /// How far the same sequence is from itself beside a padded one: over the rows whose ids are the
+    /// same, and unmasked, in the plain and the padded case. `None` where there are none, or one of
+    /// the cases was not recorded.
+    fn padded_floor(&self, output: &Output) -> Result<Option<Floor>, MeasureError> {
+        let other = self
+            .bundle
+            .cases()
+            .filter(|case| case.name() != self.name())
+            .find(|case| matches!((self.name(), case.name()), ("", PADDED) | (PADDED, "")));
+        let Some(other) = other else { return Ok(None) };
+        let Some(twin) = other.outputs().iter().find(|o| o.name == output.name) else { return Ok(None) };
+        let (Some(ours), Some(theirs)) = (self.whole_rows()?, other.whole_rows()?) else { return Ok(None) };
+        let (one, two) = (self.reference(output)?, other.reference(twin)?);
+        let same: Vec<bool> = ours.iter().zip(&theirs).map(|(a, b)| a.is_some() && a == b).collect();
+        let batched = one.shape().first() == Some(&same.len());
+        if ours.len() != theirs.len() || one.shape() != two.shape() || !batched || !same.contains(&true) {
+            return Ok(None);
+        }
+        let apart = compare(&output.tensor, &one, &two, &Positions::Rows(same))?;
+        Ok(Floor::new(apart.max_abs, Floor::PADDED))
+    }
+
+    /// The ids of every sequence of the batch; `None` for one with a masked position.
+    fn whole_rows(&self) -> Result<Option<Vec<Option<Vec<i64>>>>, BundleError> {
+        let Some(ids) = self.input("input_ids")? else { return Ok(None) };
+        let &[batch, length] = &**ids.shape() else { return Ok(None) };
+        let mask = self.input("attention_mask")?.and_then(|mask| mask.to_i64());
+        let mask = mask.unwrap_or_else(|| vec![1; batch * length]);
+        let ids = ids.to_i64().unwrap_or_default();
+        let rows = ids.chunks(length.max(1)).zip(mask.chunks(length.max(1)));
+        Ok(Some(rows.map(|(ids, mask)| mask.iter().all(|&m| m != 0).then(|| ids.to_vec())).collect()))
     }
 }
 

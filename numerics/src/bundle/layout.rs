@@ -12,6 +12,8 @@ type Tensors = BTreeMap<String, TensorInfo>;
 
 /// An argument that every language model has: a case is named by what stands before it.
 const IDS: &str = "input_ids";
+/// The case of a padded batch, which needs no input ids to be one.
+pub(super) const PADDED: &str = "padded";
 /// Outputs that are numbered by layer, not by case.
 const LAYERS: &str = "hidden_states";
 /// The suffix of an output's twin in double precision.
@@ -123,7 +125,7 @@ impl Naming {
         let before_ids = |name: &String| Some(name.strip_suffix(IDS)?.strip_suffix('.')?.to_owned());
         Self {
             first: inputs.keys().filter_map(|name| numbered(name)).map(|(_, n)| n).min(),
-            names: inputs.keys().filter_map(before_ids).chain(["padded".to_owned()]).collect(),
+            names: inputs.keys().filter_map(before_ids).chain([PADDED.to_owned()]).collect(),
         }
     }
 

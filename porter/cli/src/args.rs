@@ -12,6 +12,7 @@ use std::{path::PathBuf, str::FromStr};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use porter_ir::DType;
+use porter_numerics::Level;
 
 /// Port PyTorch, Hugging Face and GGUF models to TPU, and prove that the numbers are still right.
 ///
@@ -190,6 +191,12 @@ pub(crate) struct CheckArgs {
     /// The type that weights and activations are rounded to
     #[arg(long, value_enum, default_value_t)]
     pub(crate) dtype: RunDType,
+    /// Hold every output to a named budget in place of the derived one: exact, close or approximate
+    #[arg(long, value_name = "NAME", value_parser = Level::from_str)]
+    pub(crate) level: Option<Level>,
+    /// A team's budgets: a JSON list of {"output": GLOB, "max_abs"|"relative"|"level": ..., "why": TEXT}
+    #[arg(long, value_name = "FILE")]
+    pub(crate) budget: Option<PathBuf>,
     /// Write the report as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,

@@ -3,7 +3,7 @@
 use std::{fmt::Display, io, path::Path, process::ExitCode};
 
 use porter_import::{ErrorKind as ImportKind, ImportError};
-use porter_numerics::{BundleError, MeasureError};
+use porter_numerics::{BudgetFileError, BundleError, MeasureError};
 use porter_runtime::Error as RuntimeError;
 use porter_text::{ErrorKind as TextKind, TextError};
 use porter_weights::{Error as WeightsError, ErrorKind as WeightsKind};
@@ -86,8 +86,8 @@ fn pipeline(error: &PipelineError) -> Exit {
         PipelineError::Bundle(error) | PipelineError::Measure(MeasureError::Bundle(error)) => bundle(error),
         PipelineError::Measure(MeasureError::Compare(_)) => Exit::No,
         PipelineError::Part { source, .. } => pipeline(source),
-        PipelineError::File { .. } => Exit::Environment,
-        PipelineError::Usage(_) => Exit::Usage,
+        PipelineError::Budget(BudgetFileError::Read { .. }) | PipelineError::File { .. } => Exit::Environment,
+        PipelineError::Budget(BudgetFileError::Problems { .. }) | PipelineError::Usage(_) => Exit::Usage,
         PipelineError::Op(_) | PipelineError::Execute(_) | PipelineError::Unsupported(_) => Exit::Unsupported,
     }
 }

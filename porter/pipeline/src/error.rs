@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use porter_executor::ExecuteError;
 use porter_import::ImportError;
 use porter_ir::OpError;
-use porter_numerics::{BundleError, MeasureError, bisect::BisectError};
+use porter_numerics::{BudgetFileError, BundleError, MeasureError, bisect::BisectError};
 use porter_runtime::Error as RuntimeError;
 use porter_text::TextError;
 use porter_weights::Error as WeightsError;
@@ -31,6 +31,8 @@ pub enum PipelineError {
     Text(#[from] TextError),
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    #[error(transparent)]
+    Budget(#[from] BudgetFileError),
     #[error(transparent)]
     Measure(#[from] MeasureError),
     /// The reference executor cannot run a program.

@@ -9,17 +9,23 @@ mod record;
 mod reference;
 mod run;
 
-use porter_ir::{DType, Op, Program};
+use std::collections::BTreeMap;
+
+use porter_ir::DType;
 use porter_numerics::{
-    Bundle, Case, Findings, MeasureError, Measured, Named, Noise, Output, Roundings, TokenComparison, View,
+    Bundle, Case, Findings, Judge, MeasureError, Measured, Named, Noise, Output, Roundings, TokenComparison, View,
 };
 use porter_runtime::HostTensor;
+use porter_zoo::Phase;
 
 use crate::{Engine, Observer, Opened, PipelineError, Variant};
 pub use bisect::Trust;
 use plan::Plan;
 pub use reference::{Computed, Inputs};
 use run::{Continued, Run};
+
+/// The output that is a distribution over tokens.
+const LOGITS: &str = "logits";
 
 /// A model in one variant on one plugin, ready to be compared.
 #[derive(Clone, Copy)]
@@ -32,6 +38,8 @@ pub struct Checker<'a> {
     pub variant: Variant<'a>,
     /// The type that the reference was run in, which may round too.
     pub reference: DType,
+    /// Which budgets its outputs are held to.
+    pub judge: Judge<'a>,
     /// Who hears what is being done.
     pub observer: &'a dyn Observer,
 }
@@ -54,7 +62,7 @@ impl Checker<'_> {
     /// Runs the case through the forward program, and measures every output that was recorded.
     fn forward(&self, run: &Run<'_>, plan: &Plan<'_>, findings: &mut Findings) -> Result<(), PipelineError> {
         let results = run.forward(plan)?;
-        let roundings = run.program(&plan.forward).and_then(|program| self.roundings(program));
+        let roundings = self.roundings(&plan.forward)?;
         for output in plan.case.outputs() {
             let name = output.tensor.clone();
             let Some(found) = results.get(&output.name) else {
@@ -62,7 +70,7 @@ impl Checker<'_> {
                 findings.skipped.push(Named { name, why });
                 continue;
             };
-            match measure(plan.case, output, found, roundings.as_ref()) {
+            match measure(plan.case, output, found, &self.judge(roundings.get(&output.name))) {
                 Ok(measured) => findings.comparisons.push(measured),
                 Err(error) => findings.problems.push(Named { name, why: error.to_string() }),
             }
@@ -82,10 +90,10 @@ impl Checker<'_> {
         };
         let Continued { tokens, logits, decode } = continued;
         if recorded.logits.is_some() {
-            let roundings = run.program(&decode).and_then(|program| self.roundings(program));
+            let roundings = self.roundings(&decode)?;
             let vocabulary = logits.len() / tokens.len().max(1);
             let ours = View::f32(&logits, [tokens.len(), vocabulary]).map_err(MeasureError::from)?;
-            match plan.case.measure_generated(&ours, roundings.as_ref()) {
+            match plan.case.measure_generated(&ours, &self.judge(roundings.get(LOGITS))) {
                 Ok(measured) => findings.comparisons.extend(measured),
                 Err(error) => {
                     let (name, why) = (format!("{}_logits", recorded.name), error.to_string());
@@ -93,11 +101,11 @@ impl Checker<'_> {
                 }
             }
         }
-        if let Some(chunked) = run.chunked(plan)? {
-            let roundings = plan.chunk().and_then(|phase| self.roundings(run.program(&phase)?));
+        if let (Some(phase), Some(chunked)) = (plan.chunk(), run.chunked(plan)?) {
+            let roundings = self.roundings(&phase)?;
             let ours = View::new(chunked.ty().dtype, chunked.ty().shape.clone(), chunked.bytes())
                 .map_err(MeasureError::from)?;
-            findings.comparisons.extend(plan.case.measure_last_generated(&ours, roundings.as_ref())?);
+            findings.comparisons.extend(plan.case.measure_last_generated(&ours, &self.judge(roundings.get(LOGITS)))?);
         }
         if recorded.greedy {
             let noise = Noise { max_abs: logits_budget(plan, findings), narrower: self.narrowest().is_some() };
@@ -113,10 +121,16 @@ impl Checker<'_> {
         types.min_by_key(|dtype| (dtype.bits(), *dtype != DType::BF16))
     }
 
-    /// The roundings of a type that is narrower than f32.
-    fn roundings(&self, program: &Program) -> Option<Roundings> {
-        let layers = self.opened.model.dimensions().layers;
-        Some(Roundings::transformer(self.narrowest()?, layers, longest_sum(program)))
+    /// The roundings that reach each output of a phase's program in the narrower type, as the zoo
+    /// writes it; none where neither side is narrow.
+    fn roundings(&self, phase: &Phase) -> Result<BTreeMap<String, Roundings>, PipelineError> {
+        let Some(dtype) = self.narrowest() else { return Ok(BTreeMap::new()) };
+        let precision = Variant::new(dtype).precision(self.engine.target);
+        Ok(Roundings::all(&self.opened.model.program(phase, &precision)?))
+    }
+
+    fn judge<'b>(&'b self, roundings: Option<&'b Roundings>) -> Judge<'b> {
+        Judge { roundings, ..self.judge }
     }
 }
 
@@ -132,20 +146,8 @@ fn measure(
     case: Case<'_>,
     output: &Output,
     found: &HostTensor,
-    narrower: Option<&Roundings>,
+    judge: &Judge<'_>,
 ) -> Result<Measured, MeasureError> {
     let view = View::new(found.ty().dtype, found.ty().shape.clone(), found.bytes())?;
-    case.measure(output, &view, narrower)
-}
-
-/// The longest sum that a product of `program` takes.
-fn longest_sum(program: &Program) -> usize {
-    let sums = program.ops().filter_map(|(_, data)| match (&data.op, &data.operands[..]) {
-        (Op::DotGeneral(dot), [lhs, _]) => {
-            let shape = &program.ty(*lhs).shape;
-            Some(dot.dimensions.lhs_contracting.iter().map(|&d| shape[d]).product())
-        }
-        _ => None,
-    });
-    sums.max().unwrap_or(1)
+    case.measure_by(output, &view, judge)
 }

@@ -39,11 +39,6 @@ impl<'a> Run<'a> {
         Ok(Self { checker: *checker, steps })
     }
 
-    /// The program of a phase as it runs.
-    pub(super) fn program(&self, phase: &Phase) -> Option<&Program> {
-        self.steps.get(phase).map(|(program, _)| program)
-    }
-
     /// The results of the forward program.
     pub(super) fn forward(&self, plan: &Plan<'_>) -> Result<BTreeMap<String, HostTensor>, PipelineError> {
         let Some((program, step)) = self.steps.get(&plan.forward) else { return Ok(BTreeMap::new()) };

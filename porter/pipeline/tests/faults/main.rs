@@ -9,7 +9,7 @@ use plant::Fault;
 use porter_import::Progress;
 use porter_ir::DType;
 use porter_numerics::{
-    Bundle, Findings,
+    Bundle, Findings, Judge,
     bisect::{Bisection, Reach, Suspect},
 };
 use porter_pipeline::{
@@ -46,7 +46,7 @@ fn plant(
     let engine = engine();
     let planted: [&dyn Rewrite; 1] = [fault];
     let variant = Variant { before: &planted, ..Variant::new(dtype) };
-    let checker = Checker { engine: &engine, opened, variant, reference: DType::F32, observer: &Silent };
+    let checker = Checker { engine: &engine, opened, variant, reference: DType::F32, judge: Judge::default(), observer: &Silent };
     let findings = checker.check(bundle).unwrap();
     let found = checker.bisect(bundle, &findings, trust).unwrap();
     (findings, found)
@@ -146,7 +146,7 @@ fn two_faults_at_once() {
     let planted: [&dyn Rewrite; 2] = [&plant::TRANSPOSED, &plant::EPSILON];
     let variant = Variant { before: &planted, ..Variant::new(DType::F32) };
     let checker =
-        Checker { engine: &engine, opened: &opened, variant, reference: DType::F32, observer: &Silent };
+        Checker { engine: &engine, opened: &opened, variant, reference: DType::F32, judge: Judge::default(), observer: &Silent };
     let findings = checker.check(&bundle).unwrap();
     let found = checker.bisect(&bundle, &findings, Trust::Recorded).unwrap();
     let paths: Vec<&str> = found.iter().flat_map(|f| &f.suspects).map(|s| s.path.as_str()).collect();

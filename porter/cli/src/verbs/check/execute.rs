@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use porter_ir::DType;
-use porter_numerics::{Bundle, Findings, Report, Subject};
+use porter_numerics::{Bundle, BudgetFile, Findings, Judge, Report, Subject};
 use porter_pipeline::{
     Chosen, Engine, Opened, PipelineError, Variant,
     check::{Checker, Computed, Inputs, Trust},
@@ -27,6 +27,7 @@ pub(super) fn execute(args: &CheckArgs, global: &Global, console: &Console) -> R
         let message = "--hard makes its own inputs, which a recorded bundle has no answers to: leave --reference out";
         return Err(Failure::new(Exit::Usage, message));
     }
+    let budgets = args.budget.as_deref().map(BudgetFile::open).transpose().map_err(PipelineError::from)?;
     let recorded = recorded.map(Bundle::open).transpose().map_err(PipelineError::from)?;
     let opened = open(&args.model.model, &args.model.ignore_config, &Fetching::new(console))?;
     let engine = Engine::start(global.plugin.as_deref(), &mut |note| console.note(note))?;
@@ -42,6 +43,7 @@ pub(super) fn execute(args: &CheckArgs, global: &Global, console: &Console) -> R
         opened: &opened,
         variant: Variant::new(args.dtype.into()),
         reference: DType::F32,
+        judge: Judge { level: args.level, file: budgets.as_ref(), ..Judge::default() },
         observer: &observer,
     };
     let name = args.reference.as_ref().map_or_else(|| BUILTIN.to_owned(), |path| path.display().to_string());
