@@ -60,25 +60,57 @@ fn render(report: &Report, console: &Console) -> String {
     parts.join("\n\n")
 }
 
+/// The most rows of comparisons that are shown; the others are those that take least of their budget.
+const MOST_ROWS: usize = 60;
+
 fn comparisons(all: &[Measured], console: &Console) -> String {
-    let heading = ["OUTPUT", "SHAPE", "MAX", "BUDGET", "SHARE", "RMSE", "P99.9", "COSINE", ""];
-    let rows = all.iter().map(|measured| {
-        let Measured { comparison: c, budget, pass, .. } = measured;
-        vec![
-            printable(&c.name),
-            format!("{:?}", c.shape),
-            format!("{:.2e}", c.max_abs),
-            format!("{:.2e}", budget.max_abs),
-            format!("{:.1}%", 100.0 * measured.budget_share()),
-            format!("{:.2e}", c.rmse),
-            format!("{:.2e}", c.percentiles.p999),
-            format!("{:.8}", c.cosine),
-            mark(*pass, console),
-        ]
-    });
+    let heading = ["OUTPUT", "SHAPE", "MAX", "BUDGET", "SHARE", "FLOORS", "RMSE", "P99.9", "COSINE", ""];
+    let least = least_shown(all);
+    let shown = all.iter().filter(|measured| !measured.pass || measured.budget_share() >= least);
+    let rows: Vec<Vec<String>> = shown.map(|measured| row(measured, console)).collect();
+    let left = all.len() - rows.len();
     let failed = all.iter().filter(|measured| !measured.pass).map(over_budget);
-    let lines = failed.chain(all.iter().filter_map(next_tokens));
-    iter::once(table::render(&heading, rows, &[2, 3, 4, 5, 6, 7])).chain(lines).collect::<Vec<_>>().join("\n")
+    let lines = failed.chain(all.iter().filter_map(loosened)).chain(all.iter().filter_map(next_tokens));
+    let more = (left > 0)
+        .then(|| format!("and {left} outputs more, each below {:.1}% of its budget (--json has all)", 100.0 * least));
+    let table = table::render(&heading, rows, &[2, 3, 4, 5, 6, 7, 8]);
+    iter::once(table).chain(more).chain(lines).collect::<Vec<_>>().join("\n")
+}
+
+/// The share of its budget from which on an output is shown.
+fn least_shown(all: &[Measured]) -> f64 {
+    let mut shares: Vec<f64> = all.iter().map(Measured::budget_share).collect();
+    shares.sort_by(|a, b| b.total_cmp(a));
+    if shares.len() <= MOST_ROWS { 0.0 } else { shares[MOST_ROWS - 1] }
+}
+
+fn row(measured: &Measured, console: &Console) -> Vec<String> {
+    let Measured { comparison: c, budget, pass, .. } = measured;
+    vec![
+        printable(&c.name),
+        format!("{:?}", c.shape),
+        format!("{:.2e}", c.max_abs),
+        format!("{:.2e}", budget.max_abs),
+        format!("{:.1}%", 100.0 * measured.budget_share()),
+        measured.floors().map_or_else(|| "-".to_owned(), |floors| format!("{floors:.1}")),
+        format!("{:.2e}", c.rmse),
+        format!("{:.2e}", c.percentiles.p999),
+        format!("{:.8}", c.cosine),
+        mark(*pass, console),
+    ]
+}
+
+/// Whose budget is looser than the derived one, and why.
+fn loosened(measured: &Measured) -> Option<String> {
+    let l = measured.loosened.as_ref()?;
+    Some(format!(
+        "{}: budget loosened from {:.2e} to {:.2e} by {}: {}",
+        printable(&measured.comparison.name),
+        l.derived,
+        l.allowed,
+        printable(&l.by),
+        printable(&l.reason)
+    ))
 }
 
 /// Why a comparison failed: its budget's reason, what is not finite, and the worst element.
@@ -107,8 +139,11 @@ fn over_budget(measured: &Measured) -> String {
 fn next_tokens(measured: &Measured) -> Option<String> {
     let l = measured.logits.as_ref()?;
     let (name, top1, top5) = (printable(&measured.comparison.name), 100.0 * l.top1, 100.0 * l.top5);
+    let perplexity = l.perplexity.as_ref().map_or_else(String::new, |p| {
+        format!(", perplexity {:.4} against {:.4}", p.ours, p.reference)
+    });
     Some(format!(
-        "{name}: KL {:.1e}, top-1 {top1:.2}%, top-5 {top5:.2}%, {} of {} likeliest tokens flip ({} ties)",
+        "{name}: KL {:.1e}, top-1 {top1:.2}%, top-5 {top5:.2}%, {} of {} likeliest tokens flip ({} ties){perplexity}",
         l.kl.mean, l.flips, l.positions, l.ties
     ))
 }
@@ -151,11 +186,21 @@ fn verdict(report: &Report, console: &Console) -> String {
         Verdict::Pass => console.paint("PASS", Tone::Good),
         Verdict::Fail => console.paint("FAIL", Tone::Bad),
     };
-    format!(
+    let line = format!(
         "{word} {} in {} on {} against {}",
         printable(&subject.model),
         subject.dtype,
         subject.plugin,
         printable(&subject.reference)
-    )
+    );
+    let Some(summary) = report.summary() else { return line };
+    let floors = summary.floors.zip(summary.floors_of.as_ref()).map_or_else(String::new, |(floors, name)| {
+        format!("; {} is {floors:.1} of the reference's own noise floors away", printable(name))
+    });
+    let loosened = match summary.loosened {
+        0 => String::new(),
+        n => format!("; {n} budgets are looser than derived"),
+    };
+    let (worst, share) = (printable(&summary.worst), 100.0 * summary.budget_share);
+    format!("{line}: {worst} takes {share:.1}% of its budget{floors}{loosened}")
 }
