@@ -6,8 +6,20 @@ use porter_zoo::Model;
 use serde_json::Value;
 
 /// The fixture models of `ci/fixtures/tiny`.
-pub(crate) const MODELS: [&str; 9] =
-    ["llama", "llama_bf16", "llama_f16", "llama_sharded", "mistral", "qwen2", "qwen3", "bert", "bert_cls"];
+pub(crate) const MODELS: [&str; 12] = [
+    "llama",
+    "llama_bf16",
+    "llama_f16",
+    "llama_sharded",
+    "llama_long",
+    "llama_yarn",
+    "mistral",
+    "mistral_window",
+    "qwen2",
+    "qwen3",
+    "bert",
+    "bert_cls",
+];
 
 /// The GGUF files of the model `llama`.
 pub(crate) const GGUFS: [&str; 3] = ["llama_open_F32.gguf", "llama_open_F16.gguf", "llama_open_Q8_0.gguf"];

@@ -53,9 +53,10 @@ pub struct Output {
 }
 
 impl Output {
-    /// True for what lies inside the model: a layer's hidden state, a module's output.
+    /// True for what lies inside the model: a layer's hidden state, a module's output. A case's number
+    /// is no part of the name.
     pub(super) fn inner(&self) -> bool {
-        self.name.contains('.') && numbered(&self.name).is_none()
+        self.name.contains('.')
     }
 }
 
