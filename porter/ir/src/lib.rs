@@ -17,7 +17,7 @@ mod builder;
 mod dtype;
 mod element;
 mod error;
-mod float;
+pub mod float;
 mod ids;
 mod literal;
 pub mod op;
