@@ -79,9 +79,7 @@ fn equal(found: &Tensor, expected: &Literal) -> bool {
     };
     let (found, expected) = (decode(found.ty().dtype, found.bytes()), decode(dtype, &expected.bytes()));
     let close = |(x, y): (&f64, &f64)| {
-        x.to_bits() == y.to_bits()
-            || (x.is_nan() && y.is_nan())
-            || (x - y).abs() <= 1e-5 * y.abs().max(1.0)
+        x.to_bits() == y.to_bits() || (x.is_nan() && y.is_nan()) || (x - y).abs() <= 1e-5 * y.abs().max(1.0)
     };
     found.len() == expected.len() && found.iter().zip(&expected).all(close)
 }
