@@ -54,6 +54,15 @@ pub(crate) fn others(rank: usize, without: &[usize]) -> Vec<usize> {
     (0..rank).filter(|dim| !without.contains(dim)).collect()
 }
 
+/// The order of dimensions that undoes `order`.
+pub(crate) fn inverse(order: &[usize]) -> Vec<usize> {
+    let mut inverse = vec![0; order.len()];
+    for (i, &dim) in order.iter().enumerate() {
+        inverse[dim] = i;
+    }
+    inverse
+}
+
 /// The sizes of `dims`.
 pub(crate) fn pick(shape: &[usize], dims: &[usize]) -> Vec<usize> {
     dims.iter().map(|&dim| shape[dim]).collect()

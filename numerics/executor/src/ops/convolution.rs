@@ -18,7 +18,7 @@ use crate::{
     error::Outcome,
     interpreter::Call,
     lane::Lane,
-    shapes::{Indices, pick},
+    shapes::{Indices, inverse, pick},
 };
 
 pub(super) fn execute(op: &Convolution, mut call: Call<'_>) -> Outcome<Vec<Array>> {
@@ -43,9 +43,7 @@ pub(super) fn execute(op: &Convolution, mut call: Call<'_>) -> Outcome<Vec<Array
         let sums = direct(op, (&x, input.shape()), (&w, kernel.shape()), &ty.shape);
         Array::of_lane(&ty, &Lane::Floats(sums))?
     };
-    let mut back: Vec<usize> = (0..order.len()).collect();
-    back.sort_by_key(|&dim| order.iter().position(|&at| at == dim));
-    Ok(vec![output.permuted(&back)])
+    Ok(vec![output.permuted(&inverse(&order))])
 }
 
 /// Batch or output features, features, space.

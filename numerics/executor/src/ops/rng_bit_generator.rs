@@ -74,10 +74,11 @@ fn three_fry_block(key: u64, counter: u64) -> [u32; 2] {
     [x, y]
 }
 
-/// State: the key, and a counter of one or two words, the lower one first.
+/// State: the key, and a counter of two words, the lower one first. A state without the upper word has the
+/// key in its place.
 fn philox(state: &[u64], n: usize, wide: bool) -> (Vec<u64>, Vec<u64>) {
     let key = state[0];
-    let high = state.get(2).copied().unwrap_or(0);
+    let high = state.get(2).copied().unwrap_or(key);
     let counter = u128::from(state[1]) | u128::from(high) << 64;
     let in_block = if wide { 2 } else { 4 };
     let blocks = n.div_ceil(in_block);

@@ -10,7 +10,7 @@ use crate::{
     error::{Failure, Outcome},
     interpreter::Call,
     lane::Lane,
-    shapes::others,
+    shapes::{inverse, others},
 };
 
 pub(super) fn execute(op: &Sort, call: &Call<'_>) -> Outcome<Vec<Array>> {
@@ -31,8 +31,7 @@ pub(super) fn execute(op: &Sort, call: &Call<'_>) -> Outcome<Vec<Array>> {
             Ok(before.first().is_some_and(|before| before.truth(0)))
         })?);
     }
-    let mut back: Vec<usize> = (0..rank).collect();
-    back.sort_by_key(|&dim| order.iter().position(|&at| at == dim));
+    let back = inverse(&order);
     let mut arrays = Vec::with_capacity(rows.len());
     for (row, lane) in rows.iter().zip(&lanes) {
         arrays.push(Array::of_lane(row.ty(), &lane.picked(&sorted))?.permuted(&back));
