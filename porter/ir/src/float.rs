@@ -63,7 +63,7 @@ impl Format {
 /// What does not fit is treated as `ml_dtypes` treats it: past the largest finite value f8E5M2, bf16,
 /// f16 and f32 give infinity, f8E4M3FN gives NaN, and f4E2M1FN, which has neither, its largest value;
 /// NaN becomes a quiet NaN, and negative zero in f4E2M1FN.
-pub(crate) fn encode(dtype: DType, value: f64) -> Option<u64> {
+pub fn encode(dtype: DType, value: f64) -> Option<u64> {
     let format = Format::of(dtype)?;
     if dtype == DType::F64 {
         return Some(value.to_bits());
@@ -103,7 +103,7 @@ fn encode_magnitude(format: Format, magnitude: f64) -> u64 {
 }
 
 /// The value of a bit pattern of `dtype`, or `None` where `dtype` is no float.
-pub(crate) fn decode(dtype: DType, bits: u64) -> Option<f64> {
+pub fn decode(dtype: DType, bits: u64) -> Option<f64> {
     let format = Format::of(dtype)?;
     if dtype == DType::F64 {
         return Some(f64::from_bits(bits));

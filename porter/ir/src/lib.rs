@@ -18,7 +18,7 @@ mod dtype;
 mod element;
 mod error;
 mod extract;
-mod float;
+pub mod float;
 mod ids;
 mod literal;
 pub mod op;
