@@ -485,7 +485,11 @@ def hf_subject(
     class_ = hf_class(config)
 
     def make(dtype: torch.dtype) -> nn.Module:
-        return class_.from_pretrained(source, dtype=dtype, attn_implementation=attention)
+        model = class_.from_pretrained(source, dtype=dtype, attn_implementation=attention)
+        # The fused kernels of experts know no float64.
+        if getattr(model, "_can_set_experts_implementation", lambda: False)():
+            model.set_experts_implementation("eager")
+        return model
 
     text = config.get_text_config()
     is_decoder = class_.__name__.endswith(("ForCausalLM", "LMHeadModel"))
