@@ -64,7 +64,9 @@ class Job:
         if failed and "always()" not in terms:
             return False
         for term in filter(lambda t: t and t != "always()", terms):
-            left, sign, right = re.fullmatch(r"(\S+) (==|!=) ('.*')", term).groups()
+            match = re.fullmatch(r"(\S+) (==|!=) ('.*')", term)
+            assert match, f"the tests do not know {term!r}"
+            left, sign, right = match.groups()
             if (self.value(left) == self.value(right)) != (sign == "=="):
                 return False
         return True
@@ -185,7 +187,6 @@ def check_flags_and_install(scratch: Path) -> None:
     )
     key = job.used["Restore Porter"]["key"]
     assert re.fullmatch(r"porter-Linux-X64-[0-9a-f]{64}", key), key
-
 
     # The same from another commit, here this repository's own.
     if (HERE.parents[1] / ".git").exists():
