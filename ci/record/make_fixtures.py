@@ -166,7 +166,7 @@ def build(folder: Path, built: Built) -> None:
     (folder / "config_legacy.json").write_text(json.dumps(legacy(config), indent=2) + "\n")
     random = torch.Generator().manual_seed(built.seed + 1)
     ids = torch.randint(3, built.config.vocab_size, (built.rows, built.tokens), generator=random)
-    padded = porter_record.padded_batch(ids, built.config.pad_token_id, left=True, keep_mask={})
+    padded = porter_record.padded_batch(ids, built.config.pad_token_id, left=True, more={})
     tensors = {"input_ids": ids} | {porter_record.PADDED + name: x for name, x in padded.items()}
     save_file(tensors, folder / "inputs.safetensors")
 
@@ -220,7 +220,8 @@ def main() -> None:
     for name in sys.argv[1:] or (*KEPT, *BUILT):
         seed = BUILT[name].seed if name in BUILT else models[name]["seed"]
         models[name] = make(name, seed)
-        print(name, {key: models[name].get(key) for key in ("f32_vs_f64_max_abs", "greedy_min_margin", "taps")})
+        shown = ("f32_vs_f64_max_abs", "greedy_min_margin", "taps")
+        print(name, {key: models[name].get(key) for key in shown})
     ordered = {name: models[name] for name in (*KEPT, *BUILT) if name in models}
     written = {"models": ordered, "versions": porter_record.versions(), "notes": NOTES}
     path.write_text(json.dumps(written, indent=1) + "\n")

@@ -14,8 +14,8 @@ A bundle is a folder:
   bundle.json            the model, the hashes of its weights, versions, dtype, attention, seed, taps
 
 A tap is a module's output by the module's path. A tuple's tensors are PATH.0, PATH.1; those of a
-mapping (a ModelOutput) are PATH.KEY, without the hidden states that the outputs hold already. Where a module runs several times in one pass, as shared layers
-do, the second run is PATH#2.
+mapping (a ModelOutput) are PATH.KEY, without the hidden states that the outputs hold already. Where a
+module runs several times in one pass, as shared layers do, the second run is PATH#2.
 
 The same inputs, versions, thread count and processor give the same bytes.
 """
@@ -119,7 +119,7 @@ class TensorWriter:
         spool = self.spools[width]
         start = spool.tell()
         data = tensor.detach().to("cpu").contiguous().reshape(-1)
-        spool.write(memoryview(data.view(torch.uint8).numpy()))
+        spool.write(data.view(torch.uint8).numpy().data)
         self.entries[name] = (DTYPES[tensor.dtype], list(tensor.shape), width, start, spool.tell())
 
     def finish(self) -> None:
@@ -427,7 +427,7 @@ def weight_files(folder: Path) -> dict[str, str]:
     return {path.name: sha256(path) for path in files}
 
 
-def padded_batch(ids: Tensor, pad: int, left: bool, keep_mask: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def padded_batch(ids: Tensor, pad: int, left: bool, more: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A batch of at least two rows, every one but the first a quarter padded: `left`, as decoders are,
     or right."""
     ids = ids.clone() if len(ids) > 1 else ids.repeat(2, 1)
@@ -437,8 +437,8 @@ def padded_batch(ids: Tensor, pad: int, left: bool, keep_mask: Mapping[str, Tens
     where = slice(None, gap) if left else slice(length - gap, None)
     ids[1:, where] = pad
     mask[1:, where] = 0
-    more = {n: x if len(x) > 1 else x.repeat(2, 1) for n, x in keep_mask.items() if n == "token_type_ids"}
-    return {"input_ids": ids, "attention_mask": mask} | more
+    types = {n: x if len(x) > 1 else x.repeat(2, 1) for n, x in more.items() if n == "token_type_ids"}
+    return {"input_ids": ids, "attention_mask": mask} | types
 
 
 def hf_folder(source: str) -> Path:
@@ -448,9 +448,11 @@ def hf_folder(source: str) -> Path:
     from transformers.utils import cached_file
 
     try:
-        return Path(cached_file(source, "config.json")).parent
+        return Path(str(cached_file(source, "config.json"))).parent
     except OSError as error:
-        raise RecordError(f"{source!r} is no folder, and the hub did not give it: {error}", ENVIRONMENT)
+        raise RecordError(
+            f"{source!r} is no folder, and the hub did not give it: {error}", ENVIRONMENT
+        ) from error
 
 
 def hf_class(config: Any) -> Any:
@@ -485,7 +487,11 @@ def hf_subject(
     class_ = hf_class(config)
 
     def make(dtype: torch.dtype) -> nn.Module:
-        return class_.from_pretrained(source, dtype=dtype, attn_implementation=attention)
+        model = class_.from_pretrained(source, dtype=dtype, attn_implementation=attention)
+        # The fused kernels of experts know no float64.
+        if getattr(model, "_can_set_experts_implementation", lambda: False)():
+            model.set_experts_implementation("eager")
+        return model
 
     text = config.get_text_config()
     is_decoder = class_.__name__.endswith(("ForCausalLM", "LMHeadModel"))
@@ -498,9 +504,11 @@ def hf_subject(
             raise RecordError("the inputs hold only a padded batch")
     elif texts:
         first, second = tokenised(source, texts, pad_id, is_decoder)
-    elif class_.main_input_name == "input_ids" and not config.is_encoder_decoder:
+    elif getattr(class_, "main_input_name", "input_ids") == "input_ids" and not config.is_encoder_decoder:
         ids = torch.randint(3, text.vocab_size, shape, generator=torch.Generator().manual_seed(seed))
-        first = {"input_ids": ids} if is_decoder else {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        first = (
+            {"input_ids": ids} if is_decoder else {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        )
     else:
         raise RecordError(f"{class_.__name__} takes more than one row of token ids: give --inputs FILE")
     if pad and not second and set(first) <= {"input_ids", "attention_mask", "token_type_ids"}:
@@ -523,10 +531,13 @@ def tokenised(
     if len(rows) == 1:
         return first, {}
     length = max(map(len, rows))
-    fill = lambda row, value: [value] * (length - len(row))
-    join = lambda row, rest: rest + row if left else row + rest
-    ids = [join(row, fill(row, pad)) for row in rows]
-    mask = [join([1] * len(row), fill(row, 0)) for row in rows]
+
+    def fill(row: list[int], value: int) -> list[int]:
+        rest = [value] * (length - len(row))
+        return rest + row if left else row + rest
+
+    ids = [fill(row, pad) for row in rows]
+    mask = [fill([1] * len(row), 0) for row in rows]
     return first, {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask)}
 
 
@@ -580,7 +591,9 @@ def arguments() -> argparse.ArgumentParser:
     what.add_argument("--module", metavar="FILE.py:FUNCTION", help="a function that returns (module, inputs)")
     what.add_argument("-o", "--out", required=True, type=Path, help="the bundle's folder")
     what.add_argument("--taps", nargs="+", default=[], metavar="all|GLOB", help="modules to record, by path")
-    what.add_argument("--f64", action="store_true", help="a twin in double precision of every output, hidden state and tap")
+    what.add_argument(
+        "--f64", action="store_true", help="a twin in double precision of every output, hidden state and tap"
+    )
     what.add_argument("--generate", type=int, default=20, metavar="N", help="greedy tokens, 0 for none (20)")
     what.add_argument("--no-padded", action="store_true", help="record no second, padded batch")
     how = parser.add_argument_group("inputs: random token ids, unless")
@@ -636,9 +649,7 @@ def run(words: Sequence[str]) -> dict[str, Any]:
         subject = module_subject(a.module, dtype, inputs)
     else:
         shape = (a.batch, a.length)
-        subject = hf_subject(
-            a.model, dtype, a.attention, inputs, a.text, shape, a.seed, pad=not a.no_padded
-        )
+        subject = hf_subject(a.model, dtype, a.attention, inputs, a.text, shape, a.seed, pad=not a.no_padded)
     if a.no_padded:
         subject.padded = {}
     command = ["porter_record.py", *without_out(words)]

@@ -171,6 +171,30 @@ fn open_error(inputs: &[(&str, Dtype, &[usize])], reference: &[(&str, Dtype, &[u
     Bundle::open(dir.path()).err().expect("a bundle that is refused").to_string()
 }
 
+/// As the recorder names them: a Sequential's children, a tuple's parts, a module's second run.
+#[test]
+fn modules_outputs_lie_inside_whatever_their_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), INPUTS, &[("x", Dtype::F32, &[1, 3])]);
+    let shape: &[usize] = &[1, 3];
+    let names = ["output", "net.0", "net.10", "net.2#2", "two.1.b.0", "hidden_states.0"];
+    write(dir.path(), REFERENCE, &names.map(|name| (name, Dtype::F32, shape)));
+    let bundle = Bundle::open(dir.path()).unwrap();
+    let case = bundle.cases().next().unwrap();
+    let found: Vec<(&str, bool)> = case.outputs().iter().map(|o| (o.name.as_str(), o.inner())).collect();
+    assert_eq!(
+        found,
+        [
+            ("hidden_states.0", true),
+            ("net.2#2", true),
+            ("net.0", true),
+            ("net.10", true),
+            ("output", false),
+            ("two.1.b.0", true)
+        ]
+    );
+}
+
 #[test]
 fn everything_wrong_is_reported_at_once() {
     let message = open_error(
