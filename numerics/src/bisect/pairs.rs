@@ -71,16 +71,16 @@ impl<'a> Pairing<'a> {
         if ours.len() != theirs.len() || pair.port.is_op() {
             return None;
         }
+        // Modules may have become other ops; ops that stand for each other are of one kind.
+        let are_ops = ours.iter().all(|unit| unit.path == pair.port.path);
         let mut parts = Vec::with_capacity(ours.len());
         let mut found = Vec::new();
         for (port, reference) in ours.into_iter().zip(theirs) {
             let (outputs, expected) = (self.port.outputs(&port), self.reference.outputs(&reference));
             let same_shapes = outputs.len() == expected.len()
                 && outputs.iter().zip(&expected).all(|(&a, &b)| self.same_shape(a, b));
-            if port.path != reference.path
-                || self.port.kind(&port) != self.reference.kind(&reference)
-                || !same_shapes
-            {
+            let same_kind = !are_ops || self.port.kind(&port) == self.reference.kind(&reference);
+            if port.path != reference.path || !same_kind || !same_shapes {
                 return None;
             }
             found.extend(outputs.iter().copied().zip(expected));
