@@ -23,7 +23,7 @@ pub(crate) const RESOLUTION: f64 = 1.0 / (1 << SUB_BITS) as f64 + 1.0 / (1 << 23
 #[inline]
 pub(crate) fn key(magnitude: f32) -> u16 {
     let bin = (magnitude.to_bits() >> DROPPED) as u16;
-    if magnitude == 0.0 { ZERO } else { bin.min(ZERO - 1) }
+    if magnitude == 0.0 { ZERO } else { bin }
 }
 
 /// The ends of the bin that a percentile falls into.

@@ -13,6 +13,7 @@ mod bundle;
 mod comparison;
 mod error;
 mod escape;
+mod files;
 mod floor;
 mod histogram;
 pub mod html;
@@ -32,6 +33,7 @@ pub use budget::{Budget, BudgetFile, BudgetFileError, BudgetProblem, Judge, Leve
 pub use bundle::{Bundle, Case, Generated, MeasureError, Output};
 pub use comparison::{Comparison, Element, Percentiles, compare};
 pub use error::{BundleError, BundleProblem, CompareError};
+pub use files::{FilesComparison, FilesError, Mismatch, MismatchKind, compare_files};
 pub use floor::Floor;
 pub use ledger::{Drift, DriftKind, Entry, Figures, Ledger, LedgerError, LineProblem, Stamp};
 pub use logits::{Divergence, LogitsComparison, Perplexity, compare_logits, compare_next};
