@@ -220,7 +220,12 @@ impl Accumulator {
         self.max_abs = self.max_abs.max(difference);
     }
 
-    /// Takes in the stretch that comes after this one.
+    /// Ends the stretch: nothing more is added but other stretches.
+    pub(crate) fn end(&mut self) {
+        [&mut self.differences, &mut self.relatives, &mut self.ulps].map(Histogram::fold);
+    }
+
+    /// Takes in the stretch that comes after this one. Both have ended.
     pub(crate) fn merge(&mut self, next: &Self) {
         self.join_spread(self.finite as f64, next.finite as f64, next.reference_mean, next.reference_m2);
         self.finite += next.finite;

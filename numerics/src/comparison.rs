@@ -133,10 +133,12 @@ pub fn compare(
             for range in ranges.iter().skip(first).take_while(|r| r.start < end) {
                 sums.add_range(ours, reference, range.start.max(start)..range.end.min(end));
             }
+            sums.end();
             sums
         })
         .collect();
     let mut total = Accumulator::new(compared);
+    total.end();
     for next in &stretches {
         total.merge(next);
     }
