@@ -222,7 +222,9 @@ impl Accumulator {
 
     /// Ends the stretch: nothing more is added but other stretches.
     pub(crate) fn end(&mut self) {
-        [&mut self.differences, &mut self.relatives, &mut self.ulps].map(Histogram::fold);
+        for histogram in [&mut self.differences, &mut self.relatives, &mut self.ulps] {
+            histogram.fold();
+        }
     }
 
     /// Takes in the stretch that comes after this one. Both have ended.

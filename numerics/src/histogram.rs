@@ -54,7 +54,9 @@ impl Histogram {
                 c[k] += 1;
                 d[l] += 1;
             }
-            rest.iter().for_each(|&key| a[usize::from(key) % TABLE] += 1);
+            for &key in rest {
+                a[usize::from(key) % TABLE] += 1;
+            }
         }
     }
 

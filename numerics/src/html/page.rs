@@ -82,7 +82,7 @@ pub(super) fn share(share: f64) -> String {
         0.0 => "0%".to_owned(),
         p if p.abs() < 0.1 => format!("{p:.1e}%"),
         p if p.abs() < 1000.0 => format!("{p:.1}%"),
-        p => format!("{:.0} times all", p / 100.0),
+        p => format!("{p:.0}%"),
     }
 }
 
