@@ -1,14 +1,19 @@
 //! One pass over a stretch of two tensors.
 
-use std::ops::Range;
+use std::{ops::Range, slice};
 
 use porter_ir::DType;
 use serde::Serialize;
 
-use crate::{View, histogram::Histogram, ulp};
+use crate::{
+    View,
+    histogram::Histogram,
+    lanes::{Scratch, Spread, Sums, all_finite, relatives},
+    ulp::Distances,
+};
 
-/// Elements decoded at a time: two blocks of `f64` fit the first-level cache.
-const BLOCK: usize = 2048;
+/// Elements decoded at a time: two blocks of `f64` and their keys fit the first-level cache.
+pub(crate) const BLOCK: usize = 1024;
 /// How many of the worst elements are kept.
 pub(crate) const WORST: usize = 10;
 
@@ -64,26 +69,23 @@ pub(crate) struct Accumulator {
     /// Pairs of finite values: what all fields below but `nan` and `inf` are about.
     pub(crate) finite: u64,
     pub(crate) max_abs: f64,
-    pub(crate) sum_abs: f64,
-    pub(crate) sum_squares: f64,
+    pub(crate) sums: Sums,
     pub(crate) max_rel: f64,
     pub(crate) sum_rel: f64,
     /// Pairs whose reference is not zero.
     pub(crate) rel_count: u64,
-    pub(crate) dot: f64,
-    pub(crate) ours_squares: f64,
-    pub(crate) reference_squares: f64,
     pub(crate) reference_mean: f64,
     /// Squared deviations of the reference from its mean.
     pub(crate) reference_m2: f64,
     pub(crate) differences: Histogram,
+    pub(crate) relatives: Histogram,
     pub(crate) ulps: Histogram,
     pub(crate) max_ulp: u64,
     pub(crate) nan: Sides,
     pub(crate) inf: Sides,
     /// The worst first; of equals, the one that comes first.
     pub(crate) worst: Vec<FlatElement>,
-    distance: fn(f64, f64) -> u64,
+    distances: Distances,
 }
 
 impl Accumulator {
@@ -91,45 +93,61 @@ impl Accumulator {
         Self {
             finite: 0,
             max_abs: 0.0,
-            sum_abs: 0.0,
-            sum_squares: 0.0,
+            sums: Sums::default(),
             max_rel: 0.0,
             sum_rel: 0.0,
             rel_count: 0,
-            dot: 0.0,
-            ours_squares: 0.0,
-            reference_squares: 0.0,
             reference_mean: 0.0,
             reference_m2: 0.0,
             differences: Histogram::new(),
+            relatives: Histogram::new(),
             ulps: Histogram::new(),
             max_ulp: 0,
             nan: Sides::default(),
             inf: Sides::default(),
             worst: Vec::with_capacity(WORST + 1),
-            distance: ulp::distance(compared),
+            distances: Distances::of(compared),
         }
     }
 
     /// Takes in the elements of `range` of two tensors of one shape.
     pub(crate) fn add_range(&mut self, ours: &View<'_>, reference: &View<'_>, range: Range<usize>) {
+        let mut scratch = Scratch::default();
         let (mut a, mut b) = (Vec::with_capacity(BLOCK), Vec::with_capacity(BLOCK));
         for start in range.clone().step_by(BLOCK) {
             let block = start..range.end.min(start + BLOCK);
-            ours.read(block.clone(), &mut a);
-            reference.read(block, &mut b);
-            self.add_block(start, &a, &b);
+            reference.read(block.clone(), &mut b);
+            if ours.same_bytes(reference, block.clone()) && all_finite(&b) {
+                self.add_equal(&b);
+                continue;
+            }
+            ours.read(block, &mut a);
+            self.add_block(start, &a, &b, &mut scratch);
         }
     }
 
-    fn add_block(&mut self, start: usize, ours: &[f64], reference: &[f64]) {
-        let finite = |(a, b): (&f64, &f64)| a.is_finite() & b.is_finite();
-        if ours.iter().zip(reference).fold(true, |all, pair| all & finite(pair)) {
-            return self.add_finite(start, ours, reference);
+    /// A block of finite values that are the same on both sides.
+    fn add_equal(&mut self, values: &[f64]) {
+        let n = values.len() as u64;
+        self.finite += n;
+        let spread = Spread::of(values);
+        self.sums.ours_squares += spread.squares;
+        self.sums.reference_squares += spread.squares;
+        self.sums.dot += spread.squares;
+        self.join_spread((self.finite - n) as f64, n as f64, spread.mean, spread.m2);
+        self.rel_count += n - spread.zeros;
+        self.relatives.add_zeros(n - spread.zeros);
+        self.differences.add_zeros(n);
+        self.ulps.add_zeros(n);
+    }
+
+    fn add_block(&mut self, start: usize, ours: &[f64], reference: &[f64], scratch: &mut Scratch) {
+        if all_finite(ours) && all_finite(reference) {
+            return self.add_finite(start, ours, reference, scratch);
         }
         for (i, (a, b)) in ours.iter().zip(reference).enumerate() {
-            if finite((a, b)) {
-                self.add_finite(start + i, std::slice::from_ref(a), std::slice::from_ref(b));
+            if a.is_finite() && b.is_finite() {
+                self.add_finite(start + i, slice::from_ref(a), slice::from_ref(b), scratch);
             } else {
                 self.nan.add(a.is_nan(), b.is_nan());
                 self.add_infinite(*a, *b);
@@ -146,32 +164,31 @@ impl Accumulator {
         }
     }
 
-    fn add_finite(&mut self, start: usize, ours: &[f64], reference: &[f64]) {
-        self.add_sums(ours, reference);
-        self.add_spread(reference);
-        self.add_relative(ours, reference);
-        self.add_magnitudes(start, ours, reference);
+    fn add_finite(&mut self, start: usize, ours: &[f64], reference: &[f64], scratch: &mut Scratch) {
+        let n = ours.len() as u64;
+        self.finite += n;
+        let spread = Spread::of(reference);
+        self.join_spread((self.finite - n) as f64, n as f64, spread.mean, spread.m2);
+        self.sums.reference_squares += spread.squares;
+        self.rel_count += n - spread.zeros;
+
+        let greatest = self.sums.add(ours, reference, scratch);
+        self.differences.add_all(&scratch.keys);
+        if greatest > self.threshold() {
+            self.keep_worst(start, ours, reference);
+        }
+        let relative = relatives(ours, reference, scratch);
+        self.sum_rel += relative.sum;
+        self.max_rel = self.max_rel.max(relative.max);
+        self.relatives.add_all(&scratch.keys);
+        self.relatives.remove_zeros(spread.zeros);
+
+        self.max_ulp = self.max_ulp.max(self.distances.all(ours, reference, &mut scratch.keys));
+        self.ulps.add_all(&scratch.keys);
     }
 
-    fn add_sums(&mut self, ours: &[f64], reference: &[f64]) {
-        self.finite += ours.len() as u64;
-        self.sum_abs += sum(ours, reference, |a, b| (a - b).abs());
-        self.sum_squares += sum(ours, reference, |a, b| (a - b) * (a - b));
-        self.dot += sum(ours, reference, |a, b| a * b);
-        self.ours_squares += sum(ours, reference, |a, _| a * a);
-        self.reference_squares += sum(ours, reference, |_, b| b * b);
-    }
-
-    /// Joins the mean and the squared deviations of a block to those so far (Chan and
-    /// others 1979), which do not cancel as a sum of squares does.
-    fn add_spread(&mut self, reference: &[f64]) {
-        let n = reference.len() as f64;
-        let mean = sum(reference, reference, |_, b| b) / n;
-        let m2 = sum(reference, reference, |_, b| (b - mean) * (b - mean));
-        // `finite` counts this block already.
-        self.join_spread(self.finite as f64 - n, n, mean, m2);
-    }
-
+    /// Joins the mean and the squared deviations of a block to those of the `before` values so far
+    /// (Chan and others 1979), which do not cancel as a sum of squares does.
     fn join_spread(&mut self, before: f64, n: f64, mean: f64, m2: f64) {
         let (total, delta) = (before + n, mean - self.reference_mean);
         if total > 0.0 {
@@ -180,22 +197,10 @@ impl Accumulator {
         }
     }
 
-    fn add_relative(&mut self, ours: &[f64], reference: &[f64]) {
-        let relative = |a: f64, b: f64| if b == 0.0 { 0.0 } else { ((a - b) / b).abs() };
-        self.rel_count += reference.iter().filter(|b| **b != 0.0).count() as u64;
-        self.sum_rel += sum(ours, reference, relative);
-        self.max_rel = ours.iter().zip(reference).fold(self.max_rel, |max, (&a, &b)| max.max(relative(a, b)));
-    }
-
-    fn add_magnitudes(&mut self, start: usize, ours: &[f64], reference: &[f64]) {
+    fn keep_worst(&mut self, start: usize, ours: &[f64], reference: &[f64]) {
         let mut threshold = self.threshold();
         for (i, (&a, &b)) in ours.iter().zip(reference).enumerate() {
-            let difference = (a - b).abs();
-            self.differences.add(difference);
-            let ulps = (self.distance)(a, b);
-            self.ulps.add(ulps as f64);
-            self.max_ulp = self.max_ulp.max(ulps);
-            if difference > threshold {
+            if (a - b).abs() > threshold {
                 self.keep(FlatElement { index: start + i, ours: a, reference: b });
                 threshold = self.threshold();
             }
@@ -215,19 +220,23 @@ impl Accumulator {
         self.max_abs = self.max_abs.max(difference);
     }
 
-    /// Takes in the stretch that comes after this one.
+    /// Ends the stretch: nothing more is added but other stretches.
+    pub(crate) fn end(&mut self) {
+        for histogram in [&mut self.differences, &mut self.relatives, &mut self.ulps] {
+            histogram.fold();
+        }
+    }
+
+    /// Takes in the stretch that comes after this one. Both have ended.
     pub(crate) fn merge(&mut self, next: &Self) {
         self.join_spread(self.finite as f64, next.finite as f64, next.reference_mean, next.reference_m2);
         self.finite += next.finite;
-        self.sum_abs += next.sum_abs;
-        self.sum_squares += next.sum_squares;
+        self.sums.merge(&next.sums);
         self.max_rel = self.max_rel.max(next.max_rel);
         self.sum_rel += next.sum_rel;
         self.rel_count += next.rel_count;
-        self.dot += next.dot;
-        self.ours_squares += next.ours_squares;
-        self.reference_squares += next.reference_squares;
         self.differences.merge(&next.differences);
+        self.relatives.merge(&next.relatives);
         self.ulps.merge(&next.ulps);
         self.max_ulp = self.max_ulp.max(next.max_ulp);
         self.nan.merge(next.nan);
@@ -236,18 +245,4 @@ impl Accumulator {
             self.keep(element);
         }
     }
-}
-
-/// The sum of `f` over pairs, in eight independent lanes so that it runs as vector code.
-fn sum(ours: &[f64], reference: &[f64], f: impl Fn(f64, f64) -> f64) -> f64 {
-    let (a, a_rest) = ours.as_chunks::<8>();
-    let (b, b_rest) = reference.as_chunks::<8>();
-    let mut lanes = [0.0; 8];
-    for (a, b) in a.iter().zip(b) {
-        for ((lane, &a), &b) in lanes.iter_mut().zip(a).zip(b) {
-            *lane += f(a, b);
-        }
-    }
-    let rest: f64 = a_rest.iter().zip(b_rest).map(|(&a, &b)| f(a, b)).sum();
-    lanes.iter().sum::<f64>() + rest
 }

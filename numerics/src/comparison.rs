@@ -11,7 +11,7 @@ use crate::{
     ulp,
 };
 
-/// The most stretches that one comparison is cut into. Their number bounds the memory (128 KiB
+/// The most stretches that one comparison is cut into. Their number bounds the memory (192 KiB
 /// each) and depends on the tensor alone, so that results are the same on every machine.
 const STRETCHES: usize = 64;
 /// The fewest elements in a stretch.
@@ -51,6 +51,8 @@ pub struct Comparison {
     /// Percentiles of |ours - reference|.
     #[serde(flatten)]
     pub percentiles: Percentiles,
+    /// Percentiles of |ours - reference| / |reference|, over references that are not zero.
+    pub relative_percentiles: Percentiles,
     /// The cosine of the angle between the two, as vectors: 1 if both are zero, 0 if one is.
     pub cosine: f64,
     /// Distances in units in the last place of the narrower type.
@@ -65,8 +67,8 @@ pub struct Comparison {
     differences: Histogram,
 }
 
-/// Percentiles of |ours - reference|: the smallest value that this share of the pairs does not
-/// exceed, from a histogram of 32 bins an octave: never too small, and too great by at most 1/32.
+/// Percentiles: the smallest value that this share of the pairs does not exceed, from a histogram of 32
+/// bins an octave: never too small, and too great by at most 1/32 (and one rounding to `f32`).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[allow(missing_docs, reason = "each field is its name")]
 pub struct Percentiles {
@@ -88,7 +90,7 @@ pub struct Element {
 }
 
 impl Percentiles {
-    /// The greatest relative error of a percentile. Below 2^-127, where all differences share a bin,
+    /// The greatest relative error of a percentile. Below 2^-126, where bins are evenly spaced,
     /// it does not hold.
     pub const RESOLUTION: f64 = RESOLUTION;
 }
@@ -131,10 +133,12 @@ pub fn compare(
             for range in ranges.iter().skip(first).take_while(|r| r.start < end) {
                 sums.add_range(ours, reference, range.start.max(start)..range.end.min(end));
             }
+            sums.end();
             sums
         })
         .collect();
     let mut total = Accumulator::new(compared);
+    total.end();
     for next in &stretches {
         total.merge(next);
     }
@@ -151,14 +155,19 @@ fn finish(name: &str, ours: &View<'_>, reference: &View<'_>, count: u64, sums: &
         reference_dtype: reference.dtype(),
         count,
         max_abs: sums.max_abs,
-        mean_abs: mean(sums.sum_abs, sums.finite),
+        mean_abs: mean(sums.sums.abs, sums.finite),
         max_rel: sums.max_rel,
         mean_rel: mean(sums.sum_rel, sums.rel_count),
-        rmse: mean(sums.sum_squares, sums.finite).sqrt(),
+        rmse: mean(sums.sums.squares, sums.finite).sqrt(),
         scale: scale(sums),
         percentiles: percentiles(&sums.differences, sums.max_abs),
+        relative_percentiles: percentiles(&sums.relatives, sums.max_rel),
         cosine: cosine(sums),
-        ulp: Ulp { max: sums.max_ulp, median: sums.ulps.quantile(0.5).lower as u64 },
+        ulp: Ulp {
+            max: sums.max_ulp,
+            median: sums.ulps.quantile(0.5).lower as u64,
+            p99: sums.ulps.quantile(0.99).lower as u64,
+        },
         nan: sums.nan,
         inf: sums.inf,
         worst: sums.worst.iter().map(|element| unflatten(*element, ours.shape())).collect(),
@@ -169,7 +178,7 @@ fn finish(name: &str, ours: &View<'_>, reference: &View<'_>, count: u64, sums: &
 fn scale(sums: &Accumulator) -> f64 {
     let n = sums.finite.max(1) as f64;
     let std = (sums.reference_m2 / n).sqrt();
-    if std > 0.0 { std } else { (sums.reference_squares / n).sqrt() }
+    if std > 0.0 { std } else { (sums.sums.reference_squares / n).sqrt() }
 }
 
 fn percentiles(differences: &Histogram, max: f64) -> Percentiles {
@@ -178,10 +187,9 @@ fn percentiles(differences: &Histogram, max: f64) -> Percentiles {
 }
 
 fn cosine(sums: &Accumulator) -> f64 {
-    match (sums.ours_squares > 0.0, sums.reference_squares > 0.0) {
-        (true, true) => {
-            (sums.dot / sums.ours_squares.sqrt() / sums.reference_squares.sqrt()).clamp(-1.0, 1.0)
-        }
+    match (sums.sums.ours_squares > 0.0, sums.sums.reference_squares > 0.0) {
+        (true, true) => (sums.sums.dot / sums.sums.ours_squares.sqrt() / sums.sums.reference_squares.sqrt())
+            .clamp(-1.0, 1.0),
         (false, false) => 1.0,
         _ => 0.0,
     }

@@ -44,8 +44,14 @@ fn test_cases(report: &Report) -> Vec<TestCase> {
 
 fn of_comparison(measured: &Measured) -> TestCase {
     let Measured { comparison: c, budget, .. } = measured;
+    let loosened = measured
+        .loosened
+        .as_ref()
+        .map_or_else(String::new, |l| format!(", loosened from {:.3e} by {}: {}", l.derived, l.by, l.reason));
+    let floors =
+        measured.floors().map_or_else(String::new, |floors| format!(", {floors:.1} noise floors away"));
     let text = format!(
-        "max |difference| {:.3e}, budget {:.3e} ({}), rmse {:.3e}, cosine {:.9}, NaN {:?}, Inf {:?}",
+        "max |difference| {:.3e}, budget {:.3e} ({}){loosened}{floors}, rmse {:.3e}, cosine {:.9}, NaN {:?}, Inf {:?}",
         c.max_abs, budget.max_abs, budget.why, c.rmse, c.cosine, c.nan, c.inf
     );
     TestCase { name: c.name.clone(), text, kind: "over budget", pass: measured.pass }

@@ -1,6 +1,6 @@
 //! The verdict on one model.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Attribution, Budget, Comparison, Floor, LogitsComparison, Loosened, TokenComparison, bisect::Bisection,
@@ -64,7 +64,7 @@ impl Measured {
 }
 
 /// Whether a port is right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "each variant is its name")]
 pub enum Verdict {

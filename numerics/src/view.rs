@@ -89,6 +89,14 @@ impl<'a> View<'a> {
         }
     }
 
+    /// True if both hold the same type and the same bytes in `range`.
+    pub(crate) fn same_bytes(&self, other: &View<'_>, range: Range<usize>) -> bool {
+        let width = self.ty.dtype.host_bytes();
+        let bytes = range.start.saturating_mul(width)..range.end.saturating_mul(width);
+        self.ty.dtype == other.ty.dtype
+            && self.bytes.get(bytes.clone()).is_some_and(|ours| Some(ours) == other.bytes.get(bytes))
+    }
+
     /// Every element as `f64`.
     pub fn to_f64(&self) -> Vec<f64> {
         let mut values = Vec::new();

@@ -56,7 +56,7 @@ proptest! {
         prop_assert!(p50 <= p90 && p90 <= p99 && p99 <= p999 && p999 <= found.max_abs);
         for (share, value) in [(0.5, p50), (0.9, p90), (0.99, p99), (0.999, p999)] {
             let exact = exact_percentile(&a, &b, share);
-            if exact == 0.0 || exact > 2.0_f64.powi(-127) {
+            if exact == 0.0 || exact > 2.0_f64.powi(-126) {
                 prop_assert!(value >= exact && value <= exact * (1.0 + Percentiles::RESOLUTION), "{} for {}", value, exact);
             }
         }

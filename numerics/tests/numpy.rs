@@ -4,10 +4,11 @@
 
 use std::path::{Path, PathBuf};
 
+use approx::relative_eq;
 use half::bf16;
 use porter_ir::DType;
 use porter_numerics::{
-    Bundle, Comparison, LogitsComparison, Percentiles, Positions, View, compare, compare_logits,
+    Bundle, Comparison, LogitsComparison, Percentiles, Positions, View, compare, compare_logits, compare_next,
 };
 use serde_json::Value;
 
@@ -45,10 +46,8 @@ fn to_bf16(view: &View<'_>) -> View<'static> {
 }
 
 fn assert_close(name: &str, found: f64, expected: f64, relative: f64) {
-    assert!(
-        (found - expected).abs() <= relative * expected.abs(),
-        "{name}: found {found}, numpy says {expected}"
-    );
+    let close = relative_eq!(found, expected, max_relative = relative, epsilon = 0.0);
+    assert!(close, "{name}: found {found}, numpy says {expected}");
 }
 
 fn check(case: &str, found: &Comparison) {
@@ -72,11 +71,23 @@ fn check(case: &str, found: &Comparison) {
             "{case}.{key}: {value} for {of}"
         );
     }
-    let (median, of) = (found.ulp.median as f64, number("ulp_median"));
-    assert!(
-        median <= of && median >= of / (1.0 + Percentiles::RESOLUTION) - 1.0,
-        "{case}: ulp median {median} for {of}"
-    );
+    let Percentiles { p50, p90, p99, p999 } = found.relative_percentiles;
+    for (of, value) in expected["rel"].as_array().unwrap().iter().zip([p50, p90, p99, p999]) {
+        let of = of.as_f64().unwrap();
+        assert!(value >= of && value <= of * (1.0 + Percentiles::RESOLUTION), "{case}.rel: {value} for {of}");
+    }
+    for (ulps, key) in [(found.ulp.median, "ulp_median"), (found.ulp.p99, "ulp_p99")] {
+        let (ulps, of) = (ulps as f64, number(key));
+        assert!(
+            ulps <= of && ulps >= of / (1.0 + Percentiles::RESOLUTION) - 1.0,
+            "{case}.{key}: {ulps} for {of}"
+        );
+    }
+    let within = number("within_half");
+    let half = found.max_abs / 2.0;
+    assert!(found.share_within(half) <= within, "{case}: {} for {within}", found.share_within(half));
+    let wider = found.share_within(half * (1.0 + Percentiles::RESOLUTION));
+    assert!(wider >= within, "{case}: {wider} for {within}");
     for (found, of) in found.worst.iter().zip(expected["worst"].as_array().unwrap()) {
         assert_eq!(serde_json::to_value(&found.index).unwrap(), of["index"], "{case}");
         assert_close("worst.ours", found.ours, of["ours"].as_f64().unwrap(), 1e-15);
@@ -144,10 +155,27 @@ fn check_logits(case: &str, found: &LogitsComparison) {
     close("kl_max", found.kl.max, 1e-14);
     close("reverse_kl_mean", found.reverse_kl.mean, 1e-14);
     close("reverse_kl_max", found.reverse_kl.max, 1e-14);
+    close("rbo", found.rbo, 0.0);
     close("top1", found.top1, 0.0);
     close("top5", found.top5, 0.0);
     close("top10", found.top10, 0.0);
     close("flips", found.flips as f64, 0.0);
     close("ties", found.ties as f64, 0.0);
     assert_eq!(found.invalid_positions, 0);
+}
+
+#[test]
+fn perplexities_of_the_tokens_that_follow() {
+    let bundle = tiny("llama");
+    let case = bundle.cases().next().unwrap();
+    let (logits, ids) = (output(&bundle, "", "logits"), case.input("input_ids").unwrap().unwrap());
+    let found = compare_next(&to_bf16(&logits), &logits, &Positions::All, 0.0, Some(&ids)).unwrap();
+    let (found, expected) = (found.perplexity.unwrap(), expected("perplexity"));
+    assert_eq!(found.tokens, 24);
+    assert_close("perplexity.ours", found.ours, expected["ours"].as_f64().unwrap(), 1e-9);
+    assert_close("perplexity.reference", found.reference, expected["reference"].as_f64().unwrap(), 1e-9);
+    assert_close("perplexity.change", found.change, found.ours / found.reference - 1.0, 1e-12);
+    let last = logits.last_positions(3);
+    let tail = compare_next(&last, &last, &Positions::All, 0.0, Some(&ids)).unwrap().perplexity.unwrap();
+    assert_eq!((tail.tokens, tail.change), (4, 0.0));
 }

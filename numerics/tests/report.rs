@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use porter_numerics::{
-    Budget, Findings, Generated, Measured, Named, Noise, Positions, Report, Subject, TokenComparison,
-    Verdict, View, compare, compare_logits, html, junit,
+    Budget, Findings, Floor, Generated, Loosened, Measured, Named, Noise, Positions, Report, Subject,
+    TokenComparison, Verdict, View, compare, compare_logits, html, junit,
 };
 
 const HOSTILE: &str = "a<script>alert('1')</script>&\"]]>\u{1b}\u{0}";
@@ -129,4 +129,56 @@ fn html_is_self_contained_and_escaped() {
     assert!(page.contains("1 in the port only"), "NaN is told");
     assert!(page.contains("<mark>9</mark>"), "the token that differs is marked");
     assert!(page.chars().all(|c| c >= ' ' || c == '\n'));
+}
+
+#[test]
+fn junit_has_the_form_that_its_readers_expect() {
+    let xml = junit::render(&hostile());
+    let cases = xml.matches("<testcase ").count();
+    assert_eq!(cases, 5);
+    assert_eq!(xml.matches("</testcase>").count(), cases);
+    assert_eq!(xml.matches("<failure ").count(), 3);
+    assert_eq!(xml.matches("<skipped ").count(), 1);
+    for case in xml.split("<testcase ").skip(1) {
+        let tag = case.split('>').next().unwrap();
+        assert!(tag.contains("classname=\"") && tag.contains(" name=\""), "{tag}");
+        let outcomes =
+            ["<failure ", "<skipped ", "<system-out>"].iter().filter(|o| case.contains(**o)).count();
+        assert_eq!(outcomes, 1, "{case}");
+    }
+}
+
+#[test]
+fn every_view_shows_a_loosened_budget_and_the_floor() {
+    let mut loose = measured("logits", &[1.0, 2.0, 4.1], 1.0).with_floor(Floor::new(1e-2, Floor::TWIN));
+    loose.loosened = Some(Loosened {
+        derived: 1e-4,
+        allowed: 1.0,
+        by: "budgets.json".to_owned(),
+        reason: "int8 weights".to_owned(),
+    });
+    let layer = measured("hidden_states.0", &[1.0, 2.0, 4.0], 1e-4);
+    let report = report(Findings { comparisons: vec![layer, loose], ..Findings::default() });
+    assert_eq!(report.verdict(), Verdict::Pass);
+    let summary = report.summary().unwrap();
+    assert_eq!((summary.worst.as_str(), summary.loosened), ("logits", 1));
+    approx::assert_relative_eq!(summary.floors.unwrap(), 10.0, max_relative = 1e-5);
+    let page = html::render(&report);
+    assert!(
+        page.contains("int8 weights") && page.contains("10.0 noise floors") && page.contains("<svg"),
+        "{page}"
+    );
+    assert!(junit::render(&report).contains("loosened from 1.000e-4 by budgets.json: int8 weights"));
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["comparisons"][1]["loosened"]["reason"], "int8 weights");
+    assert_eq!(json["comparisons"][1]["floor"]["how"], "f64 twin");
+    assert_eq!(json["summary"]["worst"], "logits");
+}
+
+#[test]
+fn a_refused_budget_fails_the_report() {
+    let mut refused = measured("logits", &[1.0, 2.0, 4.0], 1e-4);
+    refused.refused = Some("no reason".to_owned());
+    let report = report(Findings { comparisons: vec![refused], ..Findings::default() });
+    assert_eq!((report.verdict(), report.findings().problems.len()), (Verdict::Fail, 1));
 }

@@ -39,9 +39,24 @@ def comparison(ours, reference, rows=None):
         "rmse": np.sqrt((d * d).mean()), "scale": b.std(),
         "cosine": (a @ b) / np.linalg.norm(a) / np.linalg.norm(b),
         "p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "p999": at(0.999),
+        "rel": [float(np.percentile(relative, 100 * q, method="inverted_cdf")) for q in (0.5, 0.9, 0.99, 0.999)],
+        "ulp_p99": float(np.percentile(ulps, 99, method="inverted_cdf")),
+        "within_half": float((d <= d.max() / 2).mean()),
         "ulp_max": int(ulps.max()), "ulp_median": float(np.percentile(ulps, 50, method="inverted_cdf")),
         "worst": [{"index": index[i].tolist(), "ours": a[i], "reference": b[i]} for i in worst],
     }
+
+
+def rank_biased_overlap(x, y, p=0.9):
+    """RBO_EXT of Webber, Moffat and Zobel 2010, at equal depths."""
+    shared = [len(set(x[:d]) & set(y[:d])) / d for d in range(1, len(x) + 1)]
+    return shared[-1] * p ** len(x) + (1 - p) / p * sum(a * p ** d for d, a in enumerate(shared, 1))
+
+
+def perplexity(logits, ids):
+    x = logits.astype(np.float64)[:, :-1]
+    log_p = x - x.max(-1, keepdims=True) - np.log(np.exp(x - x.max(-1, keepdims=True)).sum(-1, keepdims=True))
+    return float(np.exp(-np.take_along_axis(log_p, ids[:, 1:, None], -1).mean()))
 
 
 def logits(ours, reference, noise, rows=None):
@@ -59,6 +74,7 @@ def logits(ours, reference, noise, rows=None):
     return {
         "noise": noise, "positions": len(b),
         "kl_mean": kl.mean(), "kl_max": kl.max(), "reverse_kl_mean": reverse.mean(), "reverse_kl_max": reverse.max(),
+        "rbo": float(np.mean([rank_biased_overlap(x, y) for x, y in zip(top(a, 10), top(b, 10))])),
         "top1": overlap(1), "top5": overlap(5), "top10": overlap(10),
         "flips": int((best != ours_best).sum()), "ties": int(((best != ours_best) & (margin <= 2 * noise)).sum()),
     }
@@ -83,6 +99,8 @@ def main():
         "logits_padded": logits(llama["padded.logits"], llama["logits"], 0.5, mask),
         "logits_bf16": logits(bf16(bert["logits"]), bert["logits"], 0.01),
     }
+    ids = inputs["input_ids"]
+    expected["perplexity"] = {"ours": perplexity(bf16(llama["logits"]), ids), "reference": perplexity(llama["logits"], ids)}
     path = Path(__file__).with_name("expected.json")
     path.write_text(json.dumps(expected, indent=1, default=float) + "\n")
 
