@@ -1,7 +1,7 @@
 //! Our results against the plugin's.
 
 use porter_executor::Tensor;
-use porter_ir::{DType, float};
+use porter_ir::{DType, TensorType, float};
 
 use super::draw::{Tolerance, ulp};
 
@@ -43,4 +43,16 @@ fn near(dtype: DType, x: f64, y: f64, tolerance: Tolerance) -> bool {
     };
     let allowed = tolerance.ulps * ulp(dtype, y) + tolerance.absolute + flushed;
     x.is_nan() && y.is_nan() || x.to_bits() == y.to_bits() || (x - y).abs() <= allowed
+}
+
+/// An f64 tensor as its declared type; any other as it is.
+pub(super) fn rounded(double: &Tensor, declared: &TensorType) -> Tensor {
+    if double.ty() == declared {
+        return double.clone();
+    }
+    let narrow = |bytes: &[u8]| {
+        let value = f64::from_le_bytes(bytes.try_into().unwrap());
+        float::encode(declared.dtype, value).unwrap().to_le_bytes()[..declared.dtype.host_bytes()].to_vec()
+    };
+    Tensor::new(declared.clone(), double.bytes().chunks_exact(8).flat_map(narrow).collect()).unwrap()
 }

@@ -117,47 +117,73 @@ fn alone(kind: OpKind, dtype: DType, case: &mut Case<'_>) {
 
 type Body = fn(&Builder, &[Value]) -> Result<Vec<Value>>;
 
-/// A fold of two scalars: one op, or several.
-fn fold(dtype: DType, case: &mut Case<'_>) -> (Body, f64) {
-    let add: Body = |b, a| Ok(vec![b.add(a[0], a[1])?]);
-    let multiply: Body = |b, a| Ok(vec![b.multiply(a[0], a[1])?]);
-    let maximum: Body = |b, a| Ok(vec![b.maximum(a[0], a[1])?]);
-    let minimum: Body = |b, a| Ok(vec![b.minimum(a[1], a[0])?]);
-    // The larger magnitude, of which the order of folding does not matter.
-    let farther: Body = |b, a| {
-        let squares = (b.multiply(a[0], a[0])?, b.multiply(a[1], a[1])?);
-        Ok(vec![b.maximum(squares.0, squares.1)?])
-    };
-    let logical: [Body; 3] = [
-        |b, a| Ok(vec![b.and(a[0], a[1])?]),
-        |b, a| Ok(vec![b.or(a[0], a[1])?]),
-        |b, a| Ok(vec![b.xor(a[0], a[1])?]),
-    ];
-    let _ = farther;
-    let mut folds = vec![(add, 0.0), (multiply, 1.0), (maximum, -2.0), (minimum, 2.0)];
-    if dtype.kind() == porter_ir::Kind::Unsigned || dtype == DType::Bool {
-        folds[2].1 = 0.0;
-        folds[3].1 = 1.0;
-    }
-    if !dtype.is_float() {
-        folds.extend([(logical[0], 1.0), (logical[1], 0.0), (logical[2], 0.0)]);
-    }
-    case.draw.pick(&folds)
+/// A fold of two scalars, of which the order does not matter but for rounding.
+#[derive(Clone, Copy, PartialEq)]
+enum Fold {
+    Sum,
+    Product,
+    Largest,
+    /// The largest, written with several ops.
+    Chosen,
+    Smallest,
+    And,
+    Or,
+    Xor,
 }
 
-/// Signs and ones have exact products and, in few, exact sums; others are summed in some order.
-fn folded(dtype: DType, case: &mut Case<'_>, length: usize) -> (Elements, Tolerance) {
-    if !dtype.is_float() {
-        return (Elements::Any, Tolerance::EXACT);
+impl Fold {
+    fn draw(dtype: DType, case: &mut Case<'_>) -> Self {
+        const ALL: [Fold; 8] = [
+            Fold::Sum,
+            Fold::Product,
+            Fold::Largest,
+            Fold::Chosen,
+            Fold::Smallest,
+            Fold::And,
+            Fold::Or,
+            Fold::Xor,
+        ];
+        case.draw.pick(if dtype.is_float() { &ALL[..5] } else { &ALL })
     }
-    let _ = length;
-    case.draw.pick(&[(Elements::Whole, Tolerance::EXACT)])
+
+    fn body(self) -> Body {
+        match self {
+            Fold::Sum => |b, a| Ok(vec![b.add(a[0], a[1])?]),
+            Fold::Product => |b, a| Ok(vec![b.multiply(a[0], a[1])?]),
+            Fold::Largest => |b, a| Ok(vec![b.maximum(a[0], a[1])?]),
+            Fold::Chosen => |b, a| {
+                let larger = b.compare(a[0], a[1], Direction::Ge)?;
+                Ok(vec![b.select(larger, a[0], a[1])?])
+            },
+            Fold::Smallest => |b, a| Ok(vec![b.minimum(a[1], a[0])?]),
+            Fold::And => |b, a| Ok(vec![b.and(a[0], a[1])?]),
+            Fold::Or => |b, a| Ok(vec![b.or(a[0], a[1])?]),
+            Fold::Xor => |b, a| Ok(vec![b.xor(a[0], a[1])?]),
+        }
+    }
+
+    /// What changes nothing, or little.
+    fn init(self, b: &Builder, dtype: DType) -> Value {
+        let value = match self {
+            Fold::Sum | Fold::Or | Fold::Xor => 0.0,
+            Fold::Product | Fold::And | Fold::Smallest => 1.0,
+            Fold::Largest | Fold::Chosen => {
+                return b.constant(porter_ir::Literal::least(dtype).unwrap()).unwrap();
+            }
+        };
+        b.full(TensorType::scalar(dtype), value).unwrap()
+    }
+}
+
+/// Of small whole numbers every sum and product here is exact; integers wrap around in any order alike.
+fn exact_elements(dtype: DType) -> Elements {
+    if dtype.is_float() { Elements::Whole } else { Elements::Any }
 }
 
 fn reduce(dtype: DType, case: &mut Case<'_>) {
     let shape = case.draw.shape(1, 4);
     let dims = case.draw.some(shape.len());
-    let length = dims.iter().map(|&dim| shape[dim]).product();
+    let length: usize = dims.iter().map(|&dim| shape[dim]).product();
     if case.draw.chance(3) {
         // Two tensors at once: the largest and where it is first, as an argmax is written.
         let x = case.input(dtype, &shape, Elements::Whole);
@@ -176,20 +202,19 @@ fn reduce(dtype: DType, case: &mut Case<'_>) {
         }
         return;
     }
-    let (body, init) = fold(dtype, case);
-    let (elements, tolerance) = if dtype.is_float() && case.draw.chance(2) {
-        // Each of the additions, or products of numbers up to 8, rounds in the type.
-        let add = init == 0.0;
-        let largest = if add { 8.0 * length as f64 } else { 8_f64.powi(length as i32).min(1e6) };
-        let rounds = if init.abs() == 2.0 { 0.0 } else { length as f64 * ulp(dtype, largest) };
-        let elements = if add || init.abs() == 2.0 { Elements::Moderate } else { Elements::Whole };
-        (elements, Tolerance { ulps: 1.0, absolute: rounds })
-    } else {
-        folded(dtype, case, length)
-    };
+    let fold = Fold::draw(dtype, case);
+    let (mut elements, mut tolerance) = (exact_elements(dtype), Tolerance::EXACT);
+    if fold == Fold::Sum && dtype.is_float() {
+        // Numbers up to 8: each sum rounds in the type.
+        elements = Elements::Moderate;
+        tolerance = Tolerance { ulps: 1.0, absolute: length as f64 * ulp(dtype, 8.0 * length as f64) };
+    } else if fold == Fold::Product && dtype.is_float() {
+        // A product may pass what the type holds exactly: as many roundings, each relative to it.
+        tolerance = Tolerance::ulps(length as f64);
+    }
     let x = case.input(dtype, &shape, elements);
-    let init = case.b.full(TensorType::scalar(dtype), init).unwrap();
-    let y = case.b.reduce(&[x], &[init], &dims, body).unwrap()[0];
+    let init = fold.init(case.b, dtype);
+    let y = case.b.reduce(&[x], &[init], &dims, fold.body()).unwrap()[0];
     case.gives(y, tolerance);
 }
 
@@ -213,11 +238,14 @@ fn reduce_window(dtype: DType, case: &mut Case<'_>) {
     let shape = case.draw.solid(1, 3);
     let dilated = case.draw.chance(2);
     let (sizes, window) = window(case, &shape, dilated);
-    let (body, init) = fold(dtype, case);
-    let (elements, tolerance) = folded(dtype, case, 27);
-    let x = case.input(dtype, &shape, elements);
-    let init = case.b.full(TensorType::scalar(dtype), init).unwrap();
-    let y = case.b.reduce_window(&[x], &[init], &sizes, window, body).unwrap()[0];
+    let fold = Fold::draw(dtype, case);
+    // At most 27 factors of at most 2: beyond what f4 and f8 hold, so of one for them.
+    let narrow = matches!(dtype, DType::F4E2M1FN | DType::F8E4M3FN | DType::F8E5M2);
+    let fold = if narrow && matches!(fold, Fold::Sum | Fold::Product) { Fold::Chosen } else { fold };
+    let tolerance = Tolerance::EXACT;
+    let x = case.input(dtype, &shape, exact_elements(dtype));
+    let init = fold.init(case.b, dtype);
+    let y = case.b.reduce_window(&[x], &[init], &sizes, window, fold.body()).unwrap()[0];
     case.gives(y, tolerance);
 }
 
@@ -261,14 +289,8 @@ fn scatter(dtype: DType, case: &mut Case<'_>) {
     let x = case.input(dtype, &shape, Elements::Whole);
     let at = case.indices(DType::I32, &indices, -1, 4);
     let updates = case.input(dtype, &[&batch[..], &window].concat(), Elements::Whole);
-    let bodies: [Body; 3] = [
-        |b, a| Ok(vec![b.add(a[0], a[1])?]),
-        |b, a| Ok(vec![b.maximum(a[0], a[1])?]),
-        |b, a| Ok(vec![b.maximum(a[1], b.multiply(a[0], a[0])?)?]),
-    ];
-    // The last of them depends on the order, which both keep.
-    let body = case.draw.pick(&bodies[..2]);
-    let y = case.b.scatter(&[x], at, &[updates], dimensions, body).unwrap()[0];
+    let fold = case.draw.pick(&[Fold::Sum, Fold::Largest, Fold::Chosen]);
+    let y = case.b.scatter(&[x], at, &[updates], dimensions, fold.body()).unwrap()[0];
     case.exactly(y);
 }
 

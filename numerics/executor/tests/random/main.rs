@@ -199,3 +199,29 @@ fn the_differences_are_still_there() {
         .collect();
     assert!(gone.is_empty(), "{}", gone.join("\n"));
 }
+
+/// Rounded to its declared type, what f64 gives is as far off as the type's rounding, and the order of sums.
+#[test]
+fn double_is_as_written_but_for_rounding() {
+    let mut wrong = Vec::new();
+    // Nothing is rounded in f64, which is all that `reduce_precision` does; no side knows a custom call.
+    let compared = |kind: &&OpKind| !matches!(kind, OpKind::ReducePrecision | OpKind::CustomCall);
+    for (&kind, seed) in
+        OpKind::ALL.iter().filter(compared).flat_map(|kind| (0..4).map(move |seed| (kind, seed)))
+    {
+        for dtype in dtypes(kind).into_iter().filter(|dtype| dtype.is_float()) {
+            let made = make(kind, &[dtype], seed);
+            let written = by_executor(&made, Floats::AsWritten).unwrap();
+            let double = by_executor(&made, Floats::Double).unwrap();
+            for (i, (written, double)) in written.iter().zip(&double).enumerate() {
+                let Tolerance { ulps, absolute } = made.outputs[i].1;
+                let tolerance = Tolerance { ulps: ulps + 1.0, absolute };
+                let rounded = compare::rounded(double, written.ty());
+                if let Err(problem) = compare::close(written, &rounded, tolerance) {
+                    wrong.push(format!("{kind:?} on {dtype}, seed {seed}, y{i}: {problem} (in f64)"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
