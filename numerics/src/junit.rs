@@ -39,7 +39,13 @@ fn test_cases(report: &Report) -> Vec<TestCase> {
         pass: false,
     });
     let comparisons = findings.comparisons.iter().map(of_comparison);
-    comparisons.chain(findings.tokens.iter().map(of_tokens)).chain(problems).collect()
+    let drifts = report.drifts().iter().map(|drift| TestCase {
+        name: format!("{} {} against the ledger", drift.output, drift.figure),
+        text: drift.describe(),
+        kind: "drift",
+        pass: !drift.fails(),
+    });
+    comparisons.chain(findings.tokens.iter().map(of_tokens)).chain(problems).chain(drifts).collect()
 }
 
 fn of_comparison(measured: &Measured) -> TestCase {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attribution, Budget, Comparison, Floor, LogitsComparison, Loosened, TokenComparison, bisect::Bisection,
+    Attribution, Budget, Comparison, Drift, Floor, LogitsComparison, Loosened, TokenComparison, bisect::Bisection,
 };
 
 /// A comparison with its budget.
@@ -124,6 +124,8 @@ pub struct Report {
     findings: Findings,
     #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<Summary>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    drifts: Vec<Drift>,
 }
 
 /// The outputs that are furthest off.
@@ -174,7 +176,20 @@ impl Report {
             && problems.is_empty()
             && comparisons.iter().all(|c| c.pass)
             && tokens.iter().all(|t| t.pass);
-        Self { verdict: if pass { Verdict::Pass } else { Verdict::Fail }, summary, subject, findings }
+        let verdict = if pass { Verdict::Pass } else { Verdict::Fail };
+        Self { verdict, summary, subject, findings, drifts: Vec::new() }
+    }
+
+    /// The same with what a ledger says of its figures; those that left their noise fail it.
+    #[must_use]
+    pub fn with_drifts(self, drifts: Vec<Drift>) -> Self {
+        let verdict = if drifts.iter().any(Drift::fails) { Verdict::Fail } else { self.verdict };
+        Self { verdict, drifts, ..self }
+    }
+
+    /// Figures that are not what earlier checks measured.
+    pub fn drifts(&self) -> &[Drift] {
+        &self.drifts
     }
 
     /// The verdict.

@@ -8,6 +8,7 @@ use super::{
     BisectError, Bisection, Reach, Runner, Search, Suspect, Tensor, Truth,
     diff::differences,
     pairs::{Pair, Pairing},
+    taps::module,
     units::Unit,
 };
 use crate::{Budget, Floor, Measured, Positions, compare};
@@ -163,8 +164,13 @@ impl<E> State<'_, E> {
     fn recorded(&self, part: &Pair, output: Value) -> Option<&Tensor> {
         let program = self.pairing.port.program;
         let results = program.outputs().iter().filter(|o| o.value == output).map(|o| o.name.as_str());
-        let module = (part.outputs.len() == 1 && !part.port.is_op()).then_some(part.port.path.as_str());
-        let found = results.chain(module).find_map(|name| self.search.recorded.get(name))?;
+        let by_result = results.map(|name| self.search.recorded.get(name)).find_map(|found| found);
+        let is_module = part.outputs.len() == 1 && !part.port.is_op();
+        let of_module = || {
+            let mut taps = self.search.recorded.iter().filter(|(tap, _)| module(tap) == part.port.path);
+            taps.find(|_| is_module).map(|(_, tensor)| tensor)
+        };
+        let found = by_result.or_else(of_module)?;
         (*found.shape() == program.ty(output).shape).then_some(found)
     }
 

@@ -5,18 +5,28 @@ use std::{
     slice,
 };
 
-use porter_ir::Program;
+use porter_ir::{Program, Shape};
+use porter_numerics::bisect::tapped;
 use porter_runtime::{Generator, HostTensor, Next, States, Step};
 use porter_text::{Sampler, SamplerOptions};
 use porter_zoo::Phase;
 
 use super::{Checker, plan::Plan};
-use crate::{PipelineError, Running, Sizes, bring_up};
+use crate::{PipelineError, Running, Sizes, bring_up_programs, programs};
 
 /// Everything that some cases need, brought up.
 pub(super) struct Run<'a> {
     checker: Checker<'a>,
     steps: BTreeMap<Phase, (Program, Step)>,
+}
+
+/// Modules that were recorded in cases that run `phase`, with the shapes of their outputs.
+fn taps<'a>(phase: &Phase, plans: &'a [Plan<'_>]) -> Vec<(&'a str, Shape)> {
+    let plans = plans.iter().filter(|plan| plan.forward == *phase);
+    let outputs = plans.flat_map(|plan| plan.case.outputs().iter().map(move |output| (plan, output)));
+    let inner = outputs.filter(|(_, output)| output.name.contains('.'));
+    let shape = |plan: &Plan<'_>, output| Some(plan.case.reference(output).ok()?.shape().clone());
+    inner.filter_map(|(plan, output)| Some((output.name.as_str(), shape(plan, output)?))).collect()
 }
 
 /// What the cached path did with the tokens that it was given.
@@ -33,8 +43,11 @@ impl<'a> Run<'a> {
     pub(super) fn new(checker: &Checker<'a>, plans: &[Plan<'_>]) -> Result<Self, PipelineError> {
         let phases: Vec<Phase> =
             plans.iter().flat_map(Plan::phases).collect::<BTreeSet<_>>().into_iter().collect();
-        let Running { programs, resident } =
-            bring_up(checker.engine, checker.opened, &phases, &checker.variant, checker.observer)?;
+        let Checker { engine, opened, variant, observer, .. } = *checker;
+        let programs = programs(opened, &phases, &variant, engine.target)?;
+        let programs = phases.iter().zip(&programs).map(|(phase, program)| tapped(program, &taps(phase, plans)));
+        let programs = programs.collect::<Result<_, _>>()?;
+        let Running { programs, resident } = bring_up_programs(engine, opened, programs, &variant, observer)?;
         let steps = phases.into_iter().zip(programs.into_iter().zip(resident.steps)).collect();
         Ok(Self { checker: *checker, steps })
     }
