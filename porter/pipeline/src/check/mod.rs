@@ -9,14 +9,11 @@ mod record;
 mod reference;
 mod run;
 
-use std::collections::BTreeMap;
-
 use porter_ir::DType;
 use porter_numerics::{
     Bundle, Case, Findings, Judge, MeasureError, Measured, Named, Noise, Output, Roundings, TokenComparison, View,
 };
 use porter_runtime::HostTensor;
-use porter_zoo::Phase;
 
 use crate::{Engine, Observer, Opened, PipelineError, Variant};
 pub use bisect::Trust;
@@ -62,7 +59,7 @@ impl Checker<'_> {
     /// Runs the case through the forward program, and measures every output that was recorded.
     fn forward(&self, run: &Run<'_>, plan: &Plan<'_>, findings: &mut Findings) -> Result<(), PipelineError> {
         let results = run.forward(plan)?;
-        let roundings = self.roundings(&plan.forward)?;
+        let roundings = run.roundings(&plan.forward);
         for output in plan.case.outputs() {
             let name = output.tensor.clone();
             let Some(found) = results.get(&output.name) else {
@@ -70,7 +67,7 @@ impl Checker<'_> {
                 findings.skipped.push(Named { name, why });
                 continue;
             };
-            match measure(plan.case, output, found, &self.judge(roundings.get(&output.name))) {
+            match measure(plan.case, output, found, &self.judge(roundings.and_then(|all| all.get(&output.name)))) {
                 Ok(measured) => findings.comparisons.push(measured),
                 Err(error) => findings.problems.push(Named { name, why: error.to_string() }),
             }
@@ -90,10 +87,10 @@ impl Checker<'_> {
         };
         let Continued { tokens, logits, decode } = continued;
         if recorded.logits.is_some() {
-            let roundings = self.roundings(&decode)?;
+            let roundings = run.roundings(&decode);
             let vocabulary = logits.len() / tokens.len().max(1);
             let ours = View::f32(&logits, [tokens.len(), vocabulary]).map_err(MeasureError::from)?;
-            match plan.case.measure_generated(&ours, &self.judge(roundings.get(LOGITS))) {
+            match plan.case.measure_generated(&ours, &self.judge(roundings.and_then(|all| all.get(LOGITS)))) {
                 Ok(measured) => findings.comparisons.extend(measured),
                 Err(error) => {
                     let (name, why) = (format!("{}_logits", recorded.name), error.to_string());
@@ -102,10 +99,10 @@ impl Checker<'_> {
             }
         }
         if let (Some(phase), Some(chunked)) = (plan.chunk(), run.chunked(plan)?) {
-            let roundings = self.roundings(&phase)?;
+            let roundings = run.roundings(&phase);
             let ours = View::new(chunked.ty().dtype, chunked.ty().shape.clone(), chunked.bytes())
                 .map_err(MeasureError::from)?;
-            findings.comparisons.extend(plan.case.measure_last_generated(&ours, &self.judge(roundings.get(LOGITS)))?);
+            findings.comparisons.extend(plan.case.measure_last_generated(&ours, &self.judge(roundings.and_then(|all| all.get(LOGITS))))?);
         }
         if recorded.greedy {
             let noise = Noise { max_abs: logits_budget(plan, findings), narrower: self.narrowest().is_some() };
@@ -119,14 +116,6 @@ impl Checker<'_> {
         let types = [self.variant.dtype, self.reference].into_iter().filter(|dtype| dtype.bits() < 32);
         // Of two types of one width, bf16 keeps fewer digits.
         types.min_by_key(|dtype| (dtype.bits(), *dtype != DType::BF16))
-    }
-
-    /// The roundings that reach each output of a phase's program in the narrower type, as the zoo
-    /// writes it; none where neither side is narrow.
-    fn roundings(&self, phase: &Phase) -> Result<BTreeMap<String, Roundings>, PipelineError> {
-        let Some(dtype) = self.narrowest() else { return Ok(BTreeMap::new()) };
-        let precision = Variant::new(dtype).precision(self.engine.target);
-        Ok(Roundings::all(&self.opened.model.program(phase, &precision)?))
     }
 
     fn judge<'b>(&'b self, roundings: Option<&'b Roundings>) -> Judge<'b> {

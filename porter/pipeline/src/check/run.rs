@@ -6,18 +6,21 @@ use std::{
 };
 
 use porter_ir::{Program, Shape};
-use porter_numerics::bisect::tapped;
+use porter_numerics::{Roundings, bisect::tapped};
 use porter_runtime::{Generator, HostTensor, Next, States, Step};
 use porter_text::{Sampler, SamplerOptions};
 use porter_zoo::Phase;
 
 use super::{Checker, plan::Plan};
-use crate::{PipelineError, Running, Sizes, bring_up_programs, programs};
+use crate::{PipelineError, Running, Sizes, Variant, bring_up_programs, programs};
 
 /// Everything that some cases need, brought up.
 pub(super) struct Run<'a> {
     checker: Checker<'a>,
     steps: BTreeMap<Phase, (Program, Step)>,
+    /// Where a side is narrow, the roundings that reach each output of a phase's program in that type, as
+    /// the zoo writes it: what a rewrite adds is no excuse.
+    roundings: BTreeMap<Phase, BTreeMap<String, Roundings>>,
 }
 
 /// Modules that were recorded in cases that run `phase`, with the shapes of their outputs.
@@ -44,12 +47,24 @@ impl<'a> Run<'a> {
         let phases: Vec<Phase> =
             plans.iter().flat_map(Plan::phases).collect::<BTreeSet<_>>().into_iter().collect();
         let Checker { engine, opened, variant, observer, .. } = *checker;
-        let programs = programs(opened, &phases, &variant, engine.target)?;
-        let programs = phases.iter().zip(&programs).map(|(phase, program)| tapped(program, &taps(phase, plans)));
-        let programs = programs.collect::<Result<_, _>>()?;
-        let Running { programs, resident } = bring_up_programs(engine, opened, programs, &variant, observer)?;
+        let written = |variant: &Variant<'_>| {
+            let programs = programs(opened, &phases, variant, engine.target)?;
+            let tapped = phases.iter().zip(&programs).map(|(phase, program)| tapped(program, &taps(phase, plans)));
+            Ok::<Vec<Program>, PipelineError>(tapped.collect::<Result<_, _>>()?)
+        };
+        let roundings = match checker.narrowest() {
+            Some(dtype) => phases.iter().copied().zip(written(&Variant::new(dtype))?.iter().map(Roundings::all)).collect(),
+            None => BTreeMap::new(),
+        };
+        let Running { programs, resident } =
+            bring_up_programs(engine, opened, written(&variant)?, &variant, observer)?;
         let steps = phases.into_iter().zip(programs.into_iter().zip(resident.steps)).collect();
-        Ok(Self { checker: *checker, steps })
+        Ok(Self { checker: *checker, steps, roundings })
+    }
+
+    /// The roundings that reach each output of a phase's program; none where neither side is narrow.
+    pub(super) fn roundings(&self, phase: &Phase) -> Option<&BTreeMap<String, Roundings>> {
+        self.roundings.get(phase)
     }
 
     /// The results of the forward program.
