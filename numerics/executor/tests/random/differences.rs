@@ -48,27 +48,27 @@ pub(super) const DIFFERENCES: &[Difference] = &[
     Difference {
         kind: OpKind::Maximum,
         dtypes: &[F8E4M3FN],
-        reason: "NaN is left out",
+        reason: "NaN on the right is left out",
         shows: Shows::Otherwise(|case, dtype| {
             let (x, y) = nan_and_one(case, dtype);
-            let z = case.b.maximum(x, y).unwrap();
+            let z = case.b.maximum(y, x).unwrap();
             case.gives(z, Tolerance::EXACT);
         }),
     },
     Difference {
         kind: OpKind::Minimum,
         dtypes: &[F8E4M3FN],
-        reason: "NaN is left out",
+        reason: "NaN on the right is left out",
         shows: Shows::Otherwise(|case, dtype| {
             let (x, y) = nan_and_one(case, dtype);
-            let z = case.b.minimum(x, y).unwrap();
+            let z = case.b.minimum(y, x).unwrap();
             case.gives(z, Tolerance::EXACT);
         }),
     },
     Difference {
         kind: OpKind::Clamp,
         dtypes: &[F8E4M3FN],
-        reason: "NaN is left out, as in maximum and minimum",
+        reason: "NaN is left out",
         shows: Shows::Otherwise(|case, dtype| {
             let (x, y) = nan_and_one(case, dtype);
             let z = case.b.clamp(y, x, y).unwrap();
