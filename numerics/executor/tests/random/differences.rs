@@ -47,7 +47,7 @@ pub(super) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         kind: OpKind::Maximum,
-        dtypes: &[F8E4M3FN],
+        dtypes: &[F8E4M3FN, F8E5M2, BF16, F16, F32, F64],
         reason: "NaN on the right is left out",
         shows: Shows::Otherwise(|case, dtype| {
             let (x, y) = nan_and_one(case, dtype);
@@ -57,7 +57,7 @@ pub(super) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         kind: OpKind::Minimum,
-        dtypes: &[F8E4M3FN],
+        dtypes: &[F8E4M3FN, F8E5M2, BF16, F16, F32, F64],
         reason: "NaN on the right is left out",
         shows: Shows::Otherwise(|case, dtype| {
             let (x, y) = nan_and_one(case, dtype);
@@ -67,7 +67,7 @@ pub(super) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         kind: OpKind::Clamp,
-        dtypes: &[F8E4M3FN],
+        dtypes: &[F8E4M3FN, F8E5M2, BF16, F16, F32, F64],
         reason: "NaN is left out",
         shows: Shows::Otherwise(|case, dtype| {
             let (x, y) = nan_and_one(case, dtype);
