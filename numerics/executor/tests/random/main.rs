@@ -8,6 +8,7 @@ mod compare;
 mod differences;
 mod draw;
 mod elementwise;
+mod products;
 mod regions;
 mod tensors;
 
@@ -43,6 +44,7 @@ struct Made {
 /// Adds a random instance of `kind` on `dtype`; false where the op has no generator.
 fn instance(kind: OpKind, dtype: DType, case: &mut Case<'_>) -> bool {
     elementwise::instance(kind, dtype, case)
+        || products::instance(kind, dtype, case)
         || tensors::instance(kind, dtype, case)
         || regions::instance(kind, dtype, case)
 }
