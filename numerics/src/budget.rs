@@ -18,6 +18,10 @@ const FLOOR_FACTOR: f64 = 20.0;
 /// recorded or is by luck small: some 800 roundings of f32.
 const LEAST: f64 = 1e-4;
 
+/// How many times what rounding does to a value a port in a narrow type may be off: both sides round at
+/// the same places, and only what lies between two roundings is in another order.
+const NARROW_FACTOR: f64 = 4.0;
+
 /// How far a tensor may be from its reference. The reason is part of the value.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Budget {
@@ -72,6 +76,19 @@ impl Budget {
             comparison.scale
         );
         Self { max_abs: relative * comparison.scale, relative: Some(relative), why }
+    }
+
+    /// The budget of a value that rounding moves by `rounding`, as measured: the reference program with
+    /// every op rounding to its own type, against itself without rounding, on the same inputs. `narrow`
+    /// says that a type below f32 is rounded to.
+    pub fn measured(rounding: f64, narrow: bool, scale: f64) -> Self {
+        let factor = if narrow { NARROW_FACTOR } else { FLOOR_FACTOR };
+        let max_abs = (factor * rounding).max(LEAST * scale);
+        let why = format!(
+            "the greater of {factor} x what rounding does to this value, {rounding:.2e} by the built-in executor, \
+             and {LEAST:e} x the reference's std {scale:.3e}"
+        );
+        Self { max_abs, relative: None, why }
     }
 
     /// True if the comparison is within the budget: some finite values were compared, NaNs and

@@ -47,6 +47,13 @@ impl Measured {
         Self { floor, ..self }
     }
 
+    /// The same held to another budget.
+    #[must_use]
+    pub fn held_to(self, budget: Budget) -> Self {
+        let Self { comparison, logits, floor, loosened, refused, .. } = self;
+        Self { floor, loosened, refused, ..Self::new(comparison, budget, logits) }
+    }
+
     /// How many noise floors the greatest difference is.
     pub fn floors(&self) -> Option<f64> {
         self.floor.as_ref().map(|floor| self.comparison.max_abs / floor.value)

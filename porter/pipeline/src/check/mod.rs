@@ -8,6 +8,7 @@ mod plan;
 mod record;
 mod reference;
 mod run;
+mod second_opinion;
 
 use porter_ir::DType;
 use porter_numerics::{
@@ -49,8 +50,10 @@ impl Checker<'_> {
         let run = Run::new(self, &plans)?;
         let mut findings = Findings::default();
         for (i, plan) in plans.iter().enumerate() {
+            let before = findings.comparisons.len();
             self.forward(&run, plan, &mut findings)?;
             self.continuation(&run, plan, &mut findings)?;
+            self.second_opinion(&run, plan, &mut findings.comparisons[before..])?;
             self.observer.step("cases", i + 1, plans.len());
         }
         Ok(findings)

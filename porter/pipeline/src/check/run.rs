@@ -18,9 +18,9 @@ use crate::{PipelineError, Running, Sizes, Variant, bring_up_programs, programs}
 pub(super) struct Run<'a> {
     checker: Checker<'a>,
     steps: BTreeMap<Phase, (Program, Step)>,
-    /// Where a side is narrow, the roundings that reach each output of a phase's program in that type, as
-    /// the zoo writes it: what a rewrite adds is no excuse.
-    roundings: BTreeMap<Phase, BTreeMap<String, Roundings>>,
+    /// Where a side is narrow, each phase's program in that type as the zoo writes it, and the roundings
+    /// that reach its outputs: what a rewrite adds is no excuse.
+    narrow: BTreeMap<Phase, (Program, BTreeMap<String, Roundings>)>,
 }
 
 /// Modules that were recorded in cases that run `phase`, with the shapes of their outputs.
@@ -52,19 +52,29 @@ impl<'a> Run<'a> {
             let tapped = phases.iter().zip(&programs).map(|(phase, program)| tapped(program, &taps(phase, plans)));
             Ok::<Vec<Program>, PipelineError>(tapped.collect::<Result<_, _>>()?)
         };
-        let roundings = match checker.narrowest() {
-            Some(dtype) => phases.iter().copied().zip(written(&Variant::new(dtype))?.iter().map(Roundings::all)).collect(),
-            None => BTreeMap::new(),
+        let narrow = match checker.narrowest() {
+            Some(dtype) => written(&Variant::new(dtype))?,
+            None => Vec::new(),
         };
+        let counted = narrow.into_iter().map(|program| {
+            let roundings = Roundings::all(&program);
+            (program, roundings)
+        });
+        let narrow = phases.iter().copied().zip(counted).collect();
         let Running { programs, resident } =
             bring_up_programs(engine, opened, written(&variant)?, &variant, observer)?;
         let steps = phases.into_iter().zip(programs.into_iter().zip(resident.steps)).collect();
-        Ok(Self { checker: *checker, steps, roundings })
+        Ok(Self { checker: *checker, steps, narrow })
     }
 
     /// The roundings that reach each output of a phase's program; none where neither side is narrow.
     pub(super) fn roundings(&self, phase: &Phase) -> Option<&BTreeMap<String, Roundings>> {
-        self.roundings.get(phase)
+        self.narrow.get(phase).map(|(_, roundings)| roundings)
+    }
+
+    /// A phase's program in the narrower type, as the zoo writes it; none where neither side is narrow.
+    pub(super) fn narrow_program(&self, phase: &Phase) -> Option<&Program> {
+        self.narrow.get(phase).map(|(program, _)| program)
     }
 
     /// The results of the forward program.
