@@ -59,9 +59,9 @@ impl Measured {
         self.floor.as_ref().map(|floor| self.comparison.max_abs / floor.value)
     }
 
-    /// The share of the budget that the greatest difference takes.
+    /// The share of the budget that is taken: see [`Budget::share`].
     pub fn budget_share(&self) -> f64 {
-        if self.comparison.max_abs == 0.0 { 0.0 } else { self.comparison.max_abs / self.budget.max_abs }
+        self.budget.share(&self.comparison)
     }
 
     /// The share of the budget, or infinity where NaNs or infinities fail it whatever the share.
