@@ -2,6 +2,7 @@
 
 mod page;
 mod plot;
+mod search;
 mod tables;
 
 use crate::{Findings, Report};
@@ -14,13 +15,15 @@ pub fn render(report: &Report) -> String {
 
 /// Everything below the heading, in order. A section without a body is left out.
 fn sections(report: &Report) -> Vec<Section> {
-    let Findings { comparisons, tokens, problems, skipped } = report.findings();
+    let Findings { comparisons, tokens, problems, skipped, bisections, attribution } = report.findings();
     vec![
         Section::new("Problems", remarks(problems)),
         Section::new("Loosened budgets", tables::loosened(comparisons)),
+        Section::new("Modules at fault", search::bisections(bisections)),
         Section::new("Error by layer", plot::by_layer(comparisons)),
         Section::new("Outputs", tables::comparisons(comparisons)),
         Section::new("Greedy tokens", tables::tokens(tokens)),
+        Section::new("What each rewrite brings", search::attribution(attribution.as_ref())),
         Section::new("Recorded, but not returned by the port", remarks(skipped)),
     ]
 }

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use porter_numerics::{
-    Budget, Findings, Floor, Generated, Loosened, Measured, Named, Noise, Positions, Report, Subject,
-    TokenComparison, Verdict, View, compare, compare_logits, html, junit,
+    Attribution, Budget, Contribution, Findings, Floor, Generated, Loosened, Measured, Named, Noise,
+    Positions, Report, Subject, TokenComparison, Verdict, View,
+    bisect::{Bisection, Reach, Suspect, Truth},
+    compare, compare_logits, html, junit,
 };
 
 const HOSTILE: &str = "a<script>alert('1')</script>&\"]]>\u{1b}\u{0}";
@@ -21,7 +23,8 @@ fn measured(name: &str, ours: &[f32], budget: f64) -> Measured {
 }
 
 fn tokens(found: Vec<i64>) -> TokenComparison {
-    let recorded = Generated { name: HOSTILE, prompt: vec![1], tokens: vec![7, 8], logits: None, greedy: true };
+    let recorded =
+        Generated { name: HOSTILE, prompt: vec![1], tokens: vec![7, 8], logits: None, greedy: true };
     TokenComparison::new(&recorded, found, Noise { max_abs: 0.0, narrower: false })
 }
 
@@ -181,4 +184,44 @@ fn a_refused_budget_fails_the_report() {
     refused.refused = Some("no reason".to_owned());
     let report = report(Findings { comparisons: vec![refused], ..Findings::default() });
     assert_eq!((report.verdict(), report.findings().problems.len()), (Verdict::Fail, 1));
+}
+
+#[test]
+fn the_page_names_modules_at_fault_and_what_rewrites_bring() {
+    let suspect = Suspect {
+        path: HOSTILE.to_owned(),
+        op: Some("stablehlo.multiply".to_owned()),
+        reach: Reach::Local,
+        truth: Truth::Recorded,
+        measured: measured("x", &[1.0, 2.0, 4.5], 1e-4),
+        differs: vec!["- %1 = tensor<3xf32>".to_owned()],
+        contributors: vec![("model.layers.0".to_owned(), 0.25)],
+    };
+    let searched = |program: &str, suspects| Bisection {
+        program: program.to_owned(),
+        suspects,
+        cuts: 3,
+        runs: 7,
+        comparisons: 9,
+    };
+    let all = Contribution { rewrites: "all".to_owned(), max_abs: 2e-6, rmse: 1e-6, ratio: 1.5, pass: true };
+    let page = html::render(&report(Findings {
+        comparisons: vec![measured("logits", &[1.0, 2.0, 4.0], 1e-4)],
+        bisections: vec![searched("forward_1x24", vec![suspect]), searched("padded", Vec::new())],
+        attribution: Some(Attribution { output: "logits".to_owned(), contributions: vec![all] }),
+        ..Findings::default()
+    }));
+    for part in [
+        "<h2>Modules at fault</h2>",
+        "stablehlo.multiply",
+        "wrong on the reference&#39;s own inputs",
+        "[0, 2]: 4.5 for 4",
+        "model.layers.0: 25.0% of its own budget",
+        "- %1 = tensor&lt;3xf32&gt;",
+        "<b>padded</b>: every part is within its budget (3 parts, 7 runs, 9 comparisons)",
+        "<td>all<td>2.00e-6<td>1.00e-6<td>1.50",
+    ] {
+        assert!(page.contains(part), "{part:?} in {page}");
+    }
+    assert!(!page.contains("<script"));
 }

@@ -2,8 +2,8 @@
 
 use super::{Bundle, Continuation, Layout, Output, layout::PADDED};
 use crate::{
-    Budget, BundleError, CompareError, Comparison, Floor, Judge, Measured, Positions, Roundings, View, compare,
-    compare_logits, compare_next,
+    Budget, BundleError, CompareError, Comparison, Floor, Judge, Measured, Positions, Roundings, View,
+    compare, compare_logits, compare_next,
 };
 
 /// The output that is a distribution over tokens or classes.
