@@ -1,5 +1,5 @@
 //! Two files of a given size, compared, against plain reading of the same files:
-//! `cargo run --release -p porter-numerics --example compare_files -- FOLDER GIBIBYTES`.
+//! `cargo run --release -p porter-numerics --example compare_files -- FOLDER GIBIBYTES [ROUNDS]`.
 //!
 //! The files are written first if they are not there, and left there.
 
@@ -11,7 +11,9 @@ use std::{
     fs::{self, File},
     io::{BufWriter, Read, Write},
     path::Path,
-    time::Instant,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
 };
 
 use porter_numerics::compare_files;
@@ -49,16 +51,36 @@ fn read(path: &Path, buffer: &mut [u8]) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A line of `/proc/self/status`.
-fn status(key: &str) -> Result<String, Box<dyn Error>> {
-    let text = fs::read_to_string("/proc/self/status")?;
-    Ok(text.lines().find(|line| line.starts_with(key)).unwrap_or(key).to_owned())
+/// The process's anonymous memory, in KiB.
+fn anonymous() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+/// What `work` gives, and the most anonymous memory seen every 10 ms meanwhile, in KiB.
+fn sampled<T>(work: impl FnOnce() -> T) -> (T, u64) {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let sampler = scope.spawn(|| {
+            let mut most = 0;
+            while !done.load(Ordering::Relaxed) {
+                most = most.max(anonymous().unwrap_or(0));
+                thread::sleep(Duration::from_millis(10));
+            }
+            most
+        });
+        let result = work();
+        done.store(true, Ordering::Relaxed);
+        (result, sampler.join().unwrap_or(0))
+    })
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
     let folder = arguments.next().ok_or("expected a folder")?;
     let gibibytes: usize = arguments.next().ok_or("expected a size in GiB")?.parse()?;
+    let rounds: usize = arguments.next().map_or(Ok(1), |text| text.parse())?;
     let (a, b) = (Path::new(&folder).join("a.safetensors"), Path::new(&folder).join("b.safetensors"));
     for (path, error) in [(&a, 1e-9), (&b, 0.0)] {
         if !path.exists() {
@@ -67,20 +89,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let bytes = (fs::metadata(&a)?.len() + fs::metadata(&b)?.len()) as f64;
     let rate = |since: Instant| bytes / since.elapsed().as_secs_f64() / 1e9;
-    let started = Instant::now();
     let mut buffer = vec![0; 1 << 22];
-    read(&a, &mut buffer)?;
-    read(&b, &mut buffer)?;
-    println!("plain reading, one thread: {:.2} GB/s", rate(started));
-    let started = Instant::now();
-    let found = compare_files(&a, &b)?;
-    println!(
-        "compare_files: {:.2} GB/s, {} tensors, worst {:?}",
-        rate(started),
-        found.tensors.len(),
-        found.worst().map(|c| c.max_abs)
-    );
-    println!("{}", status("RssAnon")?);
-    println!("{}", status("VmHWM")?);
+    for round in 1..=rounds {
+        let started = Instant::now();
+        read(&a, &mut buffer)?;
+        read(&b, &mut buffer)?;
+        println!("round {round}, plain reading by one thread: {:.2} GB/s", rate(started));
+        let before = anonymous().unwrap_or(0);
+        let started = Instant::now();
+        let (found, most) = sampled(|| compare_files(&a, &b));
+        let (rate, found) = (rate(started), found?);
+        println!(
+            "round {round}, compare_files: {rate:.2} GB/s, {} tensors, worst {:?}, RssAnon {before} KiB before, \
+             at most {most} KiB during",
+            found.tensors.len(),
+            found.worst().map(|c| c.max_abs)
+        );
+    }
     Ok(())
 }

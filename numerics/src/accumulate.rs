@@ -1,18 +1,18 @@
 //! One pass over a stretch of two tensors.
 
-use std::{ops::Range, slice};
+use std::ops::Range;
 
 use porter_ir::DType;
 use serde::Serialize;
 
 use crate::{
     View,
-    histogram::Histogram,
-    lanes::{Scratch, Spread, Sums, all_finite, relatives},
-    ulp::Distances,
+    histogram::{Histogram, Tally},
+    lanes::{self, Keys, Number, Sums},
+    ulp::Ranked,
 };
 
-/// Elements decoded at a time: two blocks of `f64` and their keys fit the first-level cache.
+/// Elements taken at a time: both sides and their keys fit the first-level cache.
 pub(crate) const BLOCK: usize = 1024;
 /// How many of the worst elements are kept.
 pub(crate) const WORST: usize = 10;
@@ -64,11 +64,34 @@ impl Sides {
     }
 }
 
+/// What a thread needs for one stretch after another.
+pub(crate) struct Scratch {
+    keys: Keys,
+    differences: Tally,
+    relatives: Tally,
+    ulps: Tally,
+}
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        Self { keys: Keys::default(), differences: Tally::new(), relatives: Tally::new(), ulps: Tally::new() }
+    }
+}
+
+/// Pairs whose keys are still in the tallies.
+#[derive(Default)]
+struct Unsettled {
+    pairs: u64,
+    same: u64,
+    relatively_same: u64,
+    /// References that are zero.
+    zeros: u64,
+}
+
 /// Everything that is summed up about one stretch. Sums are in `f64`.
 pub(crate) struct Accumulator {
     /// Pairs of finite values: what all fields below but `nan` and `inf` are about.
     pub(crate) finite: u64,
-    pub(crate) max_abs: f64,
     pub(crate) sums: Sums,
     pub(crate) max_rel: f64,
     pub(crate) sum_rel: f64,
@@ -85,14 +108,14 @@ pub(crate) struct Accumulator {
     pub(crate) inf: Sides,
     /// The worst first; of equals, the one that comes first.
     pub(crate) worst: Vec<FlatElement>,
-    distances: Distances,
+    ranked: Ranked,
+    unsettled: Unsettled,
 }
 
 impl Accumulator {
     pub(crate) fn new(compared: DType) -> Self {
         Self {
             finite: 0,
-            max_abs: 0.0,
             sums: Sums::default(),
             max_rel: 0.0,
             sum_rel: 0.0,
@@ -106,56 +129,88 @@ impl Accumulator {
             nan: Sides::default(),
             inf: Sides::default(),
             worst: Vec::with_capacity(WORST + 1),
-            distances: Distances::of(compared),
+            ranked: Ranked::of(compared),
+            unsettled: Unsettled::default(),
         }
     }
 
     /// Takes in the elements of `range` of two tensors of one shape.
-    pub(crate) fn add_range(&mut self, ours: &View<'_>, reference: &View<'_>, range: Range<usize>) {
-        let mut scratch = Scratch::default();
+    pub(crate) fn add_range(
+        &mut self,
+        ours: &View<'_>,
+        reference: &View<'_>,
+        range: Range<usize>,
+        scratch: &mut Scratch,
+    ) {
+        if ours.holds_singles() && reference.holds_singles() {
+            self.add_read::<f32>(ours, reference, range, scratch);
+        } else {
+            self.add_read::<f64>(ours, reference, range, scratch);
+        }
+    }
+
+    fn add_read<T: Number>(
+        &mut self,
+        ours: &View<'_>,
+        reference: &View<'_>,
+        range: Range<usize>,
+        scratch: &mut Scratch,
+    ) {
         let (mut a, mut b) = (Vec::with_capacity(BLOCK), Vec::with_capacity(BLOCK));
         for start in range.clone().step_by(BLOCK) {
             let block = start..range.end.min(start + BLOCK);
-            reference.read(block.clone(), &mut b);
-            if ours.same_bytes(reference, block.clone()) && all_finite(&b) {
-                self.add_equal(&b);
+            T::read(reference, block.clone(), &mut b);
+            if ours.same_bytes(reference, block.clone()) && self.add_equal(&b) {
                 continue;
             }
-            ours.read(block, &mut a);
-            self.add_block(start, &a, &b, &mut scratch);
+            T::read(ours, block, &mut a);
+            self.add_block(start, &a, &b, scratch);
         }
     }
 
-    /// A block of finite values that are the same on both sides.
-    fn add_equal(&mut self, values: &[f64]) {
+    /// A block that is the same on both sides. False, and nothing is taken in, unless it is finite.
+    fn add_equal<T: Number>(&mut self, values: &[T]) -> bool {
+        let shift = self.shift(values);
+        let sums = lanes::sums(values, values, shift);
+        if !sums.finite() {
+            return false;
+        }
         let n = values.len() as u64;
-        self.finite += n;
-        let spread = Spread::of(values);
-        self.sums.ours_squares += spread.squares;
-        self.sums.reference_squares += spread.squares;
-        self.sums.dot += spread.squares;
-        self.join_spread((self.finite - n) as f64, n as f64, spread.mean, spread.m2);
-        self.rel_count += n - spread.zeros;
-        self.relatives.add_zeros(n - spread.zeros);
+        let zeros = values.iter().map(|x| u64::from(x.wide() == 0.0)).sum::<u64>();
+        self.join(n, sums, shift);
+        self.rel_count += n - zeros;
+        self.relatives.add_zeros(n - zeros);
         self.differences.add_zeros(n);
         self.ulps.add_zeros(n);
+        true
     }
 
-    fn add_block(&mut self, start: usize, ours: &[f64], reference: &[f64], scratch: &mut Scratch) {
-        if all_finite(ours) && all_finite(reference) {
-            return self.add_finite(start, ours, reference, scratch);
+    fn add_block<T: Number>(&mut self, start: usize, ours: &[T], reference: &[T], scratch: &mut Scratch) {
+        let shift = self.shift(reference);
+        let sums = lanes::sums(ours, reference, shift);
+        if sums.finite() {
+            return self.add_finite(start, ours, reference, (sums, shift), scratch);
         }
-        for (i, (a, b)) in ours.iter().zip(reference).enumerate() {
-            if a.is_finite() && b.is_finite() {
-                self.add_finite(start + i, slice::from_ref(a), slice::from_ref(b), scratch);
+        let finite: Vec<bool> =
+            ours.iter().zip(reference).map(|(a, b)| a.wide().is_finite() && b.wide().is_finite()).collect();
+        let mut at = 0;
+        for run in finite.chunk_by(|a, b| a == b) {
+            let range = at..at + run.len();
+            let first = start + at;
+            at = range.end;
+            let (Some(a), Some(b)) = (ours.get(range.clone()), reference.get(range)) else { return };
+            if run.first() == Some(&true) {
+                let shift = self.shift(b);
+                self.add_finite(first, a, b, (lanes::sums(a, b, shift), shift), scratch);
             } else {
-                self.nan.add(a.is_nan(), b.is_nan());
-                self.add_infinite(*a, *b);
+                a.iter().zip(b).for_each(|(a, b)| self.add_other(a.wide(), b.wide()));
             }
         }
     }
 
-    fn add_infinite(&mut self, ours: f64, reference: f64) {
+    /// A pair that is not finite on both sides.
+    fn add_other(&mut self, ours: f64, reference: f64) {
+        self.nan.add(ours.is_nan(), reference.is_nan());
         if ours.is_infinite() && reference.is_infinite() && ours.signum() * reference.signum() < 0.0 {
             self.inf.add(true, false);
             self.inf.add(false, true);
@@ -164,27 +219,68 @@ impl Accumulator {
         }
     }
 
-    fn add_finite(&mut self, start: usize, ours: &[f64], reference: &[f64], scratch: &mut Scratch) {
+    /// A block of finite values with its sums, and the shift that they were taken with.
+    fn add_finite<T: Number>(
+        &mut self,
+        start: usize,
+        ours: &[T],
+        reference: &[T],
+        (sums, shift): (Sums, f64),
+        scratch: &mut Scratch,
+    ) {
         let n = ours.len() as u64;
-        self.finite += n;
-        let spread = Spread::of(reference);
-        self.join_spread((self.finite - n) as f64, n as f64, spread.mean, spread.m2);
-        self.sums.reference_squares += spread.squares;
-        self.rel_count += n - spread.zeros;
-
-        let greatest = self.sums.add(ours, reference, scratch);
-        self.differences.add_all(&scratch.keys);
-        if greatest > self.threshold() {
+        if sums.max_abs > self.threshold() {
             self.keep_worst(start, ours, reference);
         }
-        let relative = relatives(ours, reference, scratch);
-        self.sum_rel += relative.sum;
-        self.max_rel = self.max_rel.max(relative.max);
-        self.relatives.add_all(&scratch.keys);
-        self.relatives.remove_zeros(spread.zeros);
+        self.join(n, sums, shift);
+        let found = lanes::distances(ours, reference, self.ranked, &mut scratch.keys);
+        self.rel_count += n - found.zeros;
+        self.sum_rel += found.relative;
+        self.max_rel = self.max_rel.max(found.max_relative);
+        self.max_ulp = self.max_ulp.max(found.max_ulp);
+        if self.unsettled.pairs + n > Tally::MOST {
+            self.settle(scratch);
+        }
+        scratch.differences.count(&scratch.keys.differences);
+        scratch.relatives.count(&scratch.keys.relatives);
+        scratch.ulps.count(&scratch.keys.ulps);
+        self.unsettled.pairs += n;
+        self.unsettled.same += found.same;
+        self.unsettled.relatively_same += found.relatively_same;
+        self.unsettled.zeros += found.zeros;
+    }
 
-        self.max_ulp = self.max_ulp.max(self.distances.all(ours, reference, &mut scratch.keys));
-        self.ulps.add_all(&scratch.keys);
+    /// Takes in the keys that `scratch` has counted.
+    pub(crate) fn settle(&mut self, scratch: &mut Scratch) {
+        let Unsettled { pairs, same, relatively_same, zeros } = std::mem::take(&mut self.unsettled);
+        if pairs == 0 {
+            return;
+        }
+        scratch.differences.settle(&mut self.differences);
+        self.differences.part_zeros(same);
+        scratch.relatives.settle(&mut self.relatives);
+        self.relatives.drop_zeros(zeros);
+        self.relatives.part_zeros(relatively_same - zeros);
+        scratch.ulps.settle(&mut self.ulps);
+        // Every distance but zero is at least one.
+        self.ulps.part_all();
+    }
+
+    /// Near the references to come: squared deviations from it lose little to cancellation.
+    fn shift<T: Number>(&self, reference: &[T]) -> f64 {
+        if self.finite > 0 {
+            return self.reference_mean;
+        }
+        reference.iter().map(|y| y.wide()).sum::<f64>() / reference.len().max(1) as f64
+    }
+
+    /// Takes in the sums of `n` pairs of finite values.
+    fn join(&mut self, n: u64, sums: Sums, shift: f64) {
+        let off = sums.shifted / n as f64;
+        let m2 = (sums.shifted_squares - sums.shifted * off).max(0.0);
+        self.join_spread(self.finite as f64, n as f64, shift + off, m2);
+        self.finite += n;
+        self.sums.merge(&sums);
     }
 
     /// Joins the mean and the squared deviations of a block to those of the `before` values so far
@@ -197,9 +293,10 @@ impl Accumulator {
         }
     }
 
-    fn keep_worst(&mut self, start: usize, ours: &[f64], reference: &[f64]) {
+    fn keep_worst<T: Number>(&mut self, start: usize, ours: &[T], reference: &[T]) {
         let mut threshold = self.threshold();
-        for (i, (&a, &b)) in ours.iter().zip(reference).enumerate() {
+        for (i, (a, b)) in ours.iter().zip(reference).enumerate() {
+            let (a, b) = (a.wide(), b.wide());
             if (a - b).abs() > threshold {
                 self.keep(FlatElement { index: start + i, ours: a, reference: b });
                 threshold = self.threshold();
@@ -217,17 +314,9 @@ impl Accumulator {
         let place = self.worst.partition_point(|kept| kept.difference() >= difference);
         self.worst.insert(place, element);
         self.worst.truncate(WORST);
-        self.max_abs = self.max_abs.max(difference);
     }
 
-    /// Ends the stretch: nothing more is added but other stretches.
-    pub(crate) fn end(&mut self) {
-        for histogram in [&mut self.differences, &mut self.relatives, &mut self.ulps] {
-            histogram.fold();
-        }
-    }
-
-    /// Takes in the stretch that comes after this one. Both have ended.
+    /// Takes in the stretch that comes after this one. Both are settled.
     pub(crate) fn merge(&mut self, next: &Self) {
         self.join_spread(self.finite as f64, next.finite as f64, next.reference_mean, next.reference_m2);
         self.finite += next.finite;

@@ -128,8 +128,9 @@ fn off(e: &Element) -> f64 {
 }
 
 #[cfg(test)]
-#[allow(clippy::float_cmp, reason = "these numbers are exact")]
 mod tests {
+    use approx::assert_relative_eq;
+
     use super::*;
     use crate::{Positions, View, compare};
 
@@ -140,22 +141,22 @@ mod tests {
 
     #[test]
     fn the_floor_of_a_bundle_is_its_error_or_the_least() {
-        assert_eq!(Budget::recorded(Some(3.5e-6), 2.0).max_abs, 2e-4);
-        assert_eq!(Budget::recorded(Some(3e-4), 2.0).max_abs, 20.0 * 3e-4 * 2.0);
+        assert_relative_eq!(Budget::recorded(Some(3.5e-6), 2.0).max_abs, 2e-4);
+        assert_relative_eq!(Budget::recorded(Some(3e-4), 2.0).max_abs, 20.0 * 3e-4 * 2.0);
         let none = Budget::recorded(None, 0.5);
-        assert_eq!(none.max_abs, 5e-5);
+        assert_relative_eq!(none.max_abs, 5e-5);
         assert!(none.why.contains("no f64 twin"), "{}", none.why);
     }
 
     #[test]
     fn an_own_twin_counts_in_the_outputs_units_and_never_loosens_the_rule() {
         let wide = Budget::of_twin(6e-3, 160.0);
-        assert_eq!(wide.max_abs, 20.0 * 6e-3);
+        assert_relative_eq!(wide.max_abs, 20.0 * 6e-3);
         assert!(wide.why.contains("own f32-vs-f64 error 6.00e-3 and"), "{}", wide.why);
-        assert_eq!(Budget::of_twin(2e-4, 160.0).max_abs, 1e-4 * 160.0);
-        assert_eq!(Budget::of_twin(0.0, 0.1).max_abs, 1e-4 * 0.1);
+        assert_relative_eq!(Budget::of_twin(2e-4, 160.0).max_abs, 1e-4 * 160.0);
+        assert_relative_eq!(Budget::of_twin(0.0, 0.1).max_abs, 1e-4 * 0.1);
         let narrow = Budget::of_twin(1e-3, 0.25);
-        assert_eq!(narrow.max_abs, 20.0 * 1e-3 * 0.25);
+        assert_relative_eq!(narrow.max_abs, 20.0 * 1e-3 * 0.25);
         assert!(narrow.why.contains("1.00e-3 x the reference's std 2.500e-1 and"), "{}", narrow.why);
         for (error, scale) in [(1e-6, 0.1), (1e-3, 0.1), (1e-6, 1.0), (1e-3, 1.0), (1e-6, 30.0), (1e-3, 30.0)]
         {

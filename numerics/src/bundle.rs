@@ -12,7 +12,7 @@ use std::{
 use porter_ir::DType;
 use porter_weights::{Checkpoint, Metadata, SafetensorsFile};
 
-use crate::{BundleError, BundleProblem, Positions, View, compare};
+use crate::{BundleError, BundleProblem, Comparison, Positions, View, compare};
 pub use case::{Case, Generated, MeasureError};
 pub use layout::Output;
 use layout::{Continuation, Layout};
@@ -20,7 +20,7 @@ use layout::{Continuation, Layout};
 /// The file with a model's arguments.
 const INPUTS: &str = "inputs.safetensors";
 /// The file with its outputs.
-const REFERENCE: &str = "reference.safetensors";
+pub(crate) const REFERENCE: &str = "reference.safetensors";
 /// Notes of a recorder: either name.
 const NOTES: [&str; 2] = ["bundle.json", "reference.json"];
 /// The most that rounding to f32 carries, in units of the tensor's scale: some thirty times the worst
@@ -47,19 +47,24 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Opens a bundle and checks that what it says fits together. Tensor data stays on disk.
+    /// Opens a bundle and checks that what it says fits together, of both files at once. Tensor data stays
+    /// on disk, but that of twins, which are compared.
     pub fn open(dir: &Path) -> Result<Self, BundleError> {
-        let file = |name| SafetensorsFile::open(&dir.join(name)).map_err(|e| BundleError::file(dir, e));
-        let (inputs, reference) = (file(INPUTS)?, file(REFERENCE)?);
         let mut problems = Vec::new();
-        let cases = layout::cases(inputs.tensors(), reference.tensors(), &mut problems);
         let notes = read_notes(dir, &mut problems);
-        if !problems.is_empty() {
-            return Err(BundleError::Problems { dir: dir.to_owned(), problems });
-        }
+        let file = |name| SafetensorsFile::open(&dir.join(name));
+        let (inputs, reference) = match (file(INPUTS), file(REFERENCE)) {
+            (Ok(inputs), Ok(reference)) => (inputs, reference),
+            (inputs, reference) => return Err(unreadable(dir, inputs, reference, problems)),
+        };
+        let cases = layout::cases(inputs.tensors(), reference.tensors(), &mut problems);
         let mut bundle = Self { dir: dir.to_owned(), inputs, reference, cases, noise: None, notes };
-        bundle.noise = bundle.measure_noise()?;
-        Ok(bundle)
+        bundle.noise = bundle.measure_noise(&mut problems);
+        if problems.is_empty() {
+            Ok(bundle)
+        } else {
+            Err(BundleError::Problems { dir: dir.to_owned(), problems })
+        }
     }
 
     /// The folder.
@@ -117,27 +122,62 @@ impl Bundle {
         })
     }
 
-    fn measure_noise(&self) -> Result<Option<f64>, BundleError> {
+    /// Compares every twin of which nothing is known to be wrong.
+    fn measure_noise(&self, problems: &mut Vec<BundleProblem>) -> Option<f64> {
         let mut noise = None;
-        let mut problems = Vec::new();
         for output in self.cases.iter().flat_map(|case| &case.outputs) {
             let Some(twin) = &output.twin else { continue };
-            let (single, double) = (self.reference_view(&output.tensor)?, self.reference_view(twin)?);
-            match compare(&output.tensor, &single, &double, &Positions::All) {
+            if problems.iter().any(|problem| problem.is_about(twin) || problem.is_about(&output.tensor)) {
+                continue;
+            }
+            let views =
+                self.reference_view(&output.tensor).and_then(|one| Ok((one, self.reference_view(twin)?)));
+            let error = views
+                .map_err(|error| error.to_string())
+                .and_then(|(one, two)| compare(twin, &one, &two, &Positions::All).map_err(|e| e.to_string()));
+            match error {
                 Ok(error) if error.comparable() && error.max_abs <= MOST_NOISE * error.scale => {
                     if !output.inner() {
                         noise = Some(error.max_abs.max(noise.unwrap_or(0.0)));
                     }
                 }
-                Ok(error) => problems.push(not_a_twin(output, twin, &format!("{:.3e} away", error.max_abs))),
-                Err(error) => problems.push(not_a_twin(output, twin, &error.to_string())),
+                Ok(error) => problems.push(not_a_twin(output, twin, &away(&error))),
+                Err(found) => problems.push(not_a_twin(output, twin, &found)),
             }
         }
-        if problems.is_empty() {
-            Ok(noise)
-        } else {
-            Err(BundleError::Problems { dir: self.dir.clone(), problems })
+        noise
+    }
+}
+
+/// What is wrong with a bundle of which a file cannot be read.
+fn unreadable(
+    dir: &Path,
+    inputs: Result<SafetensorsFile, porter_weights::Error>,
+    reference: Result<SafetensorsFile, porter_weights::Error>,
+    mut problems: Vec<BundleProblem>,
+) -> BundleError {
+    let mut others = Vec::new();
+    for (name, file) in [(INPUTS, inputs), (REFERENCE, reference)] {
+        match file {
+            Ok(file) => layout::check_tensors(name, file.tensors(), &mut problems),
+            Err(error) => others.push(error),
         }
+    }
+    if others.is_empty() {
+        return BundleError::Problems { dir: dir.to_owned(), problems };
+    }
+    let source = Box::new(others.remove(0));
+    BundleError::File { dir: dir.to_owned(), source, others, problems }
+}
+
+/// How a would-be twin is not one.
+fn away(error: &Comparison) -> String {
+    if error.comparable() {
+        format!("{:.3e} away", error.max_abs)
+    } else if error.nan.agree() && error.inf.agree() {
+        "no finite number".to_owned()
+    } else {
+        "NaN or infinity where the other has none".to_owned()
     }
 }
 

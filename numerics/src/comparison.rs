@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     CompareError, Positions, Ulp, View,
-    accumulate::{Accumulator, FlatElement, Sides},
+    accumulate::{Accumulator, FlatElement, Scratch, Sides},
     histogram::{Histogram, RESOLUTION},
     ulp,
 };
@@ -126,19 +126,18 @@ pub fn compare(
     let stretch = elements.div_ceil(STRETCHES).max(STRETCH);
     let stretches: Vec<Accumulator> = (0..elements.div_ceil(stretch))
         .into_par_iter()
-        .map(|i| {
+        .map_init(Scratch::new, |scratch, i| {
             let (start, end) = (i * stretch, elements.min((i + 1) * stretch));
             let mut sums = Accumulator::new(compared);
             let first = ranges.partition_point(|r| r.end <= start);
             for range in ranges.iter().skip(first).take_while(|r| r.start < end) {
-                sums.add_range(ours, reference, range.start.max(start)..range.end.min(end));
+                sums.add_range(ours, reference, range.start.max(start)..range.end.min(end), scratch);
             }
-            sums.end();
+            sums.settle(scratch);
             sums
         })
         .collect();
     let mut total = Accumulator::new(compared);
-    total.end();
     for next in &stretches {
         total.merge(next);
     }
@@ -154,13 +153,13 @@ fn finish(name: &str, ours: &View<'_>, reference: &View<'_>, count: u64, sums: &
         dtype: ours.dtype(),
         reference_dtype: reference.dtype(),
         count,
-        max_abs: sums.max_abs,
+        max_abs: sums.sums.max_abs,
         mean_abs: mean(sums.sums.abs, sums.finite),
         max_rel: sums.max_rel,
         mean_rel: mean(sums.sum_rel, sums.rel_count),
         rmse: mean(sums.sums.squares, sums.finite).sqrt(),
         scale: scale(sums),
-        percentiles: percentiles(&sums.differences, sums.max_abs),
+        percentiles: percentiles(&sums.differences, sums.sums.max_abs),
         relative_percentiles: percentiles(&sums.relatives, sums.max_rel),
         cosine: cosine(sums),
         ulp: Ulp {

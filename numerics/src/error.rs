@@ -7,6 +7,8 @@ use std::{
 
 use porter_ir::{Shape, TensorType};
 
+use crate::bundle::REFERENCE;
+
 /// Why two tensors cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CompareError {
@@ -51,13 +53,17 @@ pub enum CompareError {
 /// Why a bundle cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
-    /// One of its files cannot be read.
-    #[error("reading the reference bundle {}: {source}", dir.display())]
+    /// One of its files cannot be read, or both.
+    #[error("reading the reference bundle {}: {source}{}", dir.display(), Lines(others, problems))]
     File {
         /// The bundle.
         dir: PathBuf,
         /// Which file, and why.
         source: Box<porter_weights::Error>,
+        /// The same of the other file, where it cannot be read either.
+        others: Vec<porter_weights::Error>,
+        /// What else was found wrong, in what can be read.
+        problems: Vec<BundleProblem>,
     },
     /// Its files can be read, but do not make a bundle.
     #[error("{} is not a usable reference bundle{}", dir.display(), List(problems))]
@@ -71,7 +77,7 @@ pub enum BundleError {
 
 impl BundleError {
     pub(crate) fn file(dir: &Path, source: porter_weights::Error) -> Self {
-        Self::File { dir: dir.to_owned(), source: Box::new(source) }
+        Self::File { dir: dir.to_owned(), source: Box::new(source), others: Vec::new(), problems: Vec::new() }
     }
 }
 
@@ -104,6 +110,16 @@ pub enum BundleProblem {
         /// What is wrong with it.
         what: String,
     },
+    /// Inputs of a case that has no outputs: nothing could be compared with it.
+    #[error(
+        "inputs.safetensors, tensor {tensor:?}: found no output of its case, expected {expected:?} or any other in reference.safetensors"
+    )]
+    NoOutputs {
+        /// One of the inputs.
+        tensor: String,
+        /// What an output's name would look like.
+        expected: String,
+    },
     /// An output of a case that has no inputs.
     #[error(
         "reference.safetensors, tensor {tensor:?}: found no inputs of its case, expected {expected:?} in inputs.safetensors"
@@ -116,6 +132,23 @@ pub enum BundleProblem {
     },
 }
 
+impl BundleProblem {
+    /// True if it names the tensor of `reference.safetensors`.
+    pub(crate) fn is_about(&self, name: &str) -> bool {
+        matches!(self, Self::Tensor { tensor, file, .. } if tensor == name && *file == REFERENCE)
+    }
+}
+
+/// Errors and problems, a line each.
+struct Lines<'a>(&'a [porter_weights::Error], &'a [BundleProblem]);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|error| write!(f, "\n  {error}"))?;
+        self.1.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}
+
 struct List<'a>(&'a [BundleProblem]);
 
 impl fmt::Display for List<'_> {
@@ -123,7 +156,6 @@ impl fmt::Display for List<'_> {
         if let [only] = self.0 {
             return write!(f, ": {only}");
         }
-        write!(f, ": {} problems", self.0.len())?;
-        self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+        write!(f, ": {} problems{}", self.0.len(), Lines(&[], self.0))
     }
 }

@@ -1,33 +1,80 @@
 //! Percentiles of any number of magnitudes in bounded memory.
 
+#![allow(clippy::inline_always, reason = "keys are taken in vector code")]
+
 /// Mantissa bits that tell bins apart: 32 bins an octave.
 const SUB_BITS: u32 = 5;
 /// What is left of an `f32` beside its exponent and those bits.
 const DROPPED: u32 = 23 - SUB_BITS;
-/// The range of `f32`. Greater magnitudes share the last bin; below 2^-126 bins are evenly spaced.
+/// The range of `f32`. Greater magnitudes share the bin of infinity; below 2^-126 bins are evenly spaced.
 const BINS: usize = 256 << SUB_BITS;
-/// The key of a magnitude of zero.
-const ZERO: u16 = BINS as u16;
-/// Room for every key, in a power of two, so that a masked key needs no check.
-const TABLE: usize = 2 * BINS;
+/// The place of zeros, among the bins of what is no number.
+const ZERO: usize = BINS - 1;
 /// Tables that are counted into in turn: equal magnitudes in a row do not wait for each other.
 const TABLES: usize = 4;
+
 /// Counts of magnitudes in logarithmic bins. A bin's edges differ by at most [`RESOLUTION`] of its
 /// lower edge, so a percentile read from it is off by less than that. Magnitudes are rounded to `f32` first.
 #[derive(Clone, Debug)]
 pub(crate) struct Histogram {
-    /// One count for each key, after [`fold`](Self::fold) in the first table.
     bins: Vec<u64>,
 }
 
 /// The greatest relative error of a percentile: 1/32, and the rounding to `f32`.
 pub(crate) const RESOLUTION: f64 = 1.0 / (1 << SUB_BITS) as f64 + 1.0 / (1 << 23) as f64;
 
-/// The bin of a magnitude, which must not be negative or NaN.
-#[inline]
-pub(crate) fn key(magnitude: f32) -> u16 {
-    let bin = (magnitude.to_bits() >> DROPPED) as u16;
-    if magnitude == 0.0 { ZERO } else { bin }
+/// The bin of a magnitude, which must not be negative or NaN. Zero shares the first with what is below
+/// 2^-131.
+#[inline(always)]
+pub(crate) fn key(magnitude: f32) -> u32 {
+    magnitude.to_bits() >> DROPPED
+}
+
+/// What multiplying by 2^`n` adds to a key.
+#[inline(always)]
+pub(crate) fn octaves(n: u32) -> u32 {
+    n << SUB_BITS
+}
+
+/// Keys on their way into a histogram.
+pub(crate) struct Tally {
+    /// One after another.
+    tables: Vec<u32>,
+}
+
+impl Tally {
+    /// The most keys that are counted before they are settled.
+    pub(crate) const MOST: u64 = u32::MAX as u64;
+
+    pub(crate) fn new() -> Self {
+        Self { tables: vec![0; BINS * TABLES] }
+    }
+
+    /// Counts magnitudes by their keys.
+    pub(crate) fn count(&mut self, keys: &[u32]) {
+        let (tables, _) = self.tables.as_chunks_mut::<BINS>();
+        let [a, b, c, d] = tables else { return };
+        let (groups, rest) = keys.as_chunks::<TABLES>();
+        for group in groups {
+            let [i, j, k, l] = group.map(|key| key as usize % BINS);
+            a[i] += 1;
+            b[j] += 1;
+            c[k] += 1;
+            d[l] += 1;
+        }
+        for &key in rest {
+            a[key as usize % BINS] += 1;
+        }
+    }
+
+    /// Moves all counts to `histogram`.
+    pub(crate) fn settle(&mut self, histogram: &mut Histogram) {
+        for table in self.tables.chunks_mut(BINS) {
+            for (bin, count) in histogram.bins.iter_mut().zip(table) {
+                *bin += u64::from(std::mem::take(count));
+            }
+        }
+    }
 }
 
 /// The ends of the bin that a percentile falls into.
@@ -39,59 +86,41 @@ pub(crate) struct Bin {
 
 impl Histogram {
     pub(crate) fn new() -> Self {
-        Self { bins: vec![0; TABLE * TABLES] }
-    }
-
-    /// Counts the magnitudes whose keys are given.
-    pub(crate) fn add_all(&mut self, keys: &[u16]) {
-        let (tables, _) = self.bins.as_chunks_mut::<TABLE>();
-        let (groups, rest) = keys.as_chunks::<TABLES>();
-        if let [a, b, c, d] = tables {
-            for group in groups {
-                let [i, j, k, l] = group.map(|key| usize::from(key) % TABLE);
-                a[i] += 1;
-                b[j] += 1;
-                c[k] += 1;
-                d[l] += 1;
-            }
-            for &key in rest {
-                a[usize::from(key) % TABLE] += 1;
-            }
-        }
-    }
-
-    /// Brings all counts together, and gives back what that leaves unused.
-    pub(crate) fn fold(&mut self) {
-        let end = TABLE.min(self.bins.len());
-        let (first, others) = self.bins.split_at_mut(end);
-        for other in others.chunks(TABLE) {
-            first.iter_mut().zip(other).for_each(|(count, more)| *count += more);
-        }
-        self.bins.truncate(BINS + 1);
-        self.bins.shrink_to_fit();
+        Self { bins: vec![0; BINS] }
     }
 
     /// Counts `n` magnitudes of zero.
     pub(crate) fn add_zeros(&mut self, n: u64) {
-        if let Some(zeros) = self.bins.get_mut(usize::from(ZERO)) {
+        if let Some(zeros) = self.bins.get_mut(ZERO) {
             *zeros += n;
         }
     }
 
-    /// Takes back `n` magnitudes of zero that were counted.
-    pub(crate) fn remove_zeros(&mut self, n: u64) {
-        if let Some(zeros) = self.bins.get_mut(usize::from(ZERO)) {
-            *zeros = zeros.saturating_sub(n);
+    /// Tells the `n` zeros that were counted by key from what shares their bin.
+    pub(crate) fn part_zeros(&mut self, n: u64) {
+        self.drop_zeros(n);
+        self.add_zeros(n);
+    }
+
+    /// The same where nothing but zeros is in their bin.
+    pub(crate) fn part_all(&mut self) {
+        self.part_zeros(self.bins.first().copied().unwrap_or(0));
+    }
+
+    /// Takes back `n` zeros that were counted by key.
+    pub(crate) fn drop_zeros(&mut self, n: u64) {
+        if let Some(first) = self.bins.first_mut() {
+            *first = first.saturating_sub(n);
         }
     }
 
     fn zeros(&self) -> u64 {
-        self.bins.get(usize::from(ZERO)).copied().unwrap_or(0)
+        self.bins.get(ZERO).copied().unwrap_or(0)
     }
 
     /// The bins above zero.
     fn above_zero(&self) -> impl Iterator<Item = (usize, u64)> {
-        self.bins.iter().copied().take(BINS).enumerate()
+        self.bins.iter().copied().take(ZERO).enumerate()
     }
 
     /// Takes in another histogram's counts.
@@ -132,7 +161,8 @@ fn lower_edge(bin: usize) -> f64 {
 }
 
 fn upper_edge(bin: usize) -> f64 {
-    if bin + 1 == BINS { f64::INFINITY } else { lower_edge(bin + 1) }
+    let edge = lower_edge(bin + 1);
+    if edge.is_nan() { f64::INFINITY } else { edge }
 }
 
 #[cfg(test)]
@@ -140,13 +170,19 @@ fn upper_edge(bin: usize) -> f64 {
 mod tests {
     use super::*;
 
+    fn histogram(magnitudes: &[f32]) -> Histogram {
+        let keys: Vec<u32> = magnitudes.iter().map(|&m| key(m)).collect();
+        let (mut tally, mut histogram) = (Tally::new(), Histogram::new());
+        tally.count(&keys);
+        tally.settle(&mut histogram);
+        histogram.part_zeros(magnitudes.iter().filter(|&&m| m == 0.0).count() as u64);
+        histogram
+    }
+
     #[test]
     fn edges_enclose_what_is_counted() {
         for magnitude in [1e-30_f32, 1.0, 1.03, 3.0, 12345.678, 1e30] {
-            let mut h = Histogram::new();
-            h.add_all(&[key(magnitude)]);
-            h.fold();
-            let bin = h.quantile(0.5);
+            let bin = histogram(&[magnitude]).quantile(0.5);
             assert!(
                 bin.lower <= magnitude.into() && f64::from(magnitude) < bin.upper,
                 "{magnitude} in {bin:?}"
@@ -158,22 +194,26 @@ mod tests {
     #[test]
     fn small_whole_numbers_are_lower_edges() {
         for n in 1_u8..=32 {
-            let mut h = Histogram::new();
-            h.add_all(&[key(n.into())]);
-            h.fold();
-            assert_eq!(h.quantile(1.0).lower, f64::from(n));
+            assert_eq!(histogram(&[n.into()]).quantile(1.0).lower, f64::from(n));
         }
     }
 
     #[test]
     fn zeros_come_first_and_extremes_are_kept() {
-        let mut h = Histogram::new();
-        for magnitude in [0.0, 0.0, 1e-45, f32::MAX] {
-            h.add_all(&[key(magnitude)]);
-        }
-        h.fold();
-        assert_eq!(h.quantile(0.5), Bin { lower: 0.0, upper: 0.0 });
-        assert!(h.quantile(0.75).upper < 1e-38);
-        assert!(h.quantile(1.0).lower > 1e38);
+        let h = histogram(&[f32::MAX, 0.0, 1e-45, 0.0, f32::INFINITY]);
+        assert_eq!(h.quantile(0.4), Bin { lower: 0.0, upper: 0.0 });
+        assert!(h.quantile(0.6).upper > 0.0 && h.quantile(0.6).upper < 1e-38);
+        assert!(h.quantile(0.8).lower > 1e38 && h.quantile(0.8).upper == f64::INFINITY);
+        assert_eq!(h.quantile(1.0), Bin { lower: f64::INFINITY, upper: f64::INFINITY });
+    }
+
+    #[test]
+    fn every_table_is_settled_once() {
+        let (mut tally, mut counted) = (Tally::new(), Histogram::new());
+        tally.count(&[key(1.0); 11]);
+        tally.settle(&mut counted);
+        tally.settle(&mut counted);
+        assert_eq!(counted.bins.iter().sum::<u64>(), 11);
+        assert_eq!(counted.share_below(2.0), 1.0);
     }
 }

@@ -20,11 +20,11 @@ fn sections(report: &Report) -> Vec<Section> {
         Section::new("Problems", remarks(problems)),
         Section::new("Against the ledger", page::lines(report.drifts().iter().map(Drift::describe))),
         Section::new("Loosened budgets", tables::loosened(comparisons)),
-        Section::new("At fault", deeper::bisections(bisections)),
+        Section::new("Modules at fault", deeper::bisections(bisections)),
         Section::new("Error by layer", plot::by_layer(comparisons)),
         Section::new("Outputs", tables::comparisons(comparisons)),
         Section::new("Greedy tokens", tables::tokens(tokens)),
-        Section::new("Rewrites, one at a time", attribution.as_ref().map_or_else(String::new, deeper::attribution)),
+        Section::new("What each rewrite brings", attribution.as_ref().map_or_else(String::new, deeper::attribution)),
         Section::new("Recorded, but not returned by the port", remarks(skipped)),
     ]
 }

@@ -1,166 +1,217 @@
-//! Sums over a block, in lanes that compile to vector code.
+//! What is summed over a block of pairs, in loops that compile to vector code.
 
-use crate::{accumulate::BLOCK, histogram};
+#![allow(
+    clippy::inline_always,
+    reason = "code is compiled anew for each set of vector instructions where it is inlined"
+)]
 
-/// Independent sums.
-const LANES: usize = 4;
+use std::ops::Range;
 
-/// Room for the histogram keys of a block.
-pub(crate) struct Scratch {
-    pub(crate) keys: Vec<u16>,
+use multiversion::multiversion;
+
+use crate::{
+    View, histogram,
+    ulp::{self, Ranked},
+};
+
+/// Pairs taken at a time. Loops over as many are left to the vectoriser; fewer are unrolled into scalar code.
+const LANES: usize = 16;
+
+/// A number as a block holds it: `f32` where that is exact for both sides, else `f64`.
+pub(crate) trait Number: Copy {
+    /// Puts the elements of `range` in place of what `out` held.
+    fn read(view: &View<'_>, range: Range<usize>, out: &mut Vec<Self>);
+    fn wide(self) -> f64;
+    fn single(self) -> f32;
+    /// |self - other|, rounded to `f32`.
+    fn apart(self, other: Self) -> f32;
 }
 
-impl Default for Scratch {
-    fn default() -> Self {
-        Self { keys: Vec::with_capacity(BLOCK) }
+impl Number for f32 {
+    fn read(view: &View<'_>, range: Range<usize>, out: &mut Vec<Self>) {
+        view.read_singles(range, out);
+    }
+
+    #[inline(always)]
+    fn wide(self) -> f64 {
+        self.into()
+    }
+
+    #[inline(always)]
+    fn single(self) -> f32 {
+        self
+    }
+
+    #[inline(always)]
+    fn apart(self, other: Self) -> f32 {
+        (self - other).abs()
     }
 }
 
-/// What is summed over pairs.
+impl Number for f64 {
+    fn read(view: &View<'_>, range: Range<usize>, out: &mut Vec<Self>) {
+        view.read(range, out);
+    }
+
+    #[inline(always)]
+    fn wide(self) -> f64 {
+        self
+    }
+
+    #[inline(always)]
+    fn single(self) -> f32 {
+        self as f32
+    }
+
+    #[inline(always)]
+    fn apart(self, other: Self) -> f32 {
+        (self - other).abs() as f32
+    }
+}
+
+/// The histogram keys of a block: as many as it has pairs.
 #[derive(Default)]
+pub(crate) struct Keys {
+    pub(crate) differences: Vec<u32>,
+    pub(crate) relatives: Vec<u32>,
+    pub(crate) ulps: Vec<u32>,
+}
+
+impl Keys {
+    fn resize(&mut self, pairs: usize) {
+        for keys in [&mut self.differences, &mut self.relatives, &mut self.ulps] {
+            keys.resize(pairs, 0);
+        }
+    }
+}
+
+/// Sums over the pairs of a block, in `f64`.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sums {
     pub(crate) abs: f64,
     pub(crate) squares: f64,
     pub(crate) dot: f64,
     pub(crate) ours_squares: f64,
     pub(crate) reference_squares: f64,
+    /// Of the reference less the shift.
+    pub(crate) shifted: f64,
+    pub(crate) shifted_squares: f64,
+    pub(crate) max_abs: f64,
 }
 
 impl Sums {
-    /// Takes in a block of finite pairs, all sums but the reference's squares. Leaves the keys of
-    /// |ours - reference| in `scratch` and returns the greatest.
-    pub(crate) fn add(&mut self, ours: &[f64], reference: &[f64], scratch: &mut Scratch) -> f64 {
-        let mut totals = [[0.0_f64; LANES]; 5];
-        pairs(ours, reference, &mut scratch.keys, |a, b, keys| {
-            let [abs, squares, dot, own, most] = &mut totals;
-            for i in 0..LANES {
-                let d = (a[i] - b[i]).abs();
-                abs[i] += d;
-                squares[i] += d * d;
-                dot[i] += a[i] * b[i];
-                own[i] += a[i] * a[i];
-                most[i] = if d > most[i] { d } else { most[i] };
-                keys[i] = histogram::key(d as f32);
-            }
-        });
-        let [abs, squares, dot, own, most] = totals;
-        self.abs += abs.iter().sum::<f64>();
-        self.squares += squares.iter().sum::<f64>();
-        self.dot += dot.iter().sum::<f64>();
-        self.ours_squares += own.iter().sum::<f64>();
-        most.into_iter().fold(0.0, f64::max)
-    }
-
     pub(crate) fn merge(&mut self, other: &Self) {
         self.abs += other.abs;
         self.squares += other.squares;
         self.dot += other.dot;
         self.ours_squares += other.ours_squares;
         self.reference_squares += other.reference_squares;
+        self.shifted += other.shifted;
+        self.shifted_squares += other.shifted_squares;
+        self.max_abs = self.max_abs.max(other.max_abs);
+    }
+
+    /// False if a value was NaN or infinite; also where squares are beyond `f64`.
+    pub(crate) fn finite(&self) -> bool {
+        self.ours_squares.is_finite() && self.reference_squares.is_finite()
     }
 }
 
-/// One side of a block.
-pub(crate) struct Spread {
-    pub(crate) mean: f64,
-    /// Squared deviations from the mean.
-    pub(crate) m2: f64,
-    pub(crate) squares: f64,
+/// What else is to be known of a block whose pairs are finite.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Distances {
+    /// |ours - reference| / |reference|, over references that are not zero.
+    pub(crate) relative: f64,
+    pub(crate) max_relative: f64,
+    pub(crate) max_ulp: u64,
+    /// Pairs whose difference is zero as an `f32`.
+    pub(crate) same: u64,
+    /// Pairs whose relative difference is, or whose reference is zero.
+    pub(crate) relatively_same: u64,
+    /// References that are zero.
     pub(crate) zeros: u64,
 }
 
-impl Spread {
-    pub(crate) fn of(values: &[f64]) -> Self {
-        let (mut sum, mut squares, mut nonzero) = ([0.0; LANES], [0.0; LANES], [0_u64; LANES]);
-        lanes(values, |x| {
-            for i in 0..LANES {
-                sum[i] += x[i];
-                squares[i] += x[i] * x[i];
-                nonzero[i] += u64::from(x[i] != 0.0);
-            }
-        });
-        let n = values.len() as f64;
-        let mean = sum.iter().sum::<f64>() / n;
-        let mut m2 = [0.0; LANES];
-        lanes(values, |x| {
-            for i in 0..LANES {
-                m2[i] += (x[i] - mean) * (x[i] - mean);
-            }
-        });
-        // What fills up the last lanes is zero, and that far from the mean.
-        let filled = (values.len().next_multiple_of(LANES) - values.len()) as f64;
-        let m2 = m2.iter().sum::<f64>() - filled * mean * mean;
-        let zeros = values.len() as u64 - nonzero.iter().sum::<u64>();
-        Self { mean, m2: m2.max(0.0), squares: squares.iter().sum(), zeros }
-    }
-}
-
-/// |ours - reference| / |reference| over a block.
-pub(crate) struct Relatives {
-    pub(crate) sum: f64,
-    pub(crate) max: f64,
-}
-
-/// Sums the relative differences where the reference is not zero; elsewhere they are zero. Leaves
-/// their keys in `scratch`.
-pub(crate) fn relatives(ours: &[f64], reference: &[f64], scratch: &mut Scratch) -> Relatives {
-    let (mut sum, mut max) = ([0.0_f64; LANES], [0.0_f64; LANES]);
-    pairs(ours, reference, &mut scratch.keys, |a, b, keys| {
-        for i in 0..LANES {
-            let quotient = ((a[i] - b[i]) / b[i]).abs();
-            let r = if b[i] == 0.0 { 0.0 } else { quotient };
-            sum[i] += r;
-            max[i] = if r > max[i] { r } else { max[i] };
-            keys[i] = histogram::key(r as f32);
-        }
-    });
-    Relatives { sum: sum.iter().sum(), max: max.into_iter().fold(0.0, f64::max) }
-}
-
-/// True if no value is NaN or infinite.
-pub(crate) fn all_finite(values: &[f64]) -> bool {
-    // A finite value times zero is zero; NaN and infinity become NaN.
-    let mut zero = [0.0; LANES];
-    lanes(values, |x| {
-        for i in 0..LANES {
-            zero[i] += x[i] * 0.0;
-        }
-    });
-    zero.iter().sum::<f64>() == 0.0
-}
-
-/// Calls `each` with pairs in lanes, the last ones filled up with zeros, and with room for their keys.
-#[inline]
-fn pairs(
-    ours: &[f64],
-    reference: &[f64],
-    keys: &mut Vec<u16>,
-    mut each: impl FnMut(&[f64; LANES], &[f64; LANES], &mut [u16; LANES]),
-) {
-    keys.resize(ours.len().next_multiple_of(LANES), 0);
-    let (whole_keys, _) = keys.as_chunks_mut::<LANES>();
+/// Sums a block up.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+pub(crate) fn sums<T: Number>(ours: &[T], reference: &[T], shift: f64) -> Sums {
     let ((a, a_rest), (b, b_rest)) = (ours.as_chunks::<LANES>(), reference.as_chunks::<LANES>());
-    for ((a, b), keys) in a.iter().zip(b).zip(whole_keys.iter_mut()) {
-        each(a, b, keys);
-    }
-    if let Some(keys) = whole_keys.get_mut(a.len()) {
-        each(&filled(a_rest), &filled(b_rest), keys);
-    }
-    keys.truncate(ours.len());
+    let mut sums = sums_in_lanes(a, b, shift);
+    sums.merge(&sums_in_lanes(a_rest.as_chunks::<1>().0, b_rest.as_chunks::<1>().0, shift));
+    sums
 }
 
-/// Calls `each` with values in lanes, the last ones filled up with zeros.
-#[inline]
-fn lanes(values: &[f64], mut each: impl FnMut(&[f64; LANES])) {
-    let (whole, rest) = values.as_chunks::<LANES>();
-    whole.iter().for_each(&mut each);
-    if !rest.is_empty() {
-        each(&filled(rest));
+#[inline(always)]
+fn sums_in_lanes<T: Number, const N: usize>(ours: &[[T; N]], reference: &[[T; N]], shift: f64) -> Sums {
+    let mut totals = [[0.0_f64; N]; 8];
+    let [abs, squares, dot, own, theirs, shifted, shifted_squares, most] = &mut totals;
+    for (a, b) in ours.iter().zip(reference) {
+        for i in 0..N {
+            let (x, y) = (a[i].wide(), b[i].wide());
+            let (apart, off) = ((x - y).abs(), y - shift);
+            abs[i] += apart;
+            squares[i] += apart * apart;
+            dot[i] += x * y;
+            own[i] += x * x;
+            theirs[i] += y * y;
+            shifted[i] += off;
+            shifted_squares[i] += off * off;
+            most[i] = if apart > most[i] { apart } else { most[i] };
+        }
     }
+    let [abs, squares, dot, ours_squares, reference_squares, shifted, shifted_squares, _] =
+        totals.map(|lanes| lanes.iter().sum());
+    let max_abs = totals[7].into_iter().fold(0.0, f64::max);
+    Sums { abs, squares, dot, ours_squares, reference_squares, shifted, shifted_squares, max_abs }
 }
 
-fn filled(rest: &[f64]) -> [f64; LANES] {
-    let mut last = [0.0; LANES];
-    last.iter_mut().zip(rest).for_each(|(lane, value)| *lane = *value);
-    last
+/// Takes every pair's distances, and leaves their keys in `keys`. All values must be finite.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2"))]
+pub(crate) fn distances<T: Number>(
+    ours: &[T],
+    reference: &[T],
+    ranked: Ranked,
+    keys: &mut Keys,
+) -> Distances {
+    keys.resize(ours.len());
+    let mut found = Distances::default();
+    let ((a, a_rest), (b, b_rest)) = (ours.as_chunks::<LANES>(), reference.as_chunks::<LANES>());
+    let (whole, rest) = keys.relatives.as_chunks_mut::<LANES>();
+    relatives(a, b, whole, &mut found);
+    relatives(a_rest.as_chunks::<1>().0, b_rest.as_chunks::<1>().0, rest.as_chunks_mut::<1>().0, &mut found);
+    let (mut same, mut zeros) = (0_u32, 0_u32);
+    for ((a, b), key) in ours.iter().zip(reference).zip(&mut keys.differences) {
+        let apart = a.apart(*b);
+        *key = histogram::key(apart);
+        same += u32::from(apart == 0.0);
+        zeros += u32::from(b.wide() == 0.0);
+    }
+    (found.same, found.zeros) = (same.into(), zeros.into());
+    found.max_ulp = ulp::distances(ours, reference, ranked, &mut keys.ulps);
+    found
+}
+
+#[inline(always)]
+fn relatives<T: Number, const N: usize>(
+    ours: &[[T; N]],
+    reference: &[[T; N]],
+    keys: &mut [[u32; N]],
+    found: &mut Distances,
+) {
+    let (mut sum, mut most, mut same) = ([0.0_f64; N], [0.0_f64; N], [0_u32; N]);
+    for ((a, b), keys) in ours.iter().zip(reference).zip(keys) {
+        for i in 0..N {
+            let (x, y) = (a[i].wide(), b[i].wide());
+            let quotient = ((x - y) / y).abs();
+            let relative = if y == 0.0 { 0.0 } else { quotient };
+            sum[i] += relative;
+            most[i] = if relative > most[i] { relative } else { most[i] };
+            let single = relative as f32;
+            keys[i] = histogram::key(single);
+            same[i] += u32::from(single == 0.0);
+        }
+    }
+    found.relative += sum.iter().sum::<f64>();
+    found.max_relative = most.into_iter().fold(found.max_relative, f64::max);
+    found.relatively_same += u64::from(same.iter().sum::<u32>());
 }

@@ -1,10 +1,15 @@
 //! Distances in units in the last place.
 
+#![allow(
+    clippy::inline_always,
+    reason = "code is compiled anew for each set of vector instructions where it is inlined"
+)]
+
 use half::f16;
 use porter_ir::DType;
 use serde::Serialize;
 
-use crate::histogram;
+use crate::{histogram, lanes::Number};
 
 /// Distances in units in the last place of the compared dtype: how many representable numbers lie
 /// between the two values. Integers count in ones.
@@ -27,93 +32,123 @@ pub(crate) fn compared_dtype(ours: DType, reference: DType) -> DType {
     }
 }
 
-/// How distances are taken in one type.
-#[derive(Clone, Copy)]
-pub(crate) struct Distances {
-    block: fn(&[f64], &[f64], &mut Vec<u16>) -> u64,
+/// The type whose numbers are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ranked {
+    Single,
+    Bf16,
+    Half,
+    Double,
+    /// An integer type.
+    Whole,
 }
 
-impl Distances {
-    /// In `dtype`. All values must be finite.
-    ///
-    /// The 16-bit types are reached through `f32`: `half` rounds `f64` without its lowest 32 bits.
+impl Ranked {
     pub(crate) fn of(dtype: DType) -> Self {
-        let block: fn(&[f64], &[f64], &mut Vec<u16>) -> u64 = match dtype {
-            DType::F64 => |a, b, keys| block(a, b, keys, |a, b| rank64(a).abs_diff(rank64(b)), whole),
-            DType::F32 => {
-                |a, b, keys| block(a, b, keys, |a, b| apart(rank32(a as f32), rank32(b as f32)), narrow)
-            }
-            DType::F16 => |a, b, keys| {
-                let rank = |x: f64| rank16(f16::from_f32(x as f32).to_bits());
-                block(a, b, keys, |a, b| apart(rank(a), rank(b)), narrow)
-            },
-            DType::BF16 => |a, b, keys| block(a, b, keys, |a, b| apart(rank_bf16(a), rank_bf16(b)), narrow),
-            _ => |a, b, keys| block(a, b, keys, |a, b| (a - b).abs() as u64, whole),
-        };
-        Self { block }
-    }
-
-    /// The greatest distance of a block's pairs. Leaves the distances' keys in `keys`.
-    pub(crate) fn all(self, ours: &[f64], reference: &[f64], keys: &mut Vec<u16>) -> u64 {
-        (self.block)(ours, reference, keys)
+        match dtype {
+            DType::F64 => Self::Double,
+            DType::F32 => Self::Single,
+            DType::F16 => Self::Half,
+            DType::BF16 => Self::Bf16,
+            _ => Self::Whole,
+        }
     }
 }
 
-fn block<D: Copy + Ord + Default + Into<u64>>(
-    ours: &[f64],
-    reference: &[f64],
-    keys: &mut Vec<u16>,
-    distance: impl Fn(f64, f64) -> D,
-    key: impl Fn(D) -> u16,
-) -> u64 {
-    keys.clear();
-    let mut most = D::default();
-    keys.extend(ours.iter().zip(reference).map(|(&a, &b)| {
-        let apart = distance(a, b);
-        most = most.max(apart);
-        key(apart)
-    }));
+/// The greatest distance of a block's pairs, which must be finite. Leaves the distances' keys in `keys`,
+/// which is as long as the block.
+///
+/// The 16-bit types are reached through `f32`: `half` rounds `f64` without its lowest 32 bits.
+#[inline(always)]
+pub(crate) fn distances<T: Number>(ours: &[T], reference: &[T], ranked: Ranked, keys: &mut [u32]) -> u64 {
+    match ranked {
+        Ranked::Single => narrow(ours, reference, keys, |x| rank32(x.single())),
+        Ranked::Bf16 => narrow(ours, reference, keys, |x| rank_bf16(x.single())),
+        Ranked::Half => narrow(ours, reference, keys, |x| rank16(f16::from_f32(x.single()).to_bits())),
+        Ranked::Double => wide(ours, reference, keys, |a, b| rank64(a).abs_diff(rank64(b))),
+        Ranked::Whole => wide(ours, reference, keys, |a, b| (a - b).abs() as u64),
+    }
+}
+
+#[inline(always)]
+fn narrow<T: Number>(ours: &[T], reference: &[T], keys: &mut [u32], rank: impl Fn(T) -> i32) -> u64 {
+    let mut most = 0;
+    for ((a, b), key) in ours.iter().zip(reference).zip(keys.iter_mut()) {
+        let apart = rank(*a).abs_diff(rank(*b));
+        most = apart.max(most);
+        *key = apart;
+    }
+    // Most blocks are near enough for one conversion.
+    if most >> EXACT == 0 {
+        for key in keys {
+            *key = small(*key);
+        }
+    } else {
+        for key in keys {
+            *key = if *key >> EXACT == 0 { small(*key) } else { large(*key) };
+        }
+    }
     most.into()
 }
 
-/// The histogram key of a distance: its 24 highest bits, which an `f32` holds exactly.
-fn narrow(distance: u32) -> u16 {
-    let high = if distance >> 24 == 0 { distance } else { distance & !0xff };
-    // Below 2^31 the signed conversion is the same number, and one that vectors have.
-    let float = if high >> 31 == 0 { high as i32 as f32 } else { high as f32 };
-    histogram::key(float)
+#[inline(always)]
+fn wide<T: Number>(ours: &[T], reference: &[T], keys: &mut [u32], distance: impl Fn(f64, f64) -> u64) -> u64 {
+    let mut most = 0;
+    for ((a, b), key) in ours.iter().zip(reference).zip(keys.iter_mut()) {
+        let apart = distance(a.wide(), b.wide());
+        most = apart.max(most);
+        let spare = (u64::BITS - EXACT).saturating_sub(apart.leading_zeros());
+        *key = histogram::key((apart >> spare << spare) as f32);
+    }
+    most
 }
 
-fn whole(distance: u64) -> u16 {
-    let spare = 40_u32.saturating_sub(distance.leading_zeros());
-    histogram::key((distance >> spare << spare) as f32)
+/// Bits of a whole number that an `f32` holds exactly.
+const EXACT: u32 = 24;
+
+/// The histogram key of a distance of up to 24 bits. The signed conversion is one that vectors have.
+#[inline(always)]
+fn small(distance: u32) -> u32 {
+    histogram::key(distance as i32 as f32)
 }
 
-fn apart(a: i32, b: i32) -> u32 {
-    a.abs_diff(b)
+/// The histogram key of a greater one: its 24 highest bits count.
+#[inline(always)]
+fn large(distance: u32) -> u32 {
+    let dropped = u32::BITS - EXACT;
+    small(distance >> dropped) + histogram::octaves(dropped)
 }
 
 /// The place of a number among all numbers of its type: neighbours differ by one, both zeros are 0.
+#[inline(always)]
 fn rank64(value: f64) -> i64 {
     let magnitude = (value.to_bits() & (u64::MAX >> 1)) as i64;
     if value.is_sign_negative() { -magnitude } else { magnitude }
 }
 
+#[inline(always)]
 fn rank32(value: f32) -> i32 {
-    let magnitude = (value.to_bits() & (u32::MAX >> 1)) as i32;
-    if value.is_sign_negative() { -magnitude } else { magnitude }
+    signed(value.to_bits() as i32, i32::MAX)
 }
 
 /// The nearest bf16, ties to even: an `f32` without its lower half.
-fn rank_bf16(value: f64) -> i32 {
-    let bits = (value as f32).to_bits();
-    let rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-    rank16(rounded as u16)
+#[inline(always)]
+fn rank_bf16(value: f32) -> i32 {
+    let bits = value.to_bits();
+    let rounded = (bits + 0x7fff + (bits >> 16 & 1)) as i32 >> 16;
+    signed(rounded, i32::from(i16::MAX))
 }
 
+#[inline(always)]
 fn rank16(bits: u16) -> i32 {
-    let magnitude = i32::from(bits & (u16::MAX >> 1));
-    if bits >> 15 == 1 { -magnitude } else { magnitude }
+    signed(i32::from(bits as i16), i32::from(i16::MAX))
+}
+
+/// The magnitude under `mask`, negative where all of `bits` is.
+#[inline(always)]
+fn signed(bits: i32, mask: i32) -> i32 {
+    let sign = bits >> 31;
+    ((bits & mask) ^ sign) - sign
 }
 
 #[cfg(test)]
@@ -121,13 +156,14 @@ mod tests {
     use super::*;
 
     fn distance(dtype: DType) -> impl Fn(f64, f64) -> u64 {
-        move |a, b| Distances::of(dtype).all(&[a], &[b], &mut Vec::new())
+        move |a, b| distances(&[a], &[b], Ranked::of(dtype), &mut [0])
     }
 
     #[test]
     fn bf16_rounds_as_half_does() {
-        for value in [1.0, 1.003_906_25, 1.011_718_75, -3.3e38, 1e-40, -0.0, 65_504.1] {
-            assert_eq!(rank_bf16(value), rank16(half::bf16::from_f32(value as f32).to_bits()), "{value}");
+        for value in [1.0, 1.003_906_25, 1.011_718_75, -3.3e38, 1e-40, -0.0, 65_504.1].map(|x: f64| x as f32)
+        {
+            assert_eq!(rank_bf16(value), rank16(half::bf16::from_f32(value).to_bits()), "{value}");
         }
     }
 

@@ -66,9 +66,7 @@ impl<'a> View<'a> {
     /// Elements of `range` as `f64`, in place of what `out` held. Exact for every type but 64-bit
     /// integers beyond 2^53. A range past the end gives the elements that there are.
     pub fn read(&self, range: Range<usize>, out: &mut Vec<f64>) {
-        let width = self.ty.dtype.host_bytes();
-        let end = range.end.saturating_mul(width).min(self.bytes.len());
-        let bytes = self.bytes.get(range.start.saturating_mul(width)..end).unwrap_or_default();
+        let bytes = self.bytes_of(range);
         out.clear();
         match self.ty.dtype {
             DType::F64 => extend(out, bytes, f64::from_le_bytes),
@@ -87,6 +85,30 @@ impl<'a> View<'a> {
             // Refused by `new`.
             DType::I4 | DType::U4 | DType::F4E2M1FN | DType::F8E4M3FN | DType::F8E5M2 => {}
         }
+    }
+
+    /// True if every element is a float that an `f32` holds.
+    pub(crate) fn holds_singles(&self) -> bool {
+        matches!(self.ty.dtype, DType::F32 | DType::F16 | DType::BF16)
+    }
+
+    /// Elements of `range` as `f32`, in place of what `out` held; none unless the view holds singles.
+    pub(crate) fn read_singles(&self, range: Range<usize>, out: &mut Vec<f32>) {
+        let bytes = self.bytes_of(range);
+        out.clear();
+        match self.ty.dtype {
+            DType::F32 => extend(out, bytes, f32::from_le_bytes),
+            DType::F16 => extend(out, bytes, |b| f16::from_le_bytes(b).into()),
+            DType::BF16 => extend(out, bytes, |b| bf16::from_le_bytes(b).into()),
+            _ => {}
+        }
+    }
+
+    /// The bytes of the elements of `range` that there are.
+    fn bytes_of(&self, range: Range<usize>) -> &[u8] {
+        let width = self.ty.dtype.host_bytes();
+        let end = range.end.saturating_mul(width).min(self.bytes.len());
+        self.bytes.get(range.start.saturating_mul(width)..end).unwrap_or_default()
     }
 
     /// True if both hold the same type and the same bytes in `range`.
@@ -139,7 +161,7 @@ impl<'a> View<'a> {
     }
 }
 
-fn extend<const N: usize>(out: &mut Vec<f64>, bytes: &[u8], decode: impl Fn([u8; N]) -> f64) {
+fn extend<T, const N: usize>(out: &mut Vec<T>, bytes: &[u8], decode: impl Fn([u8; N]) -> T) {
     let (elements, _) = bytes.as_chunks::<N>();
     out.extend(elements.iter().map(|&b| decode(b)));
 }

@@ -39,7 +39,12 @@ impl Listing<'_> {
         let operands: Vec<String> = data.operands.iter().map(|&v| self.spell(v)).collect();
         let attributes: Vec<String> = match &data.op {
             Op::Constant(constant) => vec![constant_text(&constant.value)],
-            op => op.as_operation().attributes().into_iter().map(|(key, value)| format!("{key} = {value}")).collect(),
+            op => op
+                .as_operation()
+                .attributes()
+                .into_iter()
+                .map(|(key, value)| format!("{key} = {value}"))
+                .collect(),
         };
         let types: Vec<String> = data.results.iter().map(|&v| self.program.ty(v).to_string()).collect();
         let attributes =
@@ -149,7 +154,10 @@ mod tests {
         let (ours, theirs) = (program(1e-3), program(1e-5));
         let found = differences((&ours, &Unit::whole(&ours)), (&theirs, &Unit::whole(&theirs)));
         assert_eq!(found.len(), 4, "{found:#?}");
-        assert!(found[0].starts_with("- stablehlo.composite(x)") && found[0].contains("porter.norm"), "{found:#?}");
+        assert!(
+            found[0].starts_with("- stablehlo.composite(x)") && found[0].contains("porter.norm"),
+            "{found:#?}"
+        );
         assert!(found.iter().any(|line| line.starts_with('+') && line.contains("0.001")), "{found:#?}");
         assert!(differences((&ours, &Unit::whole(&ours)), (&ours, &Unit::whole(&ours))).is_empty());
     }

@@ -232,8 +232,7 @@ impl<E> State<'_, E> {
     fn run_port(&mut self, part: &Pair, carried: &Values) -> Found<Values, E> {
         let program = self.pairing.port.program;
         let (exact, pairing) = (&self.exact, &self.pairing);
-        let feed =
-            |value| carried.get(&value).or_else(|| exact.get(&pairing.counterpart(value)?)).cloned();
+        let feed = |value| carried.get(&value).or_else(|| exact.get(&pairing.counterpart(value)?)).cloned();
         self.runs += 1;
         execute(program, &part.port, &part.outputs, feed, self.search.port_runner, "port")
     }
@@ -280,10 +279,16 @@ fn execute<E>(
     let wanted_values: Vec<(Value, &str)> =
         outputs.iter().copied().zip(wanted.iter().map(String::as_str)).collect();
     let part = program.extract(&identifier(unit), &fed, &wanted_values)?;
-    let mut results = runner
-        .run(&part, &arguments)
-        .map_err(|source| BisectError::Run { part: label(unit), side, source })?;
-    Ok(outputs.iter().zip(&wanted).filter_map(|(&value, name)| Some((value, results.remove(name)?))).collect())
+    let mut results = runner.run(&part, &arguments).map_err(|source| BisectError::Run {
+        part: label(unit),
+        side,
+        source,
+    })?;
+    Ok(outputs
+        .iter()
+        .zip(&wanted)
+        .filter_map(|(&value, name)| Some((value, results.remove(name)?)))
+        .collect())
 }
 
 fn label(unit: &Unit) -> String {

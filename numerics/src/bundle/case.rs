@@ -2,8 +2,8 @@
 
 use super::{Bundle, Continuation, Layout, Output, layout::PADDED};
 use crate::{
-    Budget, BundleError, CompareError, Comparison, Floor, Judge, Measured, Positions, Roundings, View, compare,
-    compare_logits, compare_next,
+    Budget, BundleError, CompareError, Comparison, Floor, Judge, Measured, Positions, Roundings, View,
+    compare, compare_logits, compare_next,
 };
 
 /// The output that is a distribution over tokens or classes.
@@ -268,6 +268,7 @@ pub enum MeasureError {
 mod tests {
     use std::fs;
 
+    use approx::assert_relative_eq;
     use safetensors::{Dtype, tensor::TensorView};
 
     use crate::{
@@ -324,7 +325,8 @@ mod tests {
         let case = bundle.cases().next().unwrap();
         let [output] = case.outputs() else { panic!("{:?}", case.outputs()) };
         let measured = case.measure(output, &case.reference(output).unwrap(), None).unwrap();
-        assert!((measured.budget.max_abs - 20.0 * 1e-4).abs() < 1e-12, "{:?}", measured.budget);
-        assert!((bundle.noise().unwrap() - 1e-2).abs() < 1e-12, "over all positions: {:?}", bundle.noise());
+        assert_relative_eq!(measured.budget.max_abs, 20.0 * 1e-4, max_relative = 1e-9);
+        // That of the bundle is over all positions.
+        assert_relative_eq!(bundle.noise().unwrap(), 1e-2, max_relative = 1e-9);
     }
 }

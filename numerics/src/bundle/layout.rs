@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use porter_ir::{DType, Shape};
+use porter_ir::DType;
 use porter_weights::{Encoding, TensorInfo};
 
 use super::{INPUTS, REFERENCE};
@@ -63,10 +63,7 @@ impl Output {
 /// Groups a bundle's tensors into cases and checks them, adding everything wrong to `problems`.
 pub(super) fn cases(inputs: &Tensors, reference: &Tensors, problems: &mut Vec<BundleProblem>) -> Vec<Layout> {
     for (file, tensors) in [(INPUTS, inputs), (REFERENCE, reference)] {
-        if tensors.is_empty() {
-            problems.push(BundleProblem::NoTensors { file });
-        }
-        check_encodings(file, tensors, problems);
+        check_tensors(file, tensors, problems);
     }
     let naming = Naming::of(inputs);
     let mut cases: BTreeMap<Key, Layout> = BTreeMap::new();
@@ -184,7 +181,11 @@ fn natural(name: &str) -> Vec<(Option<u64>, &str)> {
     name.split('.').map(|part| (part.parse().ok(), part)).collect()
 }
 
-fn check_encodings(file: &'static str, tensors: &Tensors, problems: &mut Vec<BundleProblem>) {
+/// Checks what one file's tensors are by themselves.
+pub(super) fn check_tensors(file: &'static str, tensors: &Tensors, problems: &mut Vec<BundleProblem>) {
+    if tensors.is_empty() {
+        problems.push(BundleProblem::NoTensors { file });
+    }
     for (tensor, info) in tensors {
         let readable = match &info.encoding {
             Encoding::Plain(dtype) => {
@@ -214,11 +215,14 @@ fn check_case(case: &Layout, inputs: &Tensors, reference: &Tensors, problems: &m
             is_ids(info) && info.shape.rank() == 2,
             problems,
         );
-        let mask = case.inputs.get("attention_mask").and_then(|t| inputs.get(t).map(|info| (t, info)));
-        if let Some((tensor, mask)) = mask {
-            let expected = format!("i64 or i32 {}, as the input ids", info.shape);
-            check(INPUTS, tensor, mask, &expected, is_ids(mask) && mask.shape == info.shape, problems);
-        }
+    }
+    let mask = case.inputs.get("attention_mask").and_then(|t| inputs.get(t).map(|info| (t, info)));
+    if let Some((tensor, mask)) = mask {
+        let shape = ids.map(|(_, info)| &info.shape);
+        let expected = shape
+            .map_or_else(|| "i64 or i32".to_owned(), |shape| format!("i64 or i32 {shape}, as the input ids"));
+        let fits = is_ids(mask) && shape.is_none_or(|shape| *shape == mask.shape);
+        check(INPUTS, tensor, mask, &expected, fits, problems);
     }
     let of = |tensor: &Option<String>| {
         tensor.as_ref().and_then(|t| reference.get(t).map(|info| (t.clone(), info)))
@@ -238,19 +242,27 @@ fn check_case(case: &Layout, inputs: &Tensors, reference: &Tensors, problems: &m
             check(REFERENCE, &tensor, logits, &expected, fits, problems);
         }
     }
-    for output in &case.outputs {
-        let shape = reference.get(&output.tensor).map_or_else(Shape::scalar, |info| info.shape.clone());
-        if let Some((tensor, twin)) = of(&output.twin) {
-            check(
-                REFERENCE,
-                &tensor,
-                twin,
-                &format!("{shape}, as {:?}", output.tensor),
-                twin.shape == shape,
-                problems,
-            );
-        }
+    // Where nothing was recorded at all, that is said once.
+    if case.outputs.is_empty() && case.continuation.is_none() && !reference.is_empty() {
+        let tensor = case.inputs.values().next().cloned().unwrap_or_default();
+        let expected = if case.name.is_empty() { "logits".to_owned() } else { example_output(&case.name) };
+        problems.push(BundleProblem::NoOutputs { tensor, expected });
     }
+    for output in &case.outputs {
+        let (Some((tensor, twin)), Some(single)) = (of(&output.twin), reference.get(&output.tensor)) else {
+            continue;
+        };
+        let is_float = single.encoding.dtype().is_some_and(DType::is_float);
+        let encoding = if is_float { &Encoding::Plain(DType::F64) } else { &single.encoding };
+        let expected = format!("{} in {encoding}, as {:?}", single.shape, output.tensor);
+        let fits = twin.shape == single.shape && twin.encoding == *encoding;
+        check(REFERENCE, &tensor, twin, &expected, fits, problems);
+    }
+}
+
+/// An output's name in a case that has one: cases are numbered at the end, and named at the start.
+fn example_output(case: &str) -> String {
+    if case.parse::<u64>().is_ok() { format!("logits.{case}") } else { format!("{case}.logits") }
 }
 
 fn no_inputs(tensor: String, expected: String) -> BundleProblem {

@@ -67,7 +67,8 @@ fn the_noise_is_what_the_manifest_says() {
         let recorded = manifest["models"][model]["f32_vs_f64_max_abs"].as_f64().unwrap();
         let measured = fixture(&format!("tiny/{model}")).noise().unwrap();
         // The JSON number is read to within its last digit.
-        assert!((measured - recorded).abs() <= 1e-15 * recorded, "{model}: {measured} for {recorded}");
+        let same = approx::relative_eq!(measured, recorded, max_relative = 1e-15, epsilon = 0.0);
+        assert!(same, "{model}: {measured} for {recorded}");
     }
 }
 

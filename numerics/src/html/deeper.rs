@@ -1,6 +1,6 @@
 //! Which module is at fault, and which rewrite brought it.
 
-use super::page::lines;
+use super::{page::lines, tables::table};
 use crate::{
     Attribution, Contribution,
     bisect::{Bisection, Suspect, Truth},
@@ -63,7 +63,7 @@ fn differences(lines: &[String]) -> String {
 pub(super) fn attribution(found: &Attribution) -> String {
     let row = |c: &Contribution| {
         format!(
-            "<tr class=\"{}\"><td>{}<td>{:.2e}<td>{:.2e}<td>{:.2}\u{d7}</tr>\n",
+            "<tr class=\"{}\"><td>{}<td>{:.2e}<td>{:.2e}<td>{:.2}\u{d7}</tr>",
             if c.pass { "pass" } else { "fail" },
             escape(&c.rewrites),
             c.max_abs,
@@ -71,10 +71,6 @@ pub(super) fn attribution(found: &Attribution) -> String {
             c.ratio
         )
     };
-    let rows: String = found.contributions.iter().map(row).collect();
-    format!(
-        "<p>{}</p>\n<table>\n<thead><tr><th>Rewrites<th>Max<th>RMSE<th>Against none</tr></thead>\n\
-         <tbody>\n{rows}</tbody>\n</table>\n",
-        escape(&found.output)
-    )
+    let heading = "<th>Rewrites<th>Max<th>RMSE<th>Against none";
+    format!("<p>{}</p>\n{}", escape(&found.output), table(heading, found.contributions.iter().map(row)))
 }

@@ -150,7 +150,7 @@ pub(super) fn loosened(all: &[Measured]) -> String {
     table("<th>Tensor<th>Derived<th>Allowed<th>Reason<th>By", rows.into_iter())
 }
 
-fn table(heading: &str, rows: impl Iterator<Item = String>) -> String {
+pub(super) fn table(heading: &str, rows: impl Iterator<Item = String>) -> String {
     let rows = rows.collect::<Vec<_>>().join("\n");
     format!(
         "<div class=\"wide\"><table>\n<thead><tr>{heading}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>\n"
