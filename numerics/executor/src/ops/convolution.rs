@@ -15,7 +15,7 @@ use porter_ir::{
 use super::{pad::padded, windows::seen};
 use crate::{
     array::{Array, burn_shape},
-    error::Outcome,
+    failure::Outcome,
     interpreter::Call,
     lane::Lane,
     shapes::{Indices, inverse, pick},
