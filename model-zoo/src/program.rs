@@ -85,7 +85,9 @@ impl Phase {
     /// Tokens of each sequence that one run reads.
     pub fn tokens(&self) -> usize {
         match *self {
-            Phase::Forward { tokens, .. } | Phase::Prefill { tokens, .. } | Phase::Extend { tokens, .. } => tokens,
+            Phase::Forward { tokens, .. } | Phase::Prefill { tokens, .. } | Phase::Extend { tokens, .. } => {
+                tokens
+            }
             Phase::Decode { .. } => 1,
         }
     }
@@ -94,7 +96,9 @@ impl Phase {
     pub fn cache(&self) -> Option<usize> {
         match *self {
             Phase::Forward { .. } => None,
-            Phase::Prefill { cache, .. } | Phase::Extend { cache, .. } | Phase::Decode { cache, .. } => Some(cache),
+            Phase::Prefill { cache, .. } | Phase::Extend { cache, .. } | Phase::Decode { cache, .. } => {
+                Some(cache)
+            }
         }
     }
 

@@ -24,7 +24,10 @@ fn sections(report: &Report) -> Vec<Section> {
         Section::new("Error by layer", plot::by_layer(comparisons)),
         Section::new("Outputs", tables::comparisons(comparisons)),
         Section::new("Greedy tokens", tables::tokens(tokens)),
-        Section::new("What each rewrite brings", attribution.as_ref().map_or_else(String::new, deeper::attribution)),
+        Section::new(
+            "What each rewrite brings",
+            attribution.as_ref().map_or_else(String::new, deeper::attribution),
+        ),
         Section::new("Recorded, but not returned by the port", remarks(skipped)),
     ]
 }

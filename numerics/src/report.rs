@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attribution, Budget, Comparison, Drift, Floor, LogitsComparison, Loosened, TokenComparison, bisect::Bisection,
+    Attribution, Budget, Comparison, Drift, Floor, LogitsComparison, Loosened, TokenComparison,
+    bisect::Bisection,
 };
 
 /// A comparison with its budget.

@@ -98,7 +98,9 @@ impl Rope {
             Scaling::Dynamic { max_position_embeddings, .. } => Some(max_position_embeddings),
             Scaling::Yarn { original_max_position_embeddings, .. }
             | Scaling::LongRope { original_max_position_embeddings, .. }
-            | Scaling::Llama3 { original_max_position_embeddings, .. } => Some(original_max_position_embeddings),
+            | Scaling::Llama3 { original_max_position_embeddings, .. } => {
+                Some(original_max_position_embeddings)
+            }
         }
     }
 

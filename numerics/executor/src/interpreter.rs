@@ -11,8 +11,8 @@ use porter_ir::{Op, OpId, Program, RegionId, TensorType, Value, program::OpData}
 use crate::{
     ExecuteError, Floats,
     array::{Array, check_size},
-    failure::{Failure, Outcome},
     executor::missing,
+    failure::{Failure, Outcome},
     frame::Frame,
     ops,
 };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use porter_ir::{OpKind, Program, Value};
 
-use super::units::{Unit, Uses};
+use super::units::{Extent, Unit, Uses};
 
 /// A program with what is known of it.
 pub(super) struct Whole<'a> {
@@ -22,7 +22,7 @@ impl<'a> Whole<'a> {
     }
 
     fn kind(&self, unit: &Unit) -> Option<OpKind> {
-        unit.ops.first().filter(|_| unit.is_op()).map(|&op| self.program.op(op).op.kind())
+        unit.ops.first().filter(|_| unit.extent == Extent::Op).map(|&op| self.program.op(op).op.kind())
     }
 }
 
@@ -66,21 +66,24 @@ impl<'a> Pairing<'a> {
     /// The parts of a pair, if they are the same on both sides: as many, of the same names, with outputs
     /// of the same shapes, which are each other's counterparts from then on.
     pub(super) fn parts(&mut self, pair: &Pair) -> Option<Vec<Pair>> {
-        let (ours, theirs) =
-            (pair.port.parts(self.port.program), pair.reference.parts(self.reference.program));
-        if ours.len() != theirs.len() || pair.port.is_op() {
+        if pair.port.extent == Extent::Op {
             return None;
         }
-        // Modules may have become other ops; ops that stand for each other are of one kind.
-        let are_ops = ours.iter().all(|unit| unit.path == pair.port.path);
+        let (ours, theirs) =
+            (pair.port.parts(self.port.program), pair.reference.parts(self.reference.program));
+        if ours.len() != theirs.len() {
+            return None;
+        }
         let mut parts = Vec::with_capacity(ours.len());
         let mut found = Vec::new();
         for (port, reference) in ours.into_iter().zip(theirs) {
             let (outputs, expected) = (self.port.outputs(&port), self.reference.outputs(&reference));
             let same_shapes = outputs.len() == expected.len()
                 && outputs.iter().zip(&expected).all(|(&a, &b)| self.same_shape(a, b));
-            let same_kind = !are_ops || self.port.kind(&port) == self.reference.kind(&reference);
-            if port.path != reference.path || !same_kind || !same_shapes {
+            // Modules may have become other ops; ops that stand for each other are of one kind.
+            let same_kind = self.port.kind(&port) == self.reference.kind(&reference);
+            let same_place = port.path == reference.path && port.extent == reference.extent;
+            if !same_place || !same_kind || !same_shapes {
                 return None;
             }
             found.extend(outputs.iter().copied().zip(expected));

@@ -9,7 +9,7 @@ use super::{
     diff::differences,
     pairs::{Pair, Pairing},
     taps::module,
-    units::Unit,
+    units::{Extent, Unit},
 };
 use crate::{Budget, Floor, Measured, Positions, compare};
 
@@ -35,7 +35,7 @@ pub(super) fn run<E>(search: Search<'_, E>) -> Found<Bisection, E> {
         program.inputs().iter().filter_map(value).collect()
     };
     let exact = named(search.reference);
-    let mut state = State { search, pairing, exact, runs: 0, comparisons: 0 };
+    let mut state = State { search, pairing, exact, computed: Values::new(), runs: 0, comparisons: 0 };
     let suspects = state.level(&cuts)?;
     let State { search, runs, comparisons, .. } = state;
     Ok(Bisection { program: search.port.name().to_owned(), suspects, cuts: cuts.len(), runs, comparisons })
@@ -57,6 +57,8 @@ struct State<'a, E> {
     pairing: Pairing<'a>,
     /// The reference's values, as far as they are known.
     exact: Values,
+    /// What the reference runner gave where something else was recorded: rounding is measured by it.
+    computed: Values,
     runs: usize,
     comparisons: usize,
 }
@@ -128,24 +130,31 @@ impl<E> State<'_, E> {
 
     fn suspect(&self, part: &Pair, reach: Reach, truth: Truth, measured: Measured) -> Suspect {
         let (port, reference) = (self.pairing.port.program, self.pairing.reference.program);
-        let op = part.port.ops.first().filter(|_| part.port.is_op()).map(|&op| match &port.op(op).op {
-            Op::Composite(composite) => composite.name.clone(),
-            op => op.as_operation().name().to_owned(),
+        let op = part.port.ops.first().filter(|_| part.port.extent == Extent::Op).map(|&op| {
+            match &port.op(op).op {
+                Op::Composite(composite) => composite.name.clone(),
+                op => op.as_operation().name().to_owned(),
+            }
         });
         let differs = differences((port, &part.port), (reference, &part.reference));
         let path = part.port.path.clone();
         Suspect { path, op, reach, truth, measured, differs, contributors: Vec::new() }
     }
 
-    /// Makes sure that the reference's outputs of a part are known; recorded ones count more.
+    /// Makes sure that the reference's outputs of a part are known. What was recorded counts more than what
+    /// is computed, and so does what is known from the part around it, whose output may be the same value.
     fn know(&mut self, part: &Pair) -> Found<Truth, E> {
-        let outputs = self.reference_outputs(part);
-        let computed = self.run_reference(part, &Values::new(), false)?;
-        self.exact.extend(computed);
+        let mut computed = self.run_reference(part, &Values::new(), false)?;
         let mut truth = Truth::Computed;
-        for (&ours, theirs) in part.outputs.iter().zip(outputs) {
-            if let Some(recorded) = self.recorded(part, ours).cloned() {
-                self.exact.insert(theirs, recorded);
+        for &output in &part.outputs {
+            let Some(value) = self.pairing.counterpart(output) else { continue };
+            let Some(tensor) = computed.remove(&value) else { continue };
+            if let Some(recorded) = self.recorded(part, output).cloned() {
+                self.exact.insert(value, recorded);
+                self.computed.insert(value, tensor.clone());
+            }
+            self.exact.entry(value).or_insert(tensor);
+            if self.computed.contains_key(&value) {
                 truth = Truth::Recorded;
             }
         }
@@ -157,7 +166,7 @@ impl<E> State<'_, E> {
         let program = self.pairing.port.program;
         let results = program.outputs().iter().filter(|o| o.value == output).map(|o| o.name.as_str());
         let by_result = results.map(|name| self.search.recorded.get(name)).find_map(|found| found);
-        let is_module = part.outputs.len() == 1 && !part.port.is_op();
+        let is_module = part.outputs.len() == 1 && part.port.extent == Extent::Module;
         let of_module = || {
             let mut taps = self.search.recorded.iter().filter(|(tap, _)| module(tap) == part.port.path);
             taps.find(|_| is_module).map(|(_, tensor)| tensor)
@@ -191,14 +200,14 @@ impl<E> State<'_, E> {
         for &output in &part.outputs {
             self.comparisons += 1;
             let counterpart = self.pairing.counterpart(output);
-            let (Some(found), Some(expected), Some(rounded)) = (
-                ours.get(&output),
-                counterpart.and_then(|value| self.exact.get(&value)),
-                counterpart.and_then(|value| rounded.get(&value)),
-            ) else {
+            let of = |values: &'_ Values| counterpart.and_then(|value| values.get(&value).cloned());
+            let (Some(found), Some(expected), Some(rounded)) =
+                (ours.get(&output), of(&self.exact), of(rounded))
+            else {
                 continue;
             };
-            let measured = self.judge(part, found, expected, rounded)?;
+            let computed = of(&self.computed).unwrap_or_else(|| expected.clone());
+            let measured = self.judge(part, found, &expected, [&rounded, &computed])?;
             let is_worse = worst.as_ref().is_none_or(|worst| {
                 (worst.pass && !measured.pass)
                     || (worst.pass == measured.pass && measured.budget_share() > worst.budget_share())
@@ -212,7 +221,14 @@ impl<E> State<'_, E> {
         })
     }
 
-    fn judge(&self, part: &Pair, ours: &Tensor, exact: &Tensor, rounded: &Tensor) -> Found<Measured, E> {
+    /// `rounding`: what the reference runners gave, rounding and not.
+    fn judge(
+        &self,
+        part: &Pair,
+        ours: &Tensor,
+        exact: &Tensor,
+        rounding: [&Tensor; 2],
+    ) -> Found<Measured, E> {
         let failed = |source| BisectError::Compare { part: label(&part.port), source };
         let positions = match &self.search.positions {
             Positions::Rows(rows) if leading(exact) == Some(rows.len()) => self.search.positions.clone(),
@@ -223,7 +239,7 @@ impl<E> State<'_, E> {
             let why = "whole numbers and truth values must be the same".to_owned();
             return Ok(Measured::new(comparison, Budget { max_abs: 0.0, relative: None, why }, None));
         }
-        let floor = compare("", rounded, exact, &positions).map_err(failed)?.max_abs;
+        let floor = compare("", rounding[0], rounding[1], &positions).map_err(failed)?.max_abs;
         let budget = Budget::measured(floor, self.search.narrow, comparison.scale);
         Ok(Measured::new(comparison, budget, None).with_floor(Floor::new(floor, Floor::EXECUTOR)))
     }

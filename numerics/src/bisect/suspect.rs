@@ -67,19 +67,22 @@ pub enum Truth {
 impl Suspect {
     /// What is known of the fault, in one sentence.
     pub fn explanation(&self) -> String {
-        match (self.reach, self.truth) {
-            (Reach::Local, _) => "wrong on the reference's own inputs".to_owned(),
-            (Reach::Accumulated, _) => {
-                "over budget only with the errors that came in; no part before it is over its own".to_owned()
+        let is_as_built = self.truth == Truth::Recorded && self.differs.is_empty();
+        let what = match self.reach {
+            Reach::Local => "wrong on the reference's own inputs",
+            Reach::Accumulated => {
+                "over budget only with the errors that came in; no part before it is over its own"
             }
-            (Reach::Spread, Truth::Recorded) => {
-                "wrong on the recorded inputs, yet all of it agrees with the built-in executor: the model as it \
-                 was built, or its weights, are not the recorded model's. Record taps of its modules to look deeper"
-                    .to_owned()
+            Reach::Spread if is_as_built => {
+                "wrong on the recorded inputs, though none of its parts is by itself"
             }
-            (Reach::Spread, Truth::Computed) => {
-                "wrong on the reference's own inputs, though none of its parts is by itself".to_owned()
-            }
+            Reach::Spread => "wrong on the reference's own inputs, though none of its parts is by itself",
+        };
+        if is_as_built && self.reach != Reach::Accumulated {
+            let why = "its ops are as Porter builds the model, so the model as built, or its weights, are not the \
+                       recorded ones";
+            return format!("{what}; {why}");
         }
+        what.to_owned()
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use porter_ir::{Program, Result, Shape, Value};
 
-use super::units::{Unit, Uses};
+use super::units::{Extent, Unit, Uses};
 
 /// The suffix of a tap on a module that returned a tuple: its first value, which is its output.
 const FIRST: &str = ".0";
@@ -14,7 +14,8 @@ const FIRST: &str = ".0";
 /// module, and modules without one output of that shape, are left out.
 pub fn tapped(program: &Program, taps: &[(&str, Shape)]) -> Result<Program> {
     let outputs = module_outputs(program);
-    let mut wanted: Vec<(Value, &str)> = program.outputs().iter().map(|o| (o.value, o.name.as_str())).collect();
+    let mut wanted: Vec<(Value, &str)> =
+        program.outputs().iter().map(|o| (o.value, o.name.as_str())).collect();
     for (tap, shape) in taps {
         let value = outputs.get(module(tap)).copied();
         let known = wanted.iter().any(|(_, name)| name == tap);
@@ -48,7 +49,7 @@ fn module_outputs(program: &Program) -> HashMap<String, Value> {
             // A module that is called twice (a tied table) has the path of its first call.
             outputs.entry(unit.path.clone()).or_insert(only);
         }
-        let modules = unit.parts(program).into_iter().filter(|part| part.path != unit.path);
+        let modules = unit.parts(program).into_iter().filter(|part| part.extent == Extent::Module);
         // The last is taken first.
         pending.extend(modules.collect::<Vec<_>>().into_iter().rev());
     }

@@ -8,21 +8,29 @@ use porter_ir::{InputRole, OpId, Program, Value, program::Definition};
 /// stand at a module's own path, or one op.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unit {
+    /// What of a module it is.
+    pub(super) extent: Extent,
     /// The module's path; empty for the whole program.
     pub(super) path: String,
     /// Its ops, in the order of the body.
     pub(super) ops: Vec<OpId>,
 }
 
+/// How much of a module a unit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// All of it.
+    Module,
+    /// Ops at its own path, between those of the modules in it.
+    Own,
+    /// One op.
+    Op,
+}
+
 impl Unit {
     /// All of a program's body.
     pub(super) fn whole(program: &Program) -> Self {
-        Self { path: String::new(), ops: program.region(program.body()).ops.clone() }
-    }
-
-    /// True if the unit is an op.
-    pub(super) fn is_op(&self) -> bool {
-        self.ops.len() <= 1
+        Self { extent: Extent::Module, path: String::new(), ops: program.region(program.body()).ops.clone() }
     }
 
     /// The parts of the unit, in an order in which each reads only what comes before it: the modules
@@ -30,17 +38,18 @@ impl Unit {
     pub(super) fn parts(&self, program: &Program) -> Vec<Unit> {
         let keys: Vec<Option<&str>> = self.ops.iter().map(|&op| self.below(program, op)).collect();
         if keys.iter().all(Option::is_none) {
-            return self.ops.iter().map(|&op| Unit { path: self.path.clone(), ops: vec![op] }).collect();
+            let op = |&op| Unit { extent: Extent::Op, path: self.path.clone(), ops: vec![op] };
+            return self.ops.iter().map(op).collect();
         }
         let groups = group(program, &self.ops, &keys);
         let units = groups.into_iter().map(|ops| {
             let below = ops.first().and_then(|&op| self.below(program, op));
-            let path = match below {
-                None => self.path.clone(),
-                Some(name) if self.path.is_empty() => name.to_owned(),
-                Some(name) => format!("{}.{name}", self.path),
+            let (extent, path) = match below {
+                None => (Extent::Own, self.path.clone()),
+                Some(name) if self.path.is_empty() => (Extent::Module, name.to_owned()),
+                Some(name) => (Extent::Module, format!("{}.{name}", self.path)),
             };
-            Unit { path, ops }
+            Unit { extent, path, ops }
         });
         in_order(program, units.collect())
     }
@@ -265,7 +274,9 @@ mod tests {
         let attention = layer[0].parts(&program);
         let names = ["q_proj", "", "o_proj"].map(|name| format!("{own}.self_attn.{name}"));
         assert_eq!(paths(&attention), names.each_ref().map(|name| name.trim_end_matches('.')));
-        assert!(attention[0].parts(&program)[0].is_op());
+        let extents: Vec<Extent> = attention.iter().map(|unit| unit.extent).collect();
+        assert_eq!(extents, [Extent::Module, Extent::Own, Extent::Module]);
+        assert_eq!(attention[0].parts(&program)[0].extent, Extent::Op);
     }
 
     #[test]
@@ -283,7 +294,7 @@ mod tests {
                 done.extend(part.ops.iter().copied());
             }
             assert_eq!(done.len(), unit.ops.len(), "every op is in one part of {:?}", unit.path);
-            pending.extend(parts.into_iter().filter(|part| !part.is_op()));
+            pending.extend(parts.into_iter().filter(|part| part.extent != Extent::Op));
         }
     }
 

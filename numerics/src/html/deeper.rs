@@ -33,7 +33,10 @@ fn suspect(found: &Suspect) -> String {
         format!("; worst at {:?}: found {}, expected {}", e.index, e.ours, e.reference)
     });
     let contributors = lines(
-        found.contributors.iter().map(|(path, share)| format!("{path} takes {:.1}% of its own budget", 100.0 * share)),
+        found
+            .contributors
+            .iter()
+            .map(|(path, share)| format!("{path} takes {:.1}% of its own budget", 100.0 * share)),
     );
     format!(
         "<article>\n<h3><span class=\"fail\">{}</span>{op}</h3>\n<p>{}</p>\n\

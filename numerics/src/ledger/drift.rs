@@ -63,7 +63,9 @@ impl Drift {
             DriftKind::Gone => "is no longer measured",
             DriftKind::Better => "is better than its history",
         };
-        format!("{output}: {figure} {what}: {found}, median of {history} checks {median:.3e}, noise {allowed:.1e}")
+        format!(
+            "{output}: {figure} {what}: {found}, median of {history} checks {median:.3e}, noise {allowed:.1e}"
+        )
     }
 
     /// True if it fails a check.

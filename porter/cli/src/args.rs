@@ -239,9 +239,9 @@ impl FromStr for Against {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut against = Self::default();
         for part in text.split(',') {
-            let (key, value) = part
-                .split_once('=')
-                .ok_or_else(|| format!("found {part:?}, expected KEY=VALUE with dtype, rewrites, plugin or model"))?;
+            let (key, value) = part.split_once('=').ok_or_else(|| {
+                format!("found {part:?}, expected KEY=VALUE with dtype, rewrites, plugin or model")
+            })?;
             match key {
                 "model" => against.model = Some(value.to_owned()),
                 "plugin" => against.plugin = Some(value.to_owned()),

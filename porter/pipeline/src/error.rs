@@ -40,18 +40,10 @@ pub enum PipelineError {
     Execute(#[from] ExecuteError),
     /// A part of a model did not run in a search.
     #[error("running {part} of the {side}: {source}")]
-    Part {
-        part: String,
-        side: &'static str,
-        source: Box<PipelineError>,
-    },
+    Part { part: String, side: &'static str, source: Box<PipelineError> },
     /// A file of the check's own cannot be written or read.
     #[error("cannot {doing} {}: {source}", path.display())]
-    File {
-        doing: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
+    File { doing: &'static str, path: PathBuf, source: io::Error },
     /// The command asks for something that does not fit the model.
     #[error("{0}")]
     Usage(String),

@@ -134,11 +134,14 @@ fn left_padding(mask: &[i64], tokens: usize) -> (Vec<i32>, Vec<String>) {
 /// so other positions are told as problems.
 fn start_later(padding: &mut [i32], positions: &[i64], tokens: usize) -> Vec<String> {
     let mut problems = Vec::new();
-    for (row, (padding, positions)) in padding.iter_mut().zip(positions.chunks_exact(tokens.max(1))).enumerate() {
+    for (row, (padding, positions)) in
+        padding.iter_mut().zip(positions.chunks_exact(tokens.max(1))).enumerate()
+    {
         let real = positions.iter().skip(*padding as usize);
         let first = real.clone().next().copied().unwrap_or(0);
         if !real.zip(first..).all(|(&position, expected)| position == expected) {
-            problems.push(format!("position_ids of row {row} do not follow one another: they are expected to"));
+            problems
+                .push(format!("position_ids of row {row} do not follow one another: they are expected to"));
         } else if *padding == 0 {
             *padding = -(first as i32);
         } else if first != 0 {
@@ -169,7 +172,10 @@ mod tests {
         let problems = start_later(&mut padding, &positions, 3);
         assert_eq!(padding[..2], [-7, 2]);
         assert_eq!(problems.len(), 2, "{problems:?}");
-        assert!(problems[0].contains("row 2") && problems[1].contains("starts at position 3"), "{problems:?}");
+        assert!(
+            problems[0].contains("row 2") && problems[1].contains("starts at position 3"),
+            "{problems:?}"
+        );
     }
 
     #[test]

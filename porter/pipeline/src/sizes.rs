@@ -25,12 +25,7 @@ pub struct Sizes {
 impl Sizes {
     /// Sizes for `batch` prompts of at most `longest` tokens with `new` tokens after each. They are
     /// rounded up, so that few programs serve all prompts and the compile cache is hit.
-    pub fn new(
-        batch: usize,
-        longest: usize,
-        new: usize,
-        model: Dimensions,
-    ) -> Result<Self, PipelineError> {
+    pub fn new(batch: usize, longest: usize, new: usize, model: Dimensions) -> Result<Self, PipelineError> {
         let limit = model.max_positions;
         if longest == 0 {
             return Err(PipelineError::Usage("the prompt is empty: it needs at least one token".into()));

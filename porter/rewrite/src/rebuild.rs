@@ -6,8 +6,7 @@ use std::{
 };
 
 use porter_ir::{
-    Builder, InputRole, OpId, OutputRole, Program, RegionId, Result, TensorType, Value,
-    program::Definition,
+    Builder, InputRole, OpId, OutputRole, Program, RegionId, Result, TensorType, Value, program::Definition,
 };
 
 /// Builds the values that stand in for the results of an [`Edit`], in their order.

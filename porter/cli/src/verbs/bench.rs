@@ -9,7 +9,6 @@ use porter_runtime::{Generator, Next, States, Times};
 use porter_zoo::Task;
 use serde::Serialize;
 
-use porter_pipeline::{Engine, Resident, Running, Sizes, Variant, bring_up, open};
 use crate::{
     args::{BenchArgs, Global},
     console::Console,
@@ -17,6 +16,7 @@ use crate::{
     progress::{Fetching, Working},
     table,
 };
+use porter_pipeline::{Engine, Resident, Running, Sizes, Variant, bring_up, open};
 
 /// Prefills are repeated this often; the best is reported, the others say how noisy the machine is.
 const REPEATS: usize = 3;

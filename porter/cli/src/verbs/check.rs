@@ -80,8 +80,9 @@ fn comparisons(all: &[Measured], console: &Console) -> String {
     let left = all.len() - rows.len();
     let failed = all.iter().filter(|measured| !measured.pass).map(over_budget);
     let lines = failed.chain(all.iter().filter_map(loosened)).chain(all.iter().filter_map(next_tokens));
-    let more = (left > 0)
-        .then(|| format!("and {left} outputs more, each below {:.1}% of its budget (--json has all)", 100.0 * least));
+    let more = (left > 0).then(|| {
+        format!("and {left} outputs more, each below {:.1}% of its budget (--json has all)", 100.0 * least)
+    });
     let table = table::render(&heading, rows, &[2, 3, 4, 5, 6, 7, 8]);
     iter::once(table).chain(more).chain(lines).collect::<Vec<_>>().join("\n")
 }
@@ -148,9 +149,10 @@ fn over_budget(measured: &Measured) -> String {
 fn next_tokens(measured: &Measured) -> Option<String> {
     let l = measured.logits.as_ref()?;
     let (name, top1, top5) = (printable(&measured.comparison.name), 100.0 * l.top1, 100.0 * l.top5);
-    let perplexity = l.perplexity.as_ref().map_or_else(String::new, |p| {
-        format!(", perplexity {:.4} against {:.4}", p.ours, p.reference)
-    });
+    let perplexity = l
+        .perplexity
+        .as_ref()
+        .map_or_else(String::new, |p| format!(", perplexity {:.4} against {:.4}", p.ours, p.reference));
     Some(format!(
         "{name}: KL {:.1e}, top-1 {top1:.2}%, top-5 {top5:.2}%, {} of {} likeliest tokens flip ({} ties){perplexity}",
         l.kl.mean, l.flips, l.positions, l.ties

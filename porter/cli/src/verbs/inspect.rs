@@ -7,7 +7,6 @@ use porter_weights::{Checkpoint, Report};
 use porter_zoo::{ConfigError, Dimensions, Model, Task};
 use serde::Serialize;
 
-use porter_pipeline::{PipelineError, model};
 use crate::{
     args::InspectArgs,
     console::{Console, Tone, printable},
@@ -15,6 +14,7 @@ use crate::{
     progress::Fetching,
     table,
 };
+use porter_pipeline::{PipelineError, model};
 
 /// What `porter inspect` says.
 #[derive(Serialize)]

@@ -44,11 +44,5 @@ fn contribution(
     let base = none.map_or(max_abs, |none| none.max_abs);
     let ratio = if base > 0.0 { max_abs / base } else { 1.0 };
     let pass = findings.comparisons.iter().all(|m| m.pass) && findings.tokens.iter().all(|t| t.pass);
-    Some(Contribution {
-        rewrites: rewrites.to_owned(),
-        max_abs,
-        rmse: measured.comparison.rmse,
-        ratio,
-        pass,
-    })
+    Some(Contribution { rewrites: rewrites.to_owned(), max_abs, rmse: measured.comparison.rmse, ratio, pass })
 }

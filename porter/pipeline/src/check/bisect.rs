@@ -87,8 +87,7 @@ impl Checker<'_> {
         let mut arguments = zeros(&reference)?;
         arguments.insert("input_ids".to_owned(), integers(&ids, &[1, sizes.bucket])?);
         arguments.insert("padding".to_owned(), padding.clone());
-        let mut searched =
-            vec![self.search(&prefill, arguments.clone(), BTreeMap::new(), Positions::All)?];
+        let mut searched = vec![self.search(&prefill, arguments.clone(), BTreeMap::new(), Positions::All)?];
         let mut states = self.exact().run(&reference, &arguments)?;
         let reference = self.reference(&decode)?;
         let last = recorded.tokens.len().saturating_sub(2);

@@ -54,15 +54,21 @@ fn decoder(tokens: &Tokens, dimensions: &Dimensions, most: usize, inputs: Inputs
         plain,
         padded,
         tokens.right_padded("right_padded", short),
-        Sample::of("repeated", 1, short, vec![tokens.vocabulary / 2; short])
-            .forcing(vec![tokens.vocabulary / 2; FORCED]),
+        Sample::of("repeated", 1, short, vec![tokens.vocabulary / 2; short]).forcing(vec![
+            tokens.vocabulary
+                / 2;
+            FORCED
+        ]),
         Sample::of("special", 1, short, tokens.special(short)),
         Sample::of("batch", 3, short, tokens.random(3, 3 * short)),
         // The same rows in another order: what one row holds is no business of the others.
         Sample::of("permuted", 3, short, rotate(&tokens.random(3, 3 * short), short)),
         Sample::of("long", 1, long, tokens.random(4, long)).forcing(tokens.random(5, FORCED)),
     ];
-    let ends = [("far", Some(dimensions.max_positions)), ("past_original", dimensions.original_positions.map(|p| p + short / 2))];
+    let ends = [
+        ("far", Some(dimensions.max_positions)),
+        ("past_original", dimensions.original_positions.map(|p| p + short / 2)),
+    ];
     for (name, end) in ends {
         // A short sequence that ends there: what positions do shows without the work of a long one.
         if let Some(start) = end.and_then(|end| end.checked_sub(short)).filter(|&start| start > 0) {

@@ -12,7 +12,8 @@ mod second_opinion;
 
 use porter_ir::DType;
 use porter_numerics::{
-    Bundle, Case, Findings, Judge, MeasureError, Measured, Named, Noise, Output, Roundings, TokenComparison, View,
+    Bundle, Case, Findings, Judge, MeasureError, Measured, Named, Noise, Output, Roundings, TokenComparison,
+    View,
 };
 use porter_runtime::HostTensor;
 
@@ -80,7 +81,12 @@ impl Checker<'_> {
                 findings.skipped.push(Named { name, why });
                 continue;
             };
-            match measure(plan.case, output, found, &self.judge(roundings.and_then(|all| all.get(&output.name)))) {
+            match measure(
+                plan.case,
+                output,
+                found,
+                &self.judge(roundings.and_then(|all| all.get(&output.name))),
+            ) {
                 // How noisy the reference is in f32 says nothing of a port that rounds to less.
                 Ok(measured) if self.narrowest().is_some() => {
                     findings.comparisons.push(measured.with_floor(None));
@@ -119,10 +125,14 @@ impl Checker<'_> {
             let roundings = run.roundings(&phase);
             let ours = View::new(chunked.ty().dtype, chunked.ty().shape.clone(), chunked.bytes())
                 .map_err(MeasureError::from)?;
-            findings.comparisons.extend(plan.case.measure_last_generated(&ours, &self.judge(roundings.and_then(|all| all.get(LOGITS))))?);
+            findings.comparisons.extend(
+                plan.case
+                    .measure_last_generated(&ours, &self.judge(roundings.and_then(|all| all.get(LOGITS))))?,
+            );
         }
         if recorded.greedy {
-            let noise = Noise { max_abs: logits_budget(plan, findings), narrower: self.narrowest().is_some() };
+            let noise =
+                Noise { max_abs: logits_budget(plan, findings), narrower: self.narrowest().is_some() };
             findings.tokens.push(TokenComparison::new(recorded, tokens, noise));
         }
         Ok(())

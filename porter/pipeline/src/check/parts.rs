@@ -128,7 +128,10 @@ impl InExecutor<'_> {
             _ => ty.dtype,
         };
         let Some((_, _, expr)) = self.weights.resolve(&input.name) else {
-            return Err(PipelineError::Unsupported(format!("nothing is given for the input {:?}", input.name)));
+            return Err(PipelineError::Unsupported(format!(
+                "nothing is given for the input {:?}",
+                input.name
+            )));
         };
         let ty = TensorType::new(dtype, ty.shape.clone());
         let mut bytes = vec![0; ty.host_bytes()];
@@ -152,8 +155,10 @@ impl Runner<PipelineError> for InExecutor<'_> {
         part: &Program,
         arguments: &BTreeMap<String, Tensor>,
     ) -> Result<BTreeMap<String, Tensor>, PipelineError> {
-        let results =
-            Executor::new(self.floats).run(part, |input, ty| self.input(input, ty, arguments))?;
-        results.into_iter().map(|(name, array)| Ok((name, owned(&array.ty().clone(), array.into_bytes())?))).collect()
+        let results = Executor::new(self.floats).run(part, |input, ty| self.input(input, ty, arguments))?;
+        results
+            .into_iter()
+            .map(|(name, array)| Ok((name, owned(&array.ty().clone(), array.into_bytes())?)))
+            .collect()
     }
 }

@@ -133,18 +133,13 @@ fn forward(
         .into_iter()
         .map(|(name, tensor)| Ok((name.to_owned(), owned(tensor.ty(), tensor.bytes().to_vec())?)))
         .collect::<Result<_, PipelineError>>()?;
-    let mut executor =
-        InExecutor { floats, checkpoint: &*opened.checkpoint, weights: &opened.weight_map };
+    let mut executor = InExecutor { floats, checkpoint: &*opened.checkpoint, weights: &opened.weight_map };
     executor.run(&program, &arguments)
 }
 
 /// The first `tokens` positions of `[rows, positions, ...]`, and of one row the logits behind each of
 /// the last prompt token and the `forced` tokens but the last.
-fn split(
-    tensor: &Tensor,
-    tokens: usize,
-    forced: usize,
-) -> Result<(Tensor, Option<Tensor>), PipelineError> {
+fn split(tensor: &Tensor, tokens: usize, forced: usize) -> Result<(Tensor, Option<Tensor>), PipelineError> {
     let [1, positions, width] = **tensor.shape() else { return Ok((tensor.clone(), None)) };
     if forced == 0 || positions != tokens + forced {
         return Ok((tensor.clone(), None));
@@ -188,4 +183,3 @@ fn write(folder: &TempDir, name: &str, tensors: &BTreeMap<String, Tensor>) -> Re
         .map_err(|e| failed(std::io::Error::other(e)))?;
     fs::write(&path, bytes).map_err(failed)
 }
-

@@ -49,7 +49,8 @@ impl<'a> Run<'a> {
         let Checker { engine, opened, variant, observer, .. } = *checker;
         let written = |variant: &Variant<'_>| {
             let programs = programs(opened, &phases, variant, engine.target)?;
-            let tapped = phases.iter().zip(&programs).map(|(phase, program)| tapped(program, &taps(phase, plans)));
+            let tapped =
+                phases.iter().zip(&programs).map(|(phase, program)| tapped(program, &taps(phase, plans)));
             Ok::<Vec<Program>, PipelineError>(tapped.collect::<Result<_, _>>()?)
         };
         let narrow = match checker.narrowest() {
@@ -115,7 +116,9 @@ impl<'a> Run<'a> {
     /// The logits behind the prompt and all tokens of the continuation but the last, which are read at
     /// once after the prompt. `None` where the case is not run in chunks.
     pub(super) fn chunked(&self, plan: &Plan<'_>) -> Result<Option<HostTensor>, PipelineError> {
-        let (Some((recorded, sizes)), Some(chunk)) = (&plan.continuation, plan.chunk()) else { return Ok(None) };
+        let (Some((recorded, sizes)), Some(chunk)) = (&plan.continuation, plan.chunk()) else {
+            return Ok(None);
+        };
         let (Some((program, prefill)), Some((_, extend))) =
             (self.steps.get(&sizes.prefill()), self.steps.get(&chunk))
         else {
@@ -126,8 +129,10 @@ impl<'a> Run<'a> {
         let prompt = [vec![0; missing], ids(&recorded.prompt)].concat();
         let padding = HostTensor::from_slice([1], &[missing as i32])?;
         let mut states = States::zeros(&self.checker.engine.device, program)?;
-        let arguments =
-            [("input_ids", HostTensor::from_slice([1, sizes.bucket], &prompt)?), ("padding", padding.clone())];
+        let arguments = [
+            ("input_ids", HostTensor::from_slice([1, sizes.bucket], &prompt)?),
+            ("padding", padding.clone()),
+        ];
         prefill.run(&arguments, &mut states)?;
         let tokens = ids(&recorded.tokens[..chunk.tokens()]);
         let arguments = [

@@ -47,7 +47,11 @@ impl Checker<'_> {
     }
 
     /// The greatest difference that rounding makes, by output of the case's forward program.
-    fn measured_roundings(&self, run: &Run<'_>, plan: &Plan<'_>) -> Result<BTreeMap<String, f64>, PipelineError> {
+    fn measured_roundings(
+        &self,
+        run: &Run<'_>,
+        plan: &Plan<'_>,
+    ) -> Result<BTreeMap<String, f64>, PipelineError> {
         let Some(program) = run.narrow_program(&plan.forward) else { return Ok(BTreeMap::new()) };
         let arguments = plan.arguments(self.opened)?;
         let run = |floats| -> Result<BTreeMap<String, Tensor>, PipelineError> {

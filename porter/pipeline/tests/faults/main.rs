@@ -10,7 +10,7 @@ use porter_import::Progress;
 use porter_ir::DType;
 use porter_numerics::{
     Bundle, Findings, Judge,
-    bisect::{Bisection, Reach, Suspect},
+    bisect::{Bisection, Reach, Suspect, Truth},
 };
 use porter_pipeline::{
     Engine, Opened, Silent, Variant,
@@ -46,7 +46,14 @@ fn plant(
     let engine = engine();
     let planted: [&dyn Rewrite; 1] = [fault];
     let variant = Variant { before: &planted, ..Variant::new(dtype) };
-    let checker = Checker { engine: &engine, opened, variant, reference: DType::F32, judge: Judge::default(), observer: &Silent };
+    let checker = Checker {
+        engine: &engine,
+        opened,
+        variant,
+        reference: DType::F32,
+        judge: Judge::default(),
+        observer: &Silent,
+    };
     let findings = checker.check(bundle).unwrap();
     let found = checker.bisect(bundle, &findings, trust).unwrap();
     (findings, found)
@@ -137,6 +144,45 @@ fn sums_in_bf16_where_f32_is_due() {
     against_builtin(&plant::NARROW_SUMS, DType::F32, Inputs::Standard);
 }
 
+/// Not a fault of the port but of the checkpoint: the weights are not those that were recorded.
+#[test]
+fn weights_that_are_not_the_recorded_ones() {
+    const PATH: &str = "model.layers.1.self_attn.o_proj";
+    let folder = tempfile::tempdir().unwrap();
+    let source = Path::new(TINY).join("llama");
+    std::fs::copy(source.join("config.json"), folder.path().join("config.json")).unwrap();
+    let mut bytes = std::fs::read(source.join("model.safetensors")).unwrap();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let (from, to) = header.info(&format!("{PATH}.weight")).unwrap().data_offsets;
+    let start = bytes.len() - header.data_len();
+    // The two halves of the matrix change places.
+    bytes[start + from..start + to].rotate_left((to - from) / 2);
+    std::fs::write(folder.path().join("model.safetensors"), bytes).unwrap();
+
+    let opened = open(folder.path().to_str().unwrap(), &[], &Quiet).unwrap();
+    let bundle = Bundle::open(&source).unwrap();
+    let engine = engine();
+    let checker = Checker {
+        engine: &engine,
+        opened: &opened,
+        variant: Variant::new(DType::F32),
+        reference: DType::F32,
+        judge: Judge::default(),
+        observer: &Silent,
+    };
+    let findings = checker.check(&bundle).unwrap();
+    let found = checker.bisect(&bundle, &findings, Trust::Recorded).unwrap();
+    let suspects: Vec<&Suspect> = found.iter().flat_map(|f| &f.suspects).collect();
+    let paths: Vec<&str> = suspects.iter().map(|suspect| suspect.path.as_str()).collect();
+    let [suspect] = suspects[..] else { panic!("{paths:?}") };
+    assert_eq!((suspect.path.as_str(), suspect.truth), (PATH, Truth::Recorded));
+    assert!(
+        suspect.explanation().contains("its weights, are not the recorded ones"),
+        "{}",
+        suspect.explanation()
+    );
+}
+
 /// Two faults in one model: the second does not hide behind the first.
 #[test]
 fn two_faults_at_once() {
@@ -145,8 +191,14 @@ fn two_faults_at_once() {
     let engine = engine();
     let planted: [&dyn Rewrite; 2] = [&plant::TRANSPOSED, &plant::EPSILON];
     let variant = Variant { before: &planted, ..Variant::new(DType::F32) };
-    let checker =
-        Checker { engine: &engine, opened: &opened, variant, reference: DType::F32, judge: Judge::default(), observer: &Silent };
+    let checker = Checker {
+        engine: &engine,
+        opened: &opened,
+        variant,
+        reference: DType::F32,
+        judge: Judge::default(),
+        observer: &Silent,
+    };
     let findings = checker.check(&bundle).unwrap();
     let found = checker.bisect(&bundle, &findings, Trust::Recorded).unwrap();
     let paths: Vec<&str> = found.iter().flat_map(|f| &f.suspects).map(|s| s.path.as_str()).collect();

@@ -1,8 +1,8 @@
 //! Faults, each a rewrite that makes one module of a program wrong.
 
 use porter_ir::{
-    AttributeValue, Builder, DType, Direction, InputRole, Op, OpId, OpKind, Program, Result, TensorType, Value,
-    program::OpData,
+    AttributeValue, Builder, DType, Direction, InputRole, Op, OpId, OpKind, Program, Result, TensorType,
+    Value, program::OpData,
 };
 use porter_rewrite::{Edit, Effect, Patch, Port, Rewrite, Site};
 

@@ -26,7 +26,10 @@ pub(super) fn bisection(found: &Bisection, console: &Console) -> String {
         );
     }
     let heading = format!("at fault in {} ({work}):", printable(program));
-    std::iter::once(heading).chain(suspects.iter().map(|s| suspect(s, console))).collect::<Vec<_>>().join("\n")
+    std::iter::once(heading)
+        .chain(suspects.iter().map(|s| suspect(s, console)))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn suspect(found: &Suspect, console: &Console) -> String {

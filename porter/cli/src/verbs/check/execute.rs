@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use porter_ir::DType;
-use porter_numerics::{Bundle, BudgetFile, Findings, Judge, Report, Subject};
+use porter_numerics::{BudgetFile, Bundle, Findings, Judge, Report, Subject};
 use porter_pipeline::{
     Chosen, Engine, Opened, PipelineError, Variant,
     check::{Checker, Computed, Inputs, Trust},
@@ -24,7 +24,8 @@ const BUILTIN: &str = "builtin";
 pub(super) fn execute(args: &CheckArgs, global: &Global, console: &Console) -> Result<Report, Failure> {
     let recorded = args.reference.as_deref().filter(|path| *path != Path::new(BUILTIN));
     if args.hard && recorded.is_some() {
-        let message = "--hard makes its own inputs, which a recorded bundle has no answers to: leave --reference out";
+        let message =
+            "--hard makes its own inputs, which a recorded bundle has no answers to: leave --reference out";
         return Err(Failure::new(Exit::Usage, message));
     }
     let budgets = args.budget.as_deref().map(BudgetFile::open).transpose().map_err(PipelineError::from)?;
@@ -170,9 +171,15 @@ fn same_interface(ours: &Opened, theirs: &Opened) -> Result<(), Failure> {
         return Ok(());
     }
     let spell = |opened: &Opened| {
-        format!("{} ({}, {} tokens)", opened.files.name, opened.model.class(), opened.model.dimensions().vocab_size)
+        format!(
+            "{} ({}, {} tokens)",
+            opened.files.name,
+            opened.model.class(),
+            opened.model.dimensions().vocab_size
+        )
     };
-    let message = format!("cannot compare {} with {}: their tasks or vocabularies differ", spell(ours), spell(theirs));
+    let message =
+        format!("cannot compare {} with {}: their tasks or vocabularies differ", spell(ours), spell(theirs));
     Err(Failure::new(Exit::Usage, message))
 }
 

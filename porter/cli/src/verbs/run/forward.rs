@@ -10,7 +10,6 @@ use porter_zoo::Taps;
 use safetensors::{Dtype, tensor::TensorView};
 use serde::Serialize;
 
-use porter_pipeline::{Engine, PipelineError, Running, Sequences, Variant, bring_up, open};
 use crate::{
     args::{Global, RunArgs},
     console::Console,
@@ -18,6 +17,7 @@ use crate::{
     progress::{Fetching, Working},
     table,
 };
+use porter_pipeline::{Engine, PipelineError, Running, Sequences, Variant, bring_up, open};
 
 /// An output in `porter run --input`'s result.
 #[derive(Serialize)]

@@ -7,13 +7,13 @@ use porter_text::{Message, Sampler, SamplerOptions, StopStrings, TextStream, sto
 use porter_zoo::Task;
 use serde::Serialize;
 
-use porter_pipeline::{Engine, PipelineError, Running, Sizes, TextSide, Variant, bring_up, open};
 use crate::{
     args::{Global, RunArgs},
     console::Console,
     exit::{Exit, Failure},
     progress::{Fetching, Working},
 };
+use porter_pipeline::{Engine, PipelineError, Running, Sizes, TextSide, Variant, bring_up, open};
 
 /// How many tokens are generated where nothing is said, if the model's positions allow it.
 const DEFAULT_MAX_TOKENS: usize = 128;
