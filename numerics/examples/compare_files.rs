@@ -58,6 +58,15 @@ fn anonymous() -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
+/// The processor time that the process has had, in seconds: fields 14 and 15 of `/proc/self/stat`, in
+/// hundredths.
+fn processor() -> Option<f64> {
+    let text = fs::read_to_string("/proc/self/stat").ok()?;
+    let (_, rest) = text.rsplit_once(") ")?;
+    let ticks: Vec<f64> = rest.split(' ').skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+    Some(ticks.iter().sum::<f64>() / 100.0)
+}
+
 /// What `work` gives, and the most anonymous memory seen every 10 ms meanwhile, in KiB.
 fn sampled<T>(work: impl FnOnce() -> T) -> (T, u64) {
     let done = AtomicBool::new(false);
@@ -96,11 +105,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         read(&b, &mut buffer)?;
         println!("round {round}, plain reading by one thread: {:.2} GB/s", rate(started));
         let before = anonymous().unwrap_or(0);
-        let started = Instant::now();
+        let (started, had) = (Instant::now(), processor());
         let (found, most) = sampled(|| compare_files(&a, &b));
         let (rate, found) = (rate(started), found?);
+        let core = processor().zip(had).map_or(f64::NAN, |(has, had)| bytes / (has - had) / 1e9);
         println!(
-            "round {round}, compare_files: {rate:.2} GB/s, {} tensors, worst {:?}, RssAnon {before} KiB before, \
+            "round {round}, compare_files: {rate:.2} GB/s, {core:.2} GB a second of a core, {} tensors, worst {:?}, RssAnon {before} KiB before, \
              at most {most} KiB during",
             found.tensors.len(),
             found.worst().map(|c| c.max_abs)

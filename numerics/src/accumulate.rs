@@ -159,12 +159,12 @@ impl Accumulator {
         let (mut a, mut b) = (Vec::with_capacity(BLOCK), Vec::with_capacity(BLOCK));
         for start in range.clone().step_by(BLOCK) {
             let block = start..range.end.min(start + BLOCK);
-            T::read(reference, block.clone(), &mut b);
-            if ours.same_bytes(reference, block.clone()) && self.add_equal(&b) {
+            let theirs = T::elements(reference, block.clone(), &mut b);
+            if ours.same_bytes(reference, block.clone()) && self.add_equal(theirs) {
                 continue;
             }
-            T::read(ours, block, &mut a);
-            self.add_block(start, &a, &b, scratch);
+            let own = T::elements(ours, block, &mut a);
+            self.add_block(start, own, theirs, scratch);
         }
     }
 
