@@ -18,6 +18,10 @@ const FLOOR_FACTOR: f64 = 20.0;
 /// recorded or is by luck small: some 800 roundings of f32.
 const LEAST: f64 = 1e-4;
 
+/// How many times what rounding does to a value a port in a narrow type may be off: both sides round at
+/// the same places, and only what lies between two roundings is in another order.
+const NARROW_FACTOR: f64 = 4.0;
+
 /// How far a tensor may be from its reference. The reason is part of the value.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Budget {
@@ -74,6 +78,19 @@ impl Budget {
         Self { max_abs: relative * comparison.scale, relative: Some(relative), why }
     }
 
+    /// The budget of a value that rounding moves by `rounding`, as measured: the reference program with
+    /// every op rounding to its own type, against itself without rounding, on the same inputs. `narrow`
+    /// says that a type below f32 is rounded to.
+    pub fn measured(rounding: f64, narrow: bool, scale: f64) -> Self {
+        let factor = if narrow { NARROW_FACTOR } else { FLOOR_FACTOR };
+        let max_abs = (factor * rounding).max(LEAST * scale);
+        let why = format!(
+            "the greater of {factor} x what rounding does to this value, {rounding:.2e} by the built-in executor, \
+             and {LEAST:e} x the reference's std {scale:.3e}"
+        );
+        Self { max_abs, relative: None, why }
+    }
+
     /// True if the comparison is within the budget: some finite values were compared, NaNs and
     /// infinities are where the reference has them, and no difference is greater than `max_abs` or,
     /// in up to nine elements, than `relative` of the element.
@@ -84,13 +101,30 @@ impl Budget {
     /// True if every element that is off by more than `max_abs` is among the worst that the
     /// comparison lists, and off by no more than its share of itself.
     fn allows_outliers(&self, comparison: &Comparison) -> bool {
-        let Some(relative) = self.relative else { return false };
-        let off = |e: &Element| (e.ours - e.reference).abs();
-        let listed = &comparison.worst;
-        let all_are_listed = listed.len() < WORST || listed.last().is_some_and(|e| off(e) <= self.max_abs);
-        let mut over = listed.iter().filter(|e| off(e) > self.max_abs);
-        all_are_listed && over.all(|e| off(e) <= relative * e.reference.abs())
+        self.relative.is_some() && self.all_over_are_listed(comparison) && self.share(comparison) <= 1.0
     }
+
+    fn all_over_are_listed(&self, comparison: &Comparison) -> bool {
+        let listed = &comparison.worst;
+        listed.len() < WORST || listed.last().is_some_and(|e| off(e) <= self.max_abs)
+    }
+
+    /// The greatest share of what it may be off that an element is off: of `max_abs`, or of its own
+    /// `relative` share where that is more and no other element is over that is not listed.
+    pub fn share(&self, comparison: &Comparison) -> f64 {
+        if comparison.max_abs == 0.0 {
+            return 0.0;
+        }
+        let Some(relative) = self.relative.filter(|_| self.all_over_are_listed(comparison)) else {
+            return comparison.max_abs / self.max_abs;
+        };
+        let of_itself = |e: &Element| off(e) / self.max_abs.max(relative * e.reference.abs());
+        comparison.worst.iter().map(of_itself).fold(0.0, f64::max)
+    }
+}
+
+fn off(e: &Element) -> f64 {
+    (e.ours - e.reference).abs()
 }
 
 #[cfg(test)]
@@ -143,6 +177,12 @@ mod tests {
         };
         assert!(allows(7, 9.0) && allows(3, 0.4));
         assert!(!allows(7, 11.0) && !allows(3, 0.6));
+        let share = |by: f64| {
+            let mut ours = reference.clone();
+            ours[7] += by;
+            budget.share(&comparison(&ours, &reference))
+        };
+        assert!((share(9.0) - 0.9).abs() < 1e-12 && (share(12.0) - 1.2).abs() < 1e-12);
         // More elements than the comparison lists are over: nobody saw them all.
         let ours: Vec<f64> = reference.iter().map(|r| r * 1.009 + 0.6).collect();
         assert!(!budget.allows(&comparison(&ours, &reference)));

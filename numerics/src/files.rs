@@ -1,6 +1,9 @@
 //! One checkpoint against another, tensor by tensor.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use porter_weights::{Checkpoint, Encoding};
 use serde::Serialize;
@@ -36,6 +39,16 @@ pub enum MismatchKind {
     Extra,
     /// Both hold it, in other shapes or in types that are not compared.
     Differs(String),
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            MismatchKind::Missing => write!(f, "{}: only the reference holds it", self.name),
+            MismatchKind::Extra => write!(f, "{}: the reference does not hold it", self.name),
+            MismatchKind::Differs(what) => write!(f, "{}: {what}", self.name),
+        }
+    }
 }
 
 /// Why two files cannot be compared.

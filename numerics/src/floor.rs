@@ -22,6 +22,9 @@ impl Floor {
     /// The built-in executor in single against double precision.
     pub const EXECUTOR: &'static str = "built-in executor f32 against f64";
 
+    /// The built-in executor in a narrow type against double precision.
+    pub const EXECUTOR_NARROW: &'static str = "built-in executor in the narrow type against f64";
+
     /// A floor; `None` for no difference at all or one that is no number, which is no scale to
     /// measure by.
     pub fn new(value: f64, how: impl Into<String>) -> Option<Self> {

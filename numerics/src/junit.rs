@@ -46,8 +46,14 @@ fn test_cases(report: &Report) -> Vec<TestCase> {
         move |named: &Named| TestCase { name: named.name.clone(), text: named.why.clone(), outcome }
     };
     let comparisons = findings.comparisons.iter().map(of_comparison);
+    let drifts = report.drifts().iter().map(|drift| TestCase {
+        name: format!("{} {} against the ledger", drift.output, drift.figure),
+        text: drift.describe(),
+        outcome: if drift.fails() { Outcome::Failure("drift") } else { Outcome::Pass },
+    });
     comparisons
         .chain(findings.tokens.iter().map(of_tokens))
+        .chain(drifts)
         .chain(findings.problems.iter().map(remark(Outcome::Error)))
         .chain(findings.skipped.iter().map(remark(Outcome::Skipped)))
         .collect()

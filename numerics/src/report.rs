@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attribution, Budget, Comparison, Floor, LogitsComparison, Loosened, TokenComparison, bisect::Bisection,
+    Attribution, Budget, Comparison, Drift, Floor, LogitsComparison, Loosened, TokenComparison, bisect::Bisection,
 };
 
 /// A comparison with its budget.
@@ -47,14 +47,21 @@ impl Measured {
         Self { floor, ..self }
     }
 
+    /// The same held to another budget.
+    #[must_use]
+    pub fn held_to(self, budget: Budget) -> Self {
+        let Self { comparison, logits, floor, loosened, refused, .. } = self;
+        Self { floor, loosened, refused, ..Self::new(comparison, budget, logits) }
+    }
+
     /// How many noise floors the greatest difference is.
     pub fn floors(&self) -> Option<f64> {
         self.floor.as_ref().map(|floor| self.comparison.max_abs / floor.value)
     }
 
-    /// The share of the budget that the greatest difference takes.
+    /// The share of the budget that is taken: see [`Budget::share`].
     pub fn budget_share(&self) -> f64 {
-        if self.comparison.max_abs == 0.0 { 0.0 } else { self.comparison.max_abs / self.budget.max_abs }
+        self.budget.share(&self.comparison)
     }
 
     /// The share of the budget, or infinity where NaNs or infinities fail it whatever the share.
@@ -124,6 +131,8 @@ pub struct Report {
     findings: Findings,
     #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<Summary>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    drifts: Vec<Drift>,
 }
 
 /// The outputs that are furthest off.
@@ -174,7 +183,20 @@ impl Report {
             && problems.is_empty()
             && comparisons.iter().all(|c| c.pass)
             && tokens.iter().all(|t| t.pass);
-        Self { verdict: if pass { Verdict::Pass } else { Verdict::Fail }, summary, subject, findings }
+        let verdict = if pass { Verdict::Pass } else { Verdict::Fail };
+        Self { verdict, summary, subject, findings, drifts: Vec::new() }
+    }
+
+    /// The same with what a ledger says of its figures; those that left their noise fail it.
+    #[must_use]
+    pub fn with_drifts(self, drifts: Vec<Drift>) -> Self {
+        let verdict = if drifts.iter().any(Drift::fails) { Verdict::Fail } else { self.verdict };
+        Self { verdict, drifts, ..self }
+    }
+
+    /// Figures that are not what earlier checks measured.
+    pub fn drifts(&self) -> &[Drift] {
+        &self.drifts
     }
 
     /// The verdict.

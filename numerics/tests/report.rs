@@ -172,10 +172,10 @@ fn the_page_names_modules_at_fault_and_what_rewrites_bring() {
         "<h2>Modules at fault</h2>",
         "stablehlo.multiply",
         "wrong on the reference&#39;s own inputs",
-        "[0, 2]: 4.5 for 4",
-        "model.layers.0: 25.0% of its own budget",
+        "worst at [0, 2]: found 4.5, expected 4",
+        "model.layers.0 takes 25.0% of its own budget",
         "- %1 = tensor&lt;3xf32&gt;",
-        "<b>padded</b>: every part is within its budget (3 parts, 7 runs, 9 comparisons)",
+        "<p>padded (3 cuts, 7 runs of a part, 9 comparisons)</p>\n<p>No module is over its budget by itself",
         "<td>all<td>2.00e-6<td>1.00e-6<td>1.50",
     ] {
         assert!(page.contains(part), "{part:?} in {page}");

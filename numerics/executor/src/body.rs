@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use porter_ir::{DType, Op, OpId, RegionId, TensorType, Value};
 
-use crate::{array::Array, error::Outcome, interpreter::Interpreter, lane::Lane, ops::elementwise};
+use crate::{array::Array, failure::Outcome, interpreter::Interpreter, lane::Lane, ops::elementwise};
 
 /// A region that takes scalars and returns scalars and reads nothing from outside.
 pub(crate) struct Body<'i> {

@@ -37,6 +37,9 @@ pub enum ExecuteError {
         /// The bytes that the type has; `usize::MAX` where they cannot be counted.
         expected: usize,
     },
+    /// Nothing can be run.
+    #[error("this build of Porter has no reference executor: it was built without the feature \"executor\"")]
+    Absent,
     /// A tensor that memory cannot hold.
     #[error("{ty} takes more memory than there is")]
     TooLarge {
@@ -52,33 +55,3 @@ fn place(path: &str) -> &str {
 fn list(types: &[TensorType]) -> String {
     types.iter().map(TensorType::to_string).collect::<Vec<_>>().join(", ")
 }
-
-/// Why an op failed, before it is known which op it was.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// What was found and what was expected.
-    Problem(String),
-    /// An op inside of one of its regions.
-    Within(ExecuteError),
-}
-
-impl From<String> for Failure {
-    fn from(problem: String) -> Self {
-        Failure::Problem(problem)
-    }
-}
-
-impl From<&str> for Failure {
-    fn from(problem: &str) -> Self {
-        Failure::Problem(problem.to_owned())
-    }
-}
-
-impl From<ExecuteError> for Failure {
-    fn from(error: ExecuteError) -> Self {
-        Failure::Within(error)
-    }
-}
-
-/// The result of executing one op.
-pub(crate) type Outcome<T> = Result<T, Failure>;

@@ -2,33 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use porter_ir::{DType, Input, Program, TensorType, Value};
+use porter_ir::{Input, Program, TensorType, Value};
 
-use crate::{ExecuteError, Tensor, array::Array, frame::Frame, interpreter::Interpreter};
-
-/// How floating point is computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Floats {
-    /// In the types that the program says: every op rounds to its result type. What is narrower than
-    /// f32 is computed wider and rounded once; products of matrices are summed in f32, or in f64 for f64.
-    AsWritten,
-    /// In f64 whatever type the program says, and never rounded to a narrower one: conversions between
-    /// float types and `reduce_precision` change nothing. The same program without rounding error; its
-    /// float outputs are f64.
-    Double,
-}
-
-impl Floats {
-    /// The element type that values of `dtype` are held in.
-    pub(crate) fn held_dtype(self, dtype: DType) -> DType {
-        if self == Floats::Double && dtype.is_float() { DType::F64 } else { dtype }
-    }
-
-    /// The type that values of `ty` are held in.
-    pub(crate) fn held(self, ty: &TensorType) -> TensorType {
-        TensorType::new(self.held_dtype(ty.dtype), ty.shape.clone())
-    }
-}
+use crate::{ExecuteError, Floats, Tensor, array::Array, frame::Frame, interpreter::Interpreter};
 
 /// Runs programs on the host.
 #[derive(Clone, Copy, Debug)]

@@ -11,7 +11,7 @@ use porter_ir::{Op, OpId, Program, RegionId, TensorType, Value, program::OpData}
 use crate::{
     ExecuteError, Floats,
     array::{Array, check_size},
-    error::{Failure, Outcome},
+    failure::{Failure, Outcome},
     executor::missing,
     frame::Frame,
     ops,

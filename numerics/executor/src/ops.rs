@@ -37,7 +37,7 @@ mod windows;
 
 use porter_ir::Op;
 
-use crate::{array::Array, error::Outcome, interpreter::Call};
+use crate::{array::Array, failure::Outcome, interpreter::Call};
 
 /// The op's results.
 pub(crate) fn execute(call: Call<'_>) -> Outcome<Vec<Array>> {

@@ -15,6 +15,7 @@ mod diff;
 mod pairs;
 mod search;
 mod suspect;
+mod taps;
 mod units;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use porter_ir::{OpError, Program};
 
 use crate::{CompareError, Positions, View};
 pub use suspect::{Bisection, Reach, Suspect, Truth};
+pub use taps::tapped;
 
 /// A tensor that its holder owns.
 pub type Tensor = View<'static>;

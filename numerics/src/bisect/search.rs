@@ -8,18 +8,11 @@ use super::{
     BisectError, Bisection, Reach, Runner, Search, Suspect, Tensor, Truth,
     diff::differences,
     pairs::{Pair, Pairing},
+    taps::module,
     units::Unit,
 };
 use crate::{Budget, Floor, Measured, Positions, compare};
 
-/// How many times what rounding does to a value it may be off. In f32 kernels differ in every sum and
-/// every elementary function; in a narrower type both sides round at the same places, and only what
-/// lies between two roundings is in another order.
-const WIDE_FACTOR: f64 = 20.0;
-const NARROW_FACTOR: f64 = 4.0;
-/// The least relative error that is allowed: the milestone's, some 800 roundings of f32
-/// (docs/decisions/0005-budgets.md).
-const LEAST: f64 = 1e-4;
 /// The most suspects that are looked for.
 const MOST_SUSPECTS: usize = 16;
 /// The most contributors that accumulated error is traced to.
@@ -163,8 +156,13 @@ impl<E> State<'_, E> {
     fn recorded(&self, part: &Pair, output: Value) -> Option<&Tensor> {
         let program = self.pairing.port.program;
         let results = program.outputs().iter().filter(|o| o.value == output).map(|o| o.name.as_str());
-        let module = (part.outputs.len() == 1 && !part.port.is_op()).then_some(part.port.path.as_str());
-        let found = results.chain(module).find_map(|name| self.search.recorded.get(name))?;
+        let by_result = results.map(|name| self.search.recorded.get(name)).find_map(|found| found);
+        let is_module = part.outputs.len() == 1 && !part.port.is_op();
+        let of_module = || {
+            let mut taps = self.search.recorded.iter().filter(|(tap, _)| module(tap) == part.port.path);
+            taps.find(|_| is_module).map(|(_, tensor)| tensor)
+        };
+        let found = by_result.or_else(of_module)?;
         (*found.shape() == program.ty(output).shape).then_some(found)
     }
 
@@ -226,18 +224,8 @@ impl<E> State<'_, E> {
             return Ok(Measured::new(comparison, Budget { max_abs: 0.0, relative: None, why }, None));
         }
         let floor = compare("", rounded, exact, &positions).map_err(failed)?.max_abs;
-        let budget = self.budget(floor, comparison.scale);
+        let budget = Budget::measured(floor, self.search.narrow, comparison.scale);
         Ok(Measured::new(comparison, budget, None).with_floor(Floor::new(floor, Floor::EXECUTOR)))
-    }
-
-    fn budget(&self, floor: f64, scale: f64) -> Budget {
-        let factor = if self.search.narrow { NARROW_FACTOR } else { WIDE_FACTOR };
-        let max_abs = (factor * floor).max(LEAST * scale);
-        let why = format!(
-            "the greater of {factor} x what rounding does to this value, {floor:.2e}, and {LEAST:e} x the \
-             reference's std {scale:.3e}"
-        );
-        Budget { max_abs, relative: None, why }
     }
 
     /// The outputs of a part of the port, by its values; what was not carried is the reference's.

@@ -86,6 +86,12 @@ pub(super) fn share(share: f64) -> String {
     }
 }
 
+/// A list of plain lines; nothing where there are none.
+pub(super) fn lines(lines: impl Iterator<Item = String>) -> String {
+    let items: Vec<String> = lines.map(|line| format!("<li>{}</li>", escape(&line))).collect();
+    if items.is_empty() { String::new() } else { format!("<ul>\n{}\n</ul>\n", items.join("\n")) }
+}
+
 /// A list of remarks on tensors.
 pub(super) fn remarks(all: &[Named]) -> String {
     if all.is_empty() {

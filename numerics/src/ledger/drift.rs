@@ -54,6 +54,18 @@ pub enum DriftKind {
 }
 
 impl Drift {
+    /// What it is, in one line.
+    pub fn describe(&self) -> String {
+        let Self { output, figure, kind, found, median, allowed, history } = self;
+        let found = found.map_or_else(|| "no number".to_owned(), |value| format!("{value:.3e}"));
+        let what = match kind {
+            DriftKind::Worse => "is worse than its history",
+            DriftKind::Gone => "is no longer measured",
+            DriftKind::Better => "is better than its history",
+        };
+        format!("{output}: {figure} {what}: {found}, median of {history} checks {median:.3e}, noise {allowed:.1e}")
+    }
+
     /// True if it fails a check.
     pub fn fails(&self) -> bool {
         self.kind != DriftKind::Better

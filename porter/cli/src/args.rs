@@ -58,8 +58,10 @@ pub(crate) enum Verb {
     Inspect(InspectArgs),
     /// Generate text from a prompt, or run a model on recorded inputs
     Run(RunArgs),
-    /// Compare a model's numbers with a recorded reference
+    /// Compare a model's numbers with a reference, and say which module is at fault
     Check(CheckArgs),
+    /// Compare the tensors of two safetensors files, or folders of them, by name
+    Compare(CompareArgs),
     /// Measure load, compile, prefill and decode
     Bench(BenchArgs),
     /// Write a shell's completion script to stdout
@@ -197,12 +199,28 @@ pub(crate) struct CheckArgs {
     /// A team's budgets: a JSON list of {"output": GLOB, "max_abs"|"relative"|"level": ..., "why": TEXT}
     #[arg(long, value_name = "FILE")]
     pub(crate) budget: Option<PathBuf>,
+    /// A JSON-lines file of earlier checks: fail where a figure leaves its own noise, and add this check
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ledger: Option<PathBuf>,
     /// Write the report as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
     /// Write the report as one self-contained HTML page
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// The tensors under test
+    #[arg(value_name = "OURS")]
+    pub(crate) ours: PathBuf,
+    /// What they are compared with
+    #[arg(value_name = "REFERENCE")]
+    pub(crate) reference: PathBuf,
+    /// What passes: exact, close or approximate
+    #[arg(long, value_name = "NAME", value_parser = Level::from_str, default_value = "close")]
+    pub(crate) level: Level,
 }
 
 /// The other side of `porter check --against`.

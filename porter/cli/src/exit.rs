@@ -101,7 +101,7 @@ fn import(error: &ImportError) -> Exit {
     }
 }
 
-fn weights(error: &WeightsError) -> Exit {
+pub(crate) fn weights(error: &WeightsError) -> Exit {
     match error.kind() {
         WeightsKind::Unavailable => Exit::Environment,
         WeightsKind::Corrupt => Exit::Corrupt,

@@ -3,7 +3,7 @@
 use porter_ir::Program;
 use porter_zoo::Phase;
 
-use crate::{Engine, Observer, Opened, PipelineError, Resident, Variant, lower};
+use crate::{Engine, Observer, Opened, PipelineError, Resident, Variant, lower, programs};
 
 /// A model's programs on a device, in the form that a variant has on the plugin's target.
 pub struct Running {
@@ -21,7 +21,19 @@ pub fn bring_up(
     variant: &Variant<'_>,
     observer: &dyn Observer,
 ) -> Result<Running, PipelineError> {
-    let lowered = lower(opened, phases, variant, engine.target)?;
+    let programs = programs(opened, phases, variant, engine.target)?;
+    bring_up_programs(engine, opened, programs, variant, observer)
+}
+
+/// Brings programs of a model up on an engine.
+pub fn bring_up_programs(
+    engine: &Engine,
+    opened: &Opened,
+    programs: Vec<Program>,
+    variant: &Variant<'_>,
+    observer: &dyn Observer,
+) -> Result<Running, PipelineError> {
+    let lowered = lower(opened, programs, variant, engine.target)?;
     for applied in &lowered.applied {
         observer.detail(&format!("{}: {}", applied.rewrite, applied.reason));
     }

@@ -15,10 +15,10 @@ mod sizes;
 mod text;
 mod variant;
 
-pub use bring_up::{Running, bring_up};
+pub use bring_up::{Running, bring_up, bring_up_programs};
 pub use engine::{Engine, Resident};
 pub use error::PipelineError;
-pub use lower::{Lowered, lower};
+pub use lower::{Lowered, lower, programs};
 pub use observer::{Observer, Silent};
 pub use open::{Opened, model, open};
 pub use sequences::Sequences;

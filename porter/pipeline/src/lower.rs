@@ -1,5 +1,6 @@
 //! Programs in the form that a target wants.
 
+use porter_ir::Program;
 use porter_rewrite::{Applied, Port, Target, apply};
 use porter_zoo::Phase;
 
@@ -13,16 +14,24 @@ pub struct Lowered {
     pub applied: Vec<Applied>,
 }
 
-/// The programs of `phases` in a variant, lowered for `target`.
-pub fn lower(
+/// The programs of `phases`, as the zoo writes them in a variant's precision on `target`.
+pub fn programs(
     opened: &Opened,
     phases: &[Phase],
     variant: &Variant<'_>,
     target: Target,
-) -> Result<Lowered, PipelineError> {
+) -> Result<Vec<Program>, PipelineError> {
     let precision = variant.precision(target);
-    let programs =
-        phases.iter().map(|phase| opened.model.program(phase, &precision)).collect::<Result<_, _>>()?;
+    Ok(phases.iter().map(|phase| opened.model.program(phase, &precision)).collect::<Result<_, _>>()?)
+}
+
+/// Programs of a model in a variant, lowered for `target`.
+pub fn lower(
+    opened: &Opened,
+    programs: Vec<Program>,
+    variant: &Variant<'_>,
+    target: Target,
+) -> Result<Lowered, PipelineError> {
     let port = Port::new(programs, opened.weight_map.clone());
     let (port, applied) = apply(&variant.rewrites(target), port)?;
     Ok(Lowered { port, applied })

@@ -2,7 +2,7 @@
 
 use porter_ir::ops::{BatchNormInference, BatchNormTraining};
 
-use crate::{array::Array, error::Outcome, interpreter::Call, lane::Lane, shapes::count};
+use crate::{array::Array, failure::Outcome, interpreter::Call, lane::Lane, shapes::count};
 
 pub(super) fn inference(op: &BatchNormInference, mut call: Call<'_>) -> Outcome<Vec<Array>> {
     let [x, scale, offset, mean, variance] = call.operands()?;

@@ -5,7 +5,7 @@ use porter_ir::{DType, ops::BitcastConvert};
 
 use crate::{
     array::{Array, allocate},
-    error::Outcome,
+    failure::Outcome,
     interpreter::Call,
     lane::Lane,
 };

@@ -5,7 +5,7 @@ use porter_ir::ops::BroadcastInDim;
 
 use crate::{
     array::{Array, burn_shape},
-    error::Outcome,
+    failure::Outcome,
     interpreter::Call,
 };
 

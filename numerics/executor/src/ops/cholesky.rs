@@ -2,7 +2,7 @@
 
 use porter_ir::ops::Cholesky;
 
-use crate::{array::Array, error::Outcome, interpreter::Call, lane::Lane};
+use crate::{array::Array, failure::Outcome, interpreter::Call, lane::Lane};
 
 pub(super) fn execute(op: &Cholesky, mut call: Call<'_>) -> Outcome<Vec<Array>> {
     let [a] = call.operands()?;

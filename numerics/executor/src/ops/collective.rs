@@ -2,7 +2,7 @@
 
 use porter_ir::ops::{CollectivePermute, Groups};
 
-use crate::{array::Array, error::Outcome, interpreter::Call};
+use crate::{array::Array, failure::Outcome, interpreter::Call};
 
 /// A collective in groups of one gives back what it gets.
 pub(super) fn in_groups(groups: &Groups, call: Call<'_>) -> Outcome<Vec<Array>> {

@@ -5,7 +5,7 @@ use porter_ir::ops::Concatenate;
 use super::dynamic_update_slice::write;
 use crate::{
     array::{Array, allocate},
-    error::Outcome,
+    failure::Outcome,
     interpreter::Call,
 };
 

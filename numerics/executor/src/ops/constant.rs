@@ -2,7 +2,7 @@
 
 use porter_ir::ops::Constant;
 
-use crate::{array::Array, error::Outcome, interpreter::Call};
+use crate::{array::Array, failure::Outcome, interpreter::Call};
 
 pub(super) fn execute(op: &Constant, call: &Call<'_>) -> Outcome<Vec<Array>> {
     Ok(vec![Array::from_literal(&op.value, call.result()?)?])

@@ -1,6 +1,6 @@
 //! `case`, `if`, `while` and `composite`: regions run as they are.
 
-use crate::{array::Array, error::Outcome, interpreter::Call};
+use crate::{array::Array, failure::Outcome, interpreter::Call};
 
 /// The branch of that number; the last one where there is none.
 pub(super) fn case(mut call: Call<'_>) -> Outcome<Vec<Array>> {

@@ -15,7 +15,7 @@ use porter_ir::{
 use super::{pad::padded, windows::seen};
 use crate::{
     array::{Array, burn_shape},
-    error::Outcome,
+    failure::Outcome,
     interpreter::Call,
     lane::Lane,
     shapes::{Indices, inverse, pick},
@@ -63,7 +63,7 @@ fn by_burn(op: &Convolution, input: &Array, kernel: &Array, ty: &TensorType) -> 
     let shape: Vec<usize> = sizes
         .map(|((&size, &interior), (&low, &high))| {
             let spread = size + size.saturating_sub(1) * interior;
-            (spread as i64 + low + high).max(0) as usize
+            (spread as i128 + i128::from(low) + i128::from(high)).max(0) as usize
         })
         .collect();
     crate::array::check_size(&TensorType::new(input.dtype(), shape.clone()))?;

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::{
     array::{Array, allocate},
-    error::Outcome,
+    failure::Outcome,
     interpreter::Call,
     lane::Lane,
     shapes::{count, others, pick},

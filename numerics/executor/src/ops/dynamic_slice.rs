@@ -3,7 +3,7 @@
 use porter_ir::ops::DynamicSlice;
 
 use super::slice::part;
-use crate::{array::Array, error::Outcome, interpreter::Call};
+use crate::{array::Array, failure::Outcome, interpreter::Call};
 
 pub(super) fn execute(op: &DynamicSlice, call: &Call<'_>) -> Outcome<Vec<Array>> {
     let (x, starts) = call.operands.split_first().ok_or("takes a tensor and its starts")?;

@@ -3,7 +3,7 @@
 use super::dynamic_slice::clamped;
 use crate::{
     array::Array,
-    error::Outcome,
+    failure::Outcome,
     interpreter::Call,
     shapes::{Indices, position, strides},
 };

@@ -9,7 +9,7 @@ use super::{convert, float, integer, reduce_precision};
 use crate::{
     Floats,
     array::{Array, CHUNK, allocate},
-    error::Outcome,
+    failure::Outcome,
     interpreter::Call,
     lane::Lane,
 };
@@ -119,7 +119,7 @@ fn by_chunks(op: &Op, operands: &[Array], floats: Floats, result: &TensorType) -
         let lanes: Vec<Lane> = whole.iter().map(|x| part(x, i * CHUNK, n)).collect();
         let lanes: Vec<&Lane> = lanes.iter().collect();
         evaluate(op, &lanes, floats, result.dtype, n)?.encode(result.dtype, chunk);
-        Ok::<(), crate::error::Failure>(())
+        Ok::<(), crate::failure::Failure>(())
     })?;
     Ok(Array::new(result.clone(), bytes))
 }

@@ -4,7 +4,7 @@ use porter_ir::ops::Gather;
 
 use crate::{
     array::{Array, allocate},
-    error::Outcome,
+    failure::Outcome,
     interpreter::Call,
     shapes::{Indices, count, others, pick, position, strides},
 };

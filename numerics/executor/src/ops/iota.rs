@@ -5,7 +5,7 @@ use porter_ir::{TensorType, ops::Iota};
 
 use crate::{
     array::{Array, burn_shape},
-    error::Outcome,
+    failure::Outcome,
     interpreter::Call,
     lane::Lane,
 };

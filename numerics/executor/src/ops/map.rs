@@ -1,6 +1,6 @@
 //! `map`: a region applied to each element.
 
-use crate::{array::Array, body::Body, error::Outcome, interpreter::Call, lane::Lane};
+use crate::{array::Array, body::Body, failure::Outcome, interpreter::Call, lane::Lane};
 
 pub(super) fn execute(call: &Call<'_>) -> Outcome<Vec<Array>> {
     let ty = call.result()?;

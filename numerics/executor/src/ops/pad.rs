@@ -4,7 +4,7 @@ use porter_ir::{Shape, TensorType, ops::Pad};
 
 use crate::{
     array::{Array, allocate},
-    error::Outcome,
+    failure::Outcome,
     interpreter::Call,
     shapes::{Indices, strides},
 };

@@ -7,7 +7,7 @@ use super::float;
 use crate::{
     array::{Array, allocate},
     body::{Body, Fold},
-    error::Outcome,
+    failure::Outcome,
     interpreter::Call,
     lane::Lane,
     shapes::{count, others, pick},

@@ -4,7 +4,7 @@ use porter_ir::ops::ReduceWindow;
 
 use super::windows::seen;
 use crate::{
-    array::Array, body::Body, error::Outcome, interpreter::Call, lane::Lane, ops::reduce::combine,
+    array::Array, body::Body, failure::Outcome, interpreter::Call, lane::Lane, ops::reduce::combine,
     shapes::Indices,
 };
 

@@ -2,7 +2,7 @@
 
 use porter_ir::ops::Reshape;
 
-use crate::{array::Array, error::Outcome, interpreter::Call};
+use crate::{array::Array, failure::Outcome, interpreter::Call};
 
 pub(super) fn execute(op: &Reshape, mut call: Call<'_>) -> Outcome<Vec<Array>> {
     let [x] = call.operands()?;

@@ -5,7 +5,7 @@ use porter_ir::ops::{RngAlgorithm, RngBitGenerator};
 use super::bitcast_convert::from_bits;
 use crate::{
     array::Array,
-    error::Outcome,
+    failure::Outcome,
     interpreter::Call,
     shapes::{Indices, count, position, strides},
 };

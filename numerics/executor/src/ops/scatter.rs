@@ -6,7 +6,7 @@ use super::gather::Vectors;
 use crate::{
     array::Array,
     body::{Body, Fold},
-    error::Outcome,
+    failure::Outcome,
     interpreter::Call,
     lane::Lane,
     ops::reduce::combine,

@@ -3,7 +3,7 @@
 use porter_ir::ops::{SelectAndScatter, Window};
 
 use super::{scatter::fold_into, windows::seen};
-use crate::{array::Array, body::Body, error::Outcome, interpreter::Call, shapes::Indices};
+use crate::{array::Array, body::Body, failure::Outcome, interpreter::Call, shapes::Indices};
 
 pub(super) fn execute(op: &SelectAndScatter, mut call: Call<'_>) -> Outcome<Vec<Array>> {
     let [operand, source, init] = call.operands()?;

@@ -7,7 +7,7 @@ use porter_ir::ops::Sort;
 use crate::{
     array::Array,
     body::Body,
-    error::{Failure, Outcome},
+    failure::{Failure, Outcome},
     interpreter::Call,
     lane::Lane,
     shapes::{inverse, others},

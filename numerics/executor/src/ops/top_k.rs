@@ -3,7 +3,7 @@
 use porter_ir::ops::TopK;
 
 use super::sort::descending;
-use crate::{array::Array, error::Outcome, interpreter::Call, lane::Lane};
+use crate::{array::Array, failure::Outcome, interpreter::Call, lane::Lane};
 
 pub(super) fn execute(op: &TopK, mut call: Call<'_>) -> Outcome<Vec<Array>> {
     let [x] = call.operands()?;

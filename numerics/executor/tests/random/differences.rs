@@ -1,6 +1,6 @@
 //! What the plugin does otherwise than the specification, or refuses. Every row is tried again.
 
-use porter_ir::{DType, Literal, OpKind, TensorType};
+use porter_ir::{DType, Literal, OpKind, TensorType, Value};
 
 use super::draw::{Case, Tolerance};
 
@@ -46,6 +46,46 @@ pub(super) const DIFFERENCES: &[Difference] = &[
         }),
     },
     Difference {
+        kind: OpKind::Maximum,
+        dtypes: &[F8E4M3FN, F8E5M2, BF16, F16, F32, F64],
+        reason: "NaN on the right is left out",
+        shows: Shows::Otherwise(|case, dtype| {
+            let (x, y) = nan_and_one(case, dtype);
+            let z = case.b.maximum(y, x).unwrap();
+            case.gives(z, Tolerance::EXACT);
+        }),
+    },
+    Difference {
+        kind: OpKind::Minimum,
+        dtypes: &[F8E4M3FN, F8E5M2, BF16, F16, F32, F64],
+        reason: "NaN on the right is left out",
+        shows: Shows::Otherwise(|case, dtype| {
+            let (x, y) = nan_and_one(case, dtype);
+            let z = case.b.minimum(y, x).unwrap();
+            case.gives(z, Tolerance::EXACT);
+        }),
+    },
+    Difference {
+        kind: OpKind::Clamp,
+        dtypes: &[F8E4M3FN, F8E5M2, BF16, F16, F32, F64],
+        reason: "NaN is left out",
+        shows: Shows::Otherwise(|case, dtype| {
+            let (x, y) = nan_and_one(case, dtype);
+            let z = case.b.clamp(y, x, y).unwrap();
+            case.gives(z, Tolerance::EXACT);
+        }),
+    },
+    Difference {
+        kind: OpKind::Popcnt,
+        dtypes: &[I4],
+        reason: "the bits of a byte are counted, into which the sign is extended",
+        shows: Shows::Otherwise(|case, dtype| {
+            let x = case.literal(Literal::splat(TensorType::new(dtype, [1]), -1.0).unwrap());
+            let y = case.b.popcnt(x).unwrap();
+            case.gives(y, Tolerance::EXACT);
+        }),
+    },
+    Difference {
         kind: OpKind::Power,
         dtypes: &[I8, I16, I32, I64, U8, U16, U32, U64],
         reason: "of an integer exponent only the lower 6 bits count",
@@ -69,6 +109,11 @@ pub(super) const DIFFERENCES: &[Difference] = &[
         shows: Shows::Refused("does not support custom element sizes"),
     },
 ];
+
+fn nan_and_one(case: &mut Case<'_>, dtype: DType) -> (Value, Value) {
+    let full = |value| Literal::splat(TensorType::new(dtype, [1]), value).unwrap();
+    (case.literal(full(f64::NAN)), case.literal(full(1.0)))
+}
 
 pub(super) fn find(kind: OpKind, dtype: DType) -> Option<&'static Difference> {
     DIFFERENCES.iter().find(|row| row.kind == kind && row.dtypes.contains(&dtype))

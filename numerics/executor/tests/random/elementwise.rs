@@ -104,10 +104,19 @@ pub(super) fn dtypes(kind: OpKind) -> Vec<DType> {
 pub(super) fn instance(kind: OpKind, dtype: DType, case: &mut Case<'_>) -> bool {
     use OpKind as K;
     let shape = case.draw.shape(0, 3);
-    let elements = case.draw.pick(&[Elements::Any, Elements::Any, Elements::Moderate]);
+    let mut elements = case.draw.pick(&[Elements::Any, Elements::Any, Elements::Moderate]);
+    if matches!(kind, K::Maximum | K::Minimum | K::Clamp) && dtype.is_float() {
+        // NaN is a difference.
+        elements = Elements::Moderate;
+    }
     let tolerance = tolerance(kind, dtype);
     if let Some(op) = unary(kind) {
-        let x = case.input(dtype, &shape, elements);
+        let x = if kind == K::Popcnt && dtype == DType::I4 {
+            // The sign is a difference.
+            case.indices(dtype, &shape, 0, 7)
+        } else {
+            case.input(dtype, &shape, elements)
+        };
         let y = op(case.b, x).unwrap();
         case.gives(y, tolerance);
         return true;
@@ -146,13 +155,9 @@ pub(super) fn instance(kind: OpKind, dtype: DType, case: &mut Case<'_>) -> bool 
             let x = case.input(dtype, &shape, Elements::Any);
             for to in DType::ALL {
                 if to != dtype {
-                    // Six in f4E2M1FN is a difference.
+                    // Six and its negative in f4E2M1FN are a difference.
                     let differs = differences::find(kind, dtype).is_some() && to.is_integer();
-                    let four = case
-                        .b
-                        .full(TensorType::new(dtype, &shape[..]), if differs { 4.0 } else { 0.0 })
-                        .unwrap();
-                    let x = if differs { case.b.minimum(x, four).unwrap() } else { x };
+                    let x = if differs { within(case.b, x, 4.0) } else { x };
                     let y = case.b.convert(x, to).unwrap();
                     case.exactly(y);
                 }
@@ -174,4 +179,10 @@ pub(super) fn instance(kind: OpKind, dtype: DType, case: &mut Case<'_>) -> bool 
         _ => return false,
     }
     true
+}
+
+/// `x` held between `-bound` and `bound`.
+fn within(b: &Builder, x: Value, bound: f64) -> Value {
+    let scalar = |value| b.full(TensorType::scalar(b.dtype(x)), value).unwrap();
+    b.clamp(scalar(-bound), x, scalar(bound)).unwrap()
 }

@@ -8,6 +8,7 @@ mod compare;
 mod differences;
 mod draw;
 mod elementwise;
+mod products;
 mod regions;
 mod tensors;
 
@@ -43,6 +44,7 @@ struct Made {
 /// Adds a random instance of `kind` on `dtype`; false where the op has no generator.
 fn instance(kind: OpKind, dtype: DType, case: &mut Case<'_>) -> bool {
     elementwise::instance(kind, dtype, case)
+        || products::instance(kind, dtype, case)
         || tensors::instance(kind, dtype, case)
         || regions::instance(kind, dtype, case)
 }
@@ -145,17 +147,30 @@ fn check_kind(kind: OpKind, seed: u64) -> Result<(), String> {
     Err(format!("{kind:?}, seed {seed:#x}:\n{wrong}"))
 }
 
-/// As many seeds an op as `PROPTEST_CASES` says, one by default.
+#[test]
+fn every_op_has_a_generator() {
+    for &kind in OpKind::ALL {
+        let made = make(kind, &dtypes(kind)[..1], 0);
+        let has = made.program.ops().any(|(_, op)| op.op.kind() == kind);
+        assert!(has, "{kind:?} is not in its program");
+    }
+}
+
+/// As many seeds an op as `PROPTEST_CASES` says, one by default; `ONLY=Gather SEED=12ab` runs one op again.
 #[test]
 fn every_op_agrees_with_the_plugin() {
     let only = std::env::var("ONLY").ok();
     let chosen =
         |kind: &&OpKind| only.as_ref().is_none_or(|only| format!("{kind:?}").contains(only.as_str()));
+    let seed = std::env::var("SEED").ok().and_then(|seed| u64::from_str_radix(&seed, 16).ok());
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1);
     let kinds: Vec<OpKind> = OpKind::ALL.iter().filter(chosen).copied().collect();
     let wrong: Vec<String> = kinds
         .par_iter()
         .filter_map(|&kind| {
+            if let Some(seed) = seed {
+                return check_kind(kind, seed).err();
+            }
             let config =
                 Config { cases, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
             let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);

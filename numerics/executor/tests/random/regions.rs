@@ -12,7 +12,10 @@ pub(super) fn instance(kind: OpKind, dtype: DType, case: &mut Case<'_>) -> bool 
     match kind {
         K::Case => {
             let shape = case.draw.shape(0, 2);
-            let (x, y) = (case.input(dtype, &shape, Elements::Any), case.input(dtype, &shape, Elements::Any));
+            let (x, y) = (
+                case.input(dtype, &shape, Elements::Moderate),
+                case.input(dtype, &shape, Elements::Moderate),
+            );
             let index = case.indices(DType::I32, &[], -2, 4);
             let turned = |b: &Builder| Ok(vec![b.maximum(x, y)?]);
             for z in case.b.case(index, &[&|_| Ok(vec![x]), &|_| Ok(vec![y]), &turned]).unwrap() {
@@ -21,7 +24,7 @@ pub(super) fn instance(kind: OpKind, dtype: DType, case: &mut Case<'_>) -> bool 
         }
         K::Composite => {
             let shape = case.draw.shape(0, 2);
-            let x = case.input(dtype, &shape, Elements::Any);
+            let x = case.input(dtype, &shape, Elements::Moderate);
             let both = |b: &Builder, a: &[Value]| Ok(vec![b.maximum(a[0], a[0])?, a[0]]);
             for y in case.b.composite("porter.same", vec![], &[x], both).unwrap() {
                 case.exactly(y);
@@ -29,7 +32,10 @@ pub(super) fn instance(kind: OpKind, dtype: DType, case: &mut Case<'_>) -> bool 
         }
         K::If => {
             let shape = case.draw.shape(0, 2);
-            let (x, y) = (case.input(dtype, &shape, Elements::Any), case.input(dtype, &shape, Elements::Any));
+            let (x, y) = (
+                case.input(dtype, &shape, Elements::Moderate),
+                case.input(dtype, &shape, Elements::Moderate),
+            );
             let pred = case.input(DType::Bool, &[], Elements::Any);
             for z in case.b.if_(pred, |b| Ok(vec![b.minimum(x, y)?]), |_| Ok(vec![y])).unwrap() {
                 case.exactly(z);
@@ -101,8 +107,9 @@ pub(super) fn instance(kind: OpKind, dtype: DType, case: &mut Case<'_>) -> bool 
 }
 
 fn alone(kind: OpKind, dtype: DType, case: &mut Case<'_>) {
-    let shape = case.draw.shape(1, 2);
-    let x = case.input(dtype, &shape, Elements::Any);
+    // A dimension that is split or joined may not be empty there.
+    let shape = case.draw.solid(1, 2);
+    let x = case.input(dtype, &shape, Elements::Moderate);
     let groups = Groups { groups: vec![vec![0]], among: Among::Replicas };
     let maximum = |b: &Builder, a: &[Value]| b.maximum(a[0], a[1]);
     let y = match kind {
@@ -162,16 +169,19 @@ impl Fold {
         }
     }
 
-    /// What changes nothing, or little.
+    /// What changes nothing: a fold of nothing may leave it out.
     fn init(self, b: &Builder, dtype: DType) -> Value {
-        let value = match self {
-            Fold::Sum | Fold::Or | Fold::Xor => 0.0,
-            Fold::Product | Fold::And | Fold::Smallest => 1.0,
-            Fold::Largest | Fold::Chosen => {
-                return b.constant(porter_ir::Literal::least(dtype).unwrap()).unwrap();
-            }
-        };
-        b.full(TensorType::scalar(dtype), value).unwrap()
+        let least = || b.constant(porter_ir::Literal::least(dtype).unwrap()).unwrap();
+        let full = |value| b.full(TensorType::scalar(dtype), value).unwrap();
+        match self {
+            Fold::Sum | Fold::Or | Fold::Xor => full(0.0),
+            Fold::Product => full(1.0),
+            Fold::Largest | Fold::Chosen => least(),
+            // Above every float that is folded here.
+            Fold::Smallest if dtype.is_float() => full(6.0),
+            Fold::Smallest => b.not(least()).unwrap(),
+            Fold::And => b.not(full(0.0)).unwrap(),
+        }
     }
 }
 

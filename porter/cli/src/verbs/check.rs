@@ -2,10 +2,11 @@
 
 mod deeper;
 mod execute;
+mod ledger;
 
 use std::{fs, iter, path::Path};
 
-use porter_numerics::{Measured, Outcome, Report, Sides, TokenComparison, Verdict, html, junit};
+use porter_numerics::{Measured, Named, Outcome, Report, Sides, TokenComparison, Verdict, html, junit};
 
 use crate::{
     args::{CheckArgs, Global},
@@ -16,7 +17,12 @@ use crate::{
 
 /// Compares a model's numbers with a bundle's, and reports.
 pub(crate) fn run(args: &CheckArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
-    present(&execute::execute(args, global, console)?, args, console)
+    let report = execute::execute(args, global, console)?;
+    let report = match &args.ledger {
+        Some(path) => ledger::keep(report, path)?,
+        None => report,
+    };
+    present(&report, args, console)
 }
 
 /// Prints a report, and writes it in the forms that were asked for.
@@ -47,15 +53,18 @@ fn render(report: &Report, console: &Console) -> String {
     if !findings.tokens.is_empty() {
         parts.push(findings.tokens.iter().map(|t| tokens(t, console)).collect::<Vec<_>>().join("\n"));
     }
-    for (title, all) in
-        [("could not be compared", &findings.problems), ("not returned by the port", &findings.skipped)]
-    {
-        parts.extend(
-            all.iter().map(|named| format!("{} {title}: {}", printable(&named.name), printable(&named.why))),
-        );
+    let problem = |named: &Named| {
+        format!("{} could not be compared: {}", printable(&named.name), printable(&named.why))
+    };
+    parts.extend(findings.problems.iter().map(problem));
+    if !findings.skipped.is_empty() {
+        let names: Vec<String> = findings.skipped.iter().map(|named| printable(&named.name)).collect();
+        let count = names.len();
+        parts.push(format!("{count} recorded tensors are none that the port returns: {}", names.join(", ")));
     }
     parts.extend(findings.bisections.iter().map(|found| deeper::bisection(found, console)));
     parts.extend(findings.attribution.as_ref().map(|found| deeper::attribution(found, console)));
+    parts.extend(report.drifts().iter().map(|drift| printable(&drift.describe())));
     parts.push(verdict(report, console));
     parts.join("\n\n")
 }
@@ -176,7 +185,7 @@ fn tokens(tokens: &TokenComparison, console: &Console) -> String {
     )
 }
 
-pub(super) fn mark(pass: bool, console: &Console) -> String {
+pub(crate) fn mark(pass: bool, console: &Console) -> String {
     if pass { console.paint("ok", Tone::Good) } else { console.paint("FAIL", Tone::Bad) }
 }
 

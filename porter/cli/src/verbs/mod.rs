@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod compare;
 mod completions;
 mod inspect;
 mod man;
@@ -23,6 +24,7 @@ pub(crate) fn run(cli: &Cli, console: &Console) -> Result<Exit, Failure> {
         Verb::Inspect(args) => inspect::run(args, console),
         Verb::Run(args) => run::run(args, &cli.global, console),
         Verb::Check(args) => check::run(args, &cli.global, console),
+        Verb::Compare(args) => compare::run(args, console),
         Verb::Bench(args) => bench::run(args, &cli.global, console),
     }
 }

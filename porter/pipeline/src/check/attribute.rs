@@ -6,12 +6,14 @@ use super::Checker;
 use crate::{Chosen, PipelineError, Variant};
 
 impl Checker<'_> {
-    /// Checks the model without the target's rewrites and with each alone. `all` is what was found
-    /// with all of them.
+    /// Checks whole sequences without the target's rewrites and with each alone; the cached path is left
+    /// out, as some plugins take minutes for it without its rewrites. `all` is what was found with all
+    /// of them.
     pub fn attribute(&self, bundle: &Bundle, all: &Findings) -> Result<Attribution, PipelineError> {
-        let output = all
-            .comparisons
-            .iter()
+        let outputs: Vec<&str> =
+            bundle.cases().flat_map(|case| case.outputs()).map(|output| output.tensor.as_str()).collect();
+        let of_sequences = all.comparisons.iter().filter(|m| outputs.contains(&m.comparison.name.as_str()));
+        let output = of_sequences
             .max_by(|a, b| a.budget_share().total_cmp(&b.budget_share()))
             .map(|measured| measured.comparison.name.clone())
             .unwrap_or_default();
@@ -22,7 +24,7 @@ impl Checker<'_> {
         let mut contributions: Vec<Contribution> = Vec::with_capacity(chosen.len() + 1);
         for (i, (name, rewrites)) in chosen.iter().enumerate() {
             let variant = Variant { rewrites: *rewrites, ..self.variant };
-            let findings = Self { variant, ..*self }.check(bundle)?;
+            let findings = Self { variant, ..*self }.check_sequences(bundle)?;
             contributions.extend(contribution(name, &output, &findings, contributions.first()));
             self.observer.step("rewrites", i + 1, chosen.len());
         }

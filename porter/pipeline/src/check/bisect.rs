@@ -63,11 +63,7 @@ impl Checker<'_> {
 
     /// Searches the forward program on a case's inputs.
     fn search_forward(&self, plan: &Plan<'_>, trust: Trust) -> Result<Bisection, PipelineError> {
-        let arguments = plan.sequences.arguments(&self.opened.model)?;
-        let arguments = arguments
-            .into_iter()
-            .map(|(name, tensor)| Ok((name.to_owned(), owned(tensor.ty(), tensor.bytes().to_vec())?)))
-            .collect::<Result<_, PipelineError>>()?;
+        let arguments = plan.arguments(self.opened)?;
         let (recorded, positions) = match trust {
             Trust::Recorded => recorded(plan)?,
             Trust::Inputs => (BTreeMap::new(), Positions::All),

@@ -8,15 +8,13 @@ mod plan;
 mod record;
 mod reference;
 mod run;
-
-use std::collections::BTreeMap;
+mod second_opinion;
 
 use porter_ir::DType;
 use porter_numerics::{
     Bundle, Case, Findings, Judge, MeasureError, Measured, Named, Noise, Output, Roundings, TokenComparison, View,
 };
 use porter_runtime::HostTensor;
-use porter_zoo::Phase;
 
 use crate::{Engine, Observer, Opened, PipelineError, Variant};
 pub use bisect::Trust;
@@ -49,11 +47,23 @@ impl Checker<'_> {
     /// tokens of the cached path with the logits that they were taken from.
     pub fn check(&self, bundle: &Bundle) -> Result<Findings, PipelineError> {
         let plans = bundle.cases().map(|case| Plan::new(case, self.opened)).collect::<Result<Vec<_>, _>>()?;
-        let run = Run::new(self, &plans)?;
+        self.compare(&plans)
+    }
+
+    /// Compares what a bundle recorded of whole sequences, and nothing of the cached path.
+    fn check_sequences(&self, bundle: &Bundle) -> Result<Findings, PipelineError> {
+        let plan = |case| Ok(Plan { continuation: None, ..Plan::new(case, self.opened)? });
+        self.compare(&bundle.cases().map(plan).collect::<Result<Vec<_>, PipelineError>>()?)
+    }
+
+    fn compare(&self, plans: &[Plan<'_>]) -> Result<Findings, PipelineError> {
+        let run = Run::new(self, plans)?;
         let mut findings = Findings::default();
         for (i, plan) in plans.iter().enumerate() {
+            let before = findings.comparisons.len();
             self.forward(&run, plan, &mut findings)?;
             self.continuation(&run, plan, &mut findings)?;
+            self.second_opinion(&run, plan, &mut findings.comparisons[before..])?;
             self.observer.step("cases", i + 1, plans.len());
         }
         Ok(findings)
@@ -62,7 +72,7 @@ impl Checker<'_> {
     /// Runs the case through the forward program, and measures every output that was recorded.
     fn forward(&self, run: &Run<'_>, plan: &Plan<'_>, findings: &mut Findings) -> Result<(), PipelineError> {
         let results = run.forward(plan)?;
-        let roundings = self.roundings(&plan.forward)?;
+        let roundings = run.roundings(&plan.forward);
         for output in plan.case.outputs() {
             let name = output.tensor.clone();
             let Some(found) = results.get(&output.name) else {
@@ -70,7 +80,11 @@ impl Checker<'_> {
                 findings.skipped.push(Named { name, why });
                 continue;
             };
-            match measure(plan.case, output, found, &self.judge(roundings.get(&output.name))) {
+            match measure(plan.case, output, found, &self.judge(roundings.and_then(|all| all.get(&output.name)))) {
+                // How noisy the reference is in f32 says nothing of a port that rounds to less.
+                Ok(measured) if self.narrowest().is_some() => {
+                    findings.comparisons.push(measured.with_floor(None));
+                }
                 Ok(measured) => findings.comparisons.push(measured),
                 Err(error) => findings.problems.push(Named { name, why: error.to_string() }),
             }
@@ -90,10 +104,10 @@ impl Checker<'_> {
         };
         let Continued { tokens, logits, decode } = continued;
         if recorded.logits.is_some() {
-            let roundings = self.roundings(&decode)?;
+            let roundings = run.roundings(&decode);
             let vocabulary = logits.len() / tokens.len().max(1);
             let ours = View::f32(&logits, [tokens.len(), vocabulary]).map_err(MeasureError::from)?;
-            match plan.case.measure_generated(&ours, &self.judge(roundings.get(LOGITS))) {
+            match plan.case.measure_generated(&ours, &self.judge(roundings.and_then(|all| all.get(LOGITS)))) {
                 Ok(measured) => findings.comparisons.extend(measured),
                 Err(error) => {
                     let (name, why) = (format!("{}_logits", recorded.name), error.to_string());
@@ -102,10 +116,10 @@ impl Checker<'_> {
             }
         }
         if let (Some(phase), Some(chunked)) = (plan.chunk(), run.chunked(plan)?) {
-            let roundings = self.roundings(&phase)?;
+            let roundings = run.roundings(&phase);
             let ours = View::new(chunked.ty().dtype, chunked.ty().shape.clone(), chunked.bytes())
                 .map_err(MeasureError::from)?;
-            findings.comparisons.extend(plan.case.measure_last_generated(&ours, &self.judge(roundings.get(LOGITS)))?);
+            findings.comparisons.extend(plan.case.measure_last_generated(&ours, &self.judge(roundings.and_then(|all| all.get(LOGITS))))?);
         }
         if recorded.greedy {
             let noise = Noise { max_abs: logits_budget(plan, findings), narrower: self.narrowest().is_some() };
@@ -119,14 +133,6 @@ impl Checker<'_> {
         let types = [self.variant.dtype, self.reference].into_iter().filter(|dtype| dtype.bits() < 32);
         // Of two types of one width, bf16 keeps fewer digits.
         types.min_by_key(|dtype| (dtype.bits(), *dtype != DType::BF16))
-    }
-
-    /// The roundings that reach each output of a phase's program in the narrower type, as the zoo
-    /// writes it; none where neither side is narrow.
-    fn roundings(&self, phase: &Phase) -> Result<BTreeMap<String, Roundings>, PipelineError> {
-        let Some(dtype) = self.narrowest() else { return Ok(BTreeMap::new()) };
-        let precision = Variant::new(dtype).precision(self.engine.target);
-        Ok(Roundings::all(&self.opened.model.program(phase, &precision)?))
     }
 
     fn judge<'b>(&'b self, roundings: Option<&'b Roundings>) -> Judge<'b> {

@@ -5,18 +5,31 @@ use std::{
     slice,
 };
 
-use porter_ir::Program;
+use porter_ir::{Program, Shape};
+use porter_numerics::{Roundings, bisect::tapped};
 use porter_runtime::{Generator, HostTensor, Next, States, Step};
 use porter_text::{Sampler, SamplerOptions};
 use porter_zoo::Phase;
 
 use super::{Checker, plan::Plan};
-use crate::{PipelineError, Running, Sizes, bring_up};
+use crate::{PipelineError, Running, Sizes, Variant, bring_up_programs, programs};
 
 /// Everything that some cases need, brought up.
 pub(super) struct Run<'a> {
     checker: Checker<'a>,
     steps: BTreeMap<Phase, (Program, Step)>,
+    /// Where a side is narrow, each phase's program in that type as the zoo writes it, and the roundings
+    /// that reach its outputs: what a rewrite adds is no excuse.
+    narrow: BTreeMap<Phase, (Program, BTreeMap<String, Roundings>)>,
+}
+
+/// Modules that were recorded in cases that run `phase`, with the shapes of their outputs.
+fn taps<'a>(phase: &Phase, plans: &'a [Plan<'_>]) -> Vec<(&'a str, Shape)> {
+    let plans = plans.iter().filter(|plan| plan.forward == *phase);
+    let outputs = plans.flat_map(|plan| plan.case.outputs().iter().map(move |output| (plan, output)));
+    let inner = outputs.filter(|(_, output)| output.name.contains('.'));
+    let shape = |plan: &Plan<'_>, output| Some(plan.case.reference(output).ok()?.shape().clone());
+    inner.filter_map(|(plan, output)| Some((output.name.as_str(), shape(plan, output)?))).collect()
 }
 
 /// What the cached path did with the tokens that it was given.
@@ -33,10 +46,35 @@ impl<'a> Run<'a> {
     pub(super) fn new(checker: &Checker<'a>, plans: &[Plan<'_>]) -> Result<Self, PipelineError> {
         let phases: Vec<Phase> =
             plans.iter().flat_map(Plan::phases).collect::<BTreeSet<_>>().into_iter().collect();
+        let Checker { engine, opened, variant, observer, .. } = *checker;
+        let written = |variant: &Variant<'_>| {
+            let programs = programs(opened, &phases, variant, engine.target)?;
+            let tapped = phases.iter().zip(&programs).map(|(phase, program)| tapped(program, &taps(phase, plans)));
+            Ok::<Vec<Program>, PipelineError>(tapped.collect::<Result<_, _>>()?)
+        };
+        let narrow = match checker.narrowest() {
+            Some(dtype) => written(&Variant::new(dtype))?,
+            None => Vec::new(),
+        };
+        let counted = narrow.into_iter().map(|program| {
+            let roundings = Roundings::all(&program);
+            (program, roundings)
+        });
+        let narrow = phases.iter().copied().zip(counted).collect();
         let Running { programs, resident } =
-            bring_up(checker.engine, checker.opened, &phases, &checker.variant, checker.observer)?;
+            bring_up_programs(engine, opened, written(&variant)?, &variant, observer)?;
         let steps = phases.into_iter().zip(programs.into_iter().zip(resident.steps)).collect();
-        Ok(Self { checker: *checker, steps })
+        Ok(Self { checker: *checker, steps, narrow })
+    }
+
+    /// The roundings that reach each output of a phase's program; none where neither side is narrow.
+    pub(super) fn roundings(&self, phase: &Phase) -> Option<&BTreeMap<String, Roundings>> {
+        self.narrow.get(phase).map(|(_, roundings)| roundings)
+    }
+
+    /// A phase's program in the narrower type, as the zoo writes it; none where neither side is narrow.
+    pub(super) fn narrow_program(&self, phase: &Phase) -> Option<&Program> {
+        self.narrow.get(phase).map(|(program, _)| program)
     }
 
     /// The results of the forward program.

@@ -7,14 +7,14 @@ use porter_ir::{
 use porter_rewrite::{Edit, Effect, Patch, Port, Rewrite, Site};
 
 /// How one op is built wrong: its operands in the new program, and its old form.
-type Wrong = fn(&Site<'_>, &Program, OpId, &[Value]) -> Result<Vec<Value>>;
+pub(crate) type Wrong = fn(&Site<'_>, &Program, OpId, &[Value]) -> Result<Vec<Value>>;
 
 /// A fault in the ops of one kind at one path.
 pub(crate) struct Fault {
     pub(crate) name: &'static str,
     pub(crate) path: &'static str,
-    op: fn(&OpData) -> bool,
-    wrong: Wrong,
+    pub(crate) op: fn(&OpData) -> bool,
+    pub(crate) wrong: Wrong,
 }
 
 impl Rewrite for Fault {
