@@ -48,6 +48,27 @@ fn bf16_against_f32(bencher: Bencher<'_, '_>) {
         .bench(|| compare("x", &ours, &reference, &Positions::All).unwrap());
 }
 
+/// Two f32 tensors of 1024 elements, as a search compares them by the hundred.
+#[divan::bench(sample_count = 100)]
+fn small(bencher: Bencher<'_, '_>) {
+    let (a, b) = (values(1, 1024), values(2, 1024));
+    let (ours, reference) = (View::f32(&a, [1024]).unwrap(), View::f32(&b, [1024]).unwrap());
+    bencher.bench(|| compare("x", &ours, &reference, &Positions::All).unwrap());
+}
+
+/// An f32 tensor against its f64 twin, 384 MiB in all.
+#[divan::bench(sample_count = 5)]
+fn f32_against_f64(bencher: Bencher<'_, '_>) {
+    let ours = values(1, ELEMENTS);
+    let reference: Vec<f64> =
+        ours.iter().zip(values(2, ELEMENTS)).map(|(&x, e)| f64::from(x) + 1e-8 * f64::from(e)).collect();
+    let (ours, reference) =
+        (View::f32(&ours, [ELEMENTS]).unwrap(), View::f64(&reference, [ELEMENTS]).unwrap());
+    bencher
+        .counter(BytesCount::new(12 * ELEMENTS))
+        .bench(|| compare("x", &ours, &reference, &Positions::All).unwrap());
+}
+
 /// Logits of 512 positions over a vocabulary of 49152, 192 MiB in all.
 #[divan::bench(sample_count = 5)]
 fn logits(bencher: Bencher<'_, '_>) {

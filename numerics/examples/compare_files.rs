@@ -1,7 +1,8 @@
 //! Two files of a given size, compared, against plain reading of the same files:
 //! `cargo run --release -p porter-numerics --example compare_files -- FOLDER GIBIBYTES [ROUNDS]`.
 //!
-//! The files are written first if they are not there, and left there.
+//! The files are written first if they are not there, and left there. Each round reads and compares; none
+//! (0) compares once without reading first, for files that are not in the page cache.
 
 #![allow(clippy::print_stdout, reason = "a program that reports")]
 
@@ -58,6 +59,15 @@ fn anonymous() -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
+/// The processor time that the process has had, in seconds: fields 14 and 15 of `/proc/self/stat`, in
+/// hundredths.
+fn processor() -> Option<f64> {
+    let text = fs::read_to_string("/proc/self/stat").ok()?;
+    let (_, rest) = text.rsplit_once(") ")?;
+    let ticks: Vec<f64> = rest.split(' ').skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+    Some(ticks.iter().sum::<f64>() / 100.0)
+}
+
 /// What `work` gives, and the most anonymous memory seen every 10 ms meanwhile, in KiB.
 fn sampled<T>(work: impl FnOnce() -> T) -> (T, u64) {
     let done = AtomicBool::new(false);
@@ -88,23 +98,32 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let bytes = (fs::metadata(&a)?.len() + fs::metadata(&b)?.len()) as f64;
-    let rate = |since: Instant| bytes / since.elapsed().as_secs_f64() / 1e9;
+    if rounds == 0 {
+        return measure(&a, &b, bytes);
+    }
     let mut buffer = vec![0; 1 << 22];
-    for round in 1..=rounds {
+    for _ in 0..rounds {
         let started = Instant::now();
         read(&a, &mut buffer)?;
         read(&b, &mut buffer)?;
-        println!("round {round}, plain reading by one thread: {:.2} GB/s", rate(started));
-        let before = anonymous().unwrap_or(0);
-        let started = Instant::now();
-        let (found, most) = sampled(|| compare_files(&a, &b));
-        let (rate, found) = (rate(started), found?);
-        println!(
-            "round {round}, compare_files: {rate:.2} GB/s, {} tensors, worst {:?}, RssAnon {before} KiB before, \
-             at most {most} KiB during",
-            found.tensors.len(),
-            found.worst().map(|c| c.max_abs)
-        );
+        println!("plain reading by one thread: {:.2} GB/s", bytes / started.elapsed().as_secs_f64() / 1e9);
+        measure(&a, &b, bytes)?;
     }
+    Ok(())
+}
+
+fn measure(a: &Path, b: &Path, bytes: f64) -> Result<(), Box<dyn Error>> {
+    let before = anonymous().unwrap_or(0);
+    let (started, had) = (Instant::now(), processor());
+    let (found, most) = sampled(|| compare_files(a, b));
+    let rate = bytes / started.elapsed().as_secs_f64() / 1e9;
+    let core = processor().zip(had).map_or(f64::NAN, |(has, had)| bytes / (has - had) / 1e9);
+    let found = found?;
+    println!(
+        "compare_files: {rate:.2} GB/s, {core:.2} GB a second of a core, {} tensors, worst {:?}, \
+         RssAnon {before} KiB before, at most {most} KiB during",
+        found.tensors.len(),
+        found.worst().map(|c| c.max_abs)
+    );
     Ok(())
 }

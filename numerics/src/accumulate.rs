@@ -3,67 +3,18 @@
 use std::ops::Range;
 
 use porter_ir::DType;
-use serde::Serialize;
 
 use crate::{
     View,
     histogram::{Histogram, Tally},
     lanes::{self, Keys, Number, Sums},
+    sides::Sides,
     ulp::Ranked,
+    worst::Worst,
 };
 
 /// Elements taken at a time: both sides and their keys fit the first-level cache.
 pub(crate) const BLOCK: usize = 1024;
-/// How many of the worst elements are kept.
-pub(crate) const WORST: usize = 10;
-
-/// One element where two tensors are far apart.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(crate) struct FlatElement {
-    pub(crate) index: usize,
-    pub(crate) ours: f64,
-    pub(crate) reference: f64,
-}
-
-impl FlatElement {
-    fn difference(&self) -> f64 {
-        (self.ours - self.reference).abs()
-    }
-}
-
-/// How often a value that is no finite number appears, and on which side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Sides {
-    /// Only in the tensor under test.
-    pub ours_only: u64,
-    /// Only in the reference.
-    pub reference_only: u64,
-    /// In both. Infinities of opposite sign are not the same: they count on each side.
-    pub both: u64,
-}
-
-impl Sides {
-    /// True if no element has it on one side only.
-    pub fn agree(&self) -> bool {
-        self.ours_only == 0 && self.reference_only == 0
-    }
-
-    fn add(&mut self, ours: bool, reference: bool) {
-        match (ours, reference) {
-            (true, true) => self.both += 1,
-            (true, false) => self.ours_only += 1,
-            (false, true) => self.reference_only += 1,
-            (false, false) => {}
-        }
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.ours_only += other.ours_only;
-        self.reference_only += other.reference_only;
-        self.both += other.both;
-    }
-}
-
 /// What a thread needs for one stretch after another.
 pub(crate) struct Scratch {
     keys: Keys,
@@ -106,8 +57,7 @@ pub(crate) struct Accumulator {
     pub(crate) max_ulp: u64,
     pub(crate) nan: Sides,
     pub(crate) inf: Sides,
-    /// The worst first; of equals, the one that comes first.
-    pub(crate) worst: Vec<FlatElement>,
+    pub(crate) worst: Worst,
     ranked: Ranked,
     unsettled: Unsettled,
 }
@@ -128,7 +78,7 @@ impl Accumulator {
             max_ulp: 0,
             nan: Sides::default(),
             inf: Sides::default(),
-            worst: Vec::with_capacity(WORST + 1),
+            worst: Worst::default(),
             ranked: Ranked::of(compared),
             unsettled: Unsettled::default(),
         }
@@ -159,12 +109,12 @@ impl Accumulator {
         let (mut a, mut b) = (Vec::with_capacity(BLOCK), Vec::with_capacity(BLOCK));
         for start in range.clone().step_by(BLOCK) {
             let block = start..range.end.min(start + BLOCK);
-            T::read(reference, block.clone(), &mut b);
-            if ours.same_bytes(reference, block.clone()) && self.add_equal(&b) {
+            let theirs = T::elements(reference, block.clone(), &mut b);
+            if ours.same_bytes(reference, block.clone()) && self.add_equal(theirs) {
                 continue;
             }
-            T::read(ours, block, &mut a);
-            self.add_block(start, &a, &b, scratch);
+            let own = T::elements(ours, block, &mut a);
+            self.add_block(start, own, theirs, scratch);
         }
     }
 
@@ -229,8 +179,8 @@ impl Accumulator {
         scratch: &mut Scratch,
     ) {
         let n = ours.len() as u64;
-        if sums.max_abs > self.threshold() {
-            self.keep_worst(start, ours, reference);
+        if sums.max_abs > self.worst.threshold() {
+            self.worst.add(start, ours, reference);
         }
         self.join(n, sums, shift);
         let found = lanes::distances(ours, reference, self.ranked, &mut scratch.keys);
@@ -293,29 +243,6 @@ impl Accumulator {
         }
     }
 
-    fn keep_worst<T: Number>(&mut self, start: usize, ours: &[T], reference: &[T]) {
-        let mut threshold = self.threshold();
-        for (i, (a, b)) in ours.iter().zip(reference).enumerate() {
-            let (a, b) = (a.wide(), b.wide());
-            if (a - b).abs() > threshold {
-                self.keep(FlatElement { index: start + i, ours: a, reference: b });
-                threshold = self.threshold();
-            }
-        }
-    }
-
-    /// What an element must exceed to be among the worst.
-    fn threshold(&self) -> f64 {
-        if self.worst.len() < WORST { 0.0 } else { self.worst.last().map_or(0.0, FlatElement::difference) }
-    }
-
-    fn keep(&mut self, element: FlatElement) {
-        let difference = element.difference();
-        let place = self.worst.partition_point(|kept| kept.difference() >= difference);
-        self.worst.insert(place, element);
-        self.worst.truncate(WORST);
-    }
-
     /// Takes in the stretch that comes after this one. Both are settled.
     pub(crate) fn merge(&mut self, next: &Self) {
         self.join_spread(self.finite as f64, next.finite as f64, next.reference_mean, next.reference_m2);
@@ -330,8 +257,6 @@ impl Accumulator {
         self.max_ulp = self.max_ulp.max(next.max_ulp);
         self.nan.merge(next.nan);
         self.inf.merge(next.inf);
-        for &element in &next.worst {
-            self.keep(element);
-        }
+        self.worst.merge(&next.worst);
     }
 }

@@ -5,10 +5,11 @@ use rayon::prelude::*;
 use serde::{Serialize, Serializer};
 
 use crate::{
-    CompareError, Positions, Ulp, View,
-    accumulate::{Accumulator, FlatElement, Scratch, Sides},
+    CompareError, Positions, Sides, Ulp, View,
+    accumulate::{Accumulator, Scratch},
     histogram::{Histogram, RESOLUTION},
     ulp,
+    worst::FlatElement,
 };
 
 /// The most stretches that one comparison is cut into. Their number bounds the memory (192 KiB
@@ -169,7 +170,7 @@ fn finish(name: &str, ours: &View<'_>, reference: &View<'_>, count: u64, sums: &
         },
         nan: sums.nan,
         inf: sums.inf,
-        worst: sums.worst.iter().map(|element| unflatten(*element, ours.shape())).collect(),
+        worst: sums.worst.elements().iter().map(|element| unflatten(*element, ours.shape())).collect(),
         differences: sums.differences.clone(),
     }
 }

@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use multiversion::multiversion;
+use porter_ir::DType;
 
 use crate::{
     View, histogram,
@@ -19,8 +20,8 @@ const LANES: usize = 16;
 
 /// A number as a block holds it: `f32` where that is exact for both sides, else `f64`.
 pub(crate) trait Number: Copy {
-    /// Puts the elements of `range` in place of what `out` held.
-    fn read(view: &View<'_>, range: Range<usize>, out: &mut Vec<Self>);
+    /// The elements of `range`: as they are stored where possible, else read into `buffer`.
+    fn elements<'a>(view: &'a View<'_>, range: Range<usize>, buffer: &'a mut Vec<Self>) -> &'a [Self];
     fn wide(self) -> f64;
     fn single(self) -> f32;
     /// |self - other|, rounded to `f32`.
@@ -28,8 +29,12 @@ pub(crate) trait Number: Copy {
 }
 
 impl Number for f32 {
-    fn read(view: &View<'_>, range: Range<usize>, out: &mut Vec<Self>) {
-        view.read_singles(range, out);
+    fn elements<'a>(view: &'a View<'_>, range: Range<usize>, buffer: &'a mut Vec<Self>) -> &'a [Self] {
+        if let Some(stored) = view.stored(DType::F32, range.clone()) {
+            return stored;
+        }
+        view.read_singles(range, buffer);
+        buffer
     }
 
     #[inline(always)]
@@ -49,8 +54,12 @@ impl Number for f32 {
 }
 
 impl Number for f64 {
-    fn read(view: &View<'_>, range: Range<usize>, out: &mut Vec<Self>) {
-        view.read(range, out);
+    fn elements<'a>(view: &'a View<'_>, range: Range<usize>, buffer: &'a mut Vec<Self>) -> &'a [Self] {
+        if let Some(stored) = view.stored(DType::F64, range.clone()) {
+            return stored;
+        }
+        view.read(range, buffer);
+        buffer
     }
 
     #[inline(always)]

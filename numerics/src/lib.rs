@@ -26,11 +26,12 @@ mod logits;
 mod positions;
 mod report;
 mod roundings;
+mod sides;
 mod tokens;
 mod ulp;
 mod view;
+mod worst;
 
-pub use accumulate::Sides;
 pub use attribution::{Attribution, Contribution};
 pub use budget::{Budget, BudgetFile, BudgetFileError, BudgetProblem, Judge, Level, Loosened, Ruling};
 pub use bundle::{Bundle, Case, Generated, MeasureError, Output};
@@ -43,6 +44,7 @@ pub use logits::{Divergence, LogitsComparison, Perplexity, compare_logits, compa
 pub use positions::Positions;
 pub use report::{Findings, Measured, Named, Report, Subject, Summary, Verdict};
 pub use roundings::{Roundings, Sum};
+pub use sides::Sides;
 pub use tokens::{FirstDifference, Noise, Outcome, TokenComparison};
 pub use ulp::Ulp;
 pub use view::View;

@@ -104,6 +104,17 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Elements of `range` as they are stored, if their type is `dtype`, which must be `T`, and they lie where a
+    /// `T` may.
+    pub(crate) fn stored<T: bytemuck::AnyBitPattern>(
+        &self,
+        dtype: DType,
+        range: Range<usize>,
+    ) -> Option<&[T]> {
+        let native = cfg!(target_endian = "little") && self.ty.dtype == dtype;
+        native.then(|| bytemuck::try_cast_slice(self.bytes_of(range)).ok()).flatten()
+    }
+
     /// The bytes of the elements of `range` that there are.
     fn bytes_of(&self, range: Range<usize>) -> &[u8] {
         let width = self.ty.dtype.host_bytes();

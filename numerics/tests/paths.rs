@@ -66,6 +66,15 @@ proptest! {
         same(&measure(&singles(&a), &singles(&b)), &measure(&doubles(&a), &singles(&b)));
     }
 
+    /// Bytes that begin where no `f32` may, as in a file whose header has an odd length.
+    #[test]
+    fn values_are_compared_wherever_they_lie((a, b) in pairs(finite()), offset in 1_usize..4) {
+        let mut bytes = vec![0; offset];
+        bytes.extend(a.iter().flat_map(|x| x.to_le_bytes()));
+        let odd = View::new(DType::F32, [a.len()], &bytes[offset..]).unwrap();
+        same(&measure(&odd, &singles(&b)), &measure(&singles(&a), &singles(&b)));
+    }
+
     #[test]
     fn a_narrower_type_is_compared_as_it_is_in_single((a, b) in pairs(finite())) {
         let narrow: Vec<bf16> = a.iter().map(|&x| bf16::from_f32(x)).collect();

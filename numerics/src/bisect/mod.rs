@@ -1,7 +1,7 @@
 //! The first module of a port that leaves its budget, and every other that would if the ones before
 //! it were right.
 //!
-//! The programs of the port and of the reference are cut at their modules' borders ([`units`]). The
+//! The programs of the port and of the reference are cut at their modules' borders (`units`). The
 //! port's own values are carried from part to part and compared with the reference's until a part
 //! leaves its budget: one pass over the model, one part in memory at a time. There the reference is
 //! injected: the part runs on the reference's inputs, so that an error which came in does not count,
