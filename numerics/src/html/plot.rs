@@ -22,7 +22,7 @@ struct Point<'a> {
 /// logarithmic axis: hidden states first, then modules, then results. Empty for fewer than two.
 pub(super) fn by_layer(all: &[Measured]) -> String {
     let mut points: Vec<Point<'_>> = all.iter().map(Point::new).collect();
-    points.sort_by(|a, b| rank(&a.measured.comparison.name).cmp(&rank(&b.measured.comparison.name)));
+    points.sort_by_key(|point| class(&point.measured.comparison.name));
     let logs = points.iter().flat_map(|point| [point.error, point.budget]).flatten();
     let (low, high) =
         logs.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), log| (low.min(log), high.max(log)));
@@ -53,15 +53,15 @@ pub(super) fn by_layer(all: &[Measured]) -> String {
     )
 }
 
-/// Hidden states, then module paths, then results; numbers as numbers.
-fn rank(name: &str) -> (u8, Vec<(Option<u64>, &str)>) {
-    let parts: Vec<_> = name.split('.').map(|part| (part.parse().ok(), part)).collect();
-    let class = match (&*parts, name.starts_with("hidden_states.")) {
+/// Hidden states, then module paths, then results; each in the order in which they were compared, which is
+/// that of the program.
+fn class(name: &str) -> u8 {
+    let parts: Vec<_> = name.split('.').map(|part| part.parse::<u64>().ok()).collect();
+    match (&*parts, name.starts_with("hidden_states.")) {
         (_, true) => 0,
-        ([_, (None, _), ..], _) if !name.starts_with("padded.") => 1,
+        ([_, None, ..], _) if !name.starts_with("padded.") => 1,
         _ => 2,
-    };
-    (class, parts)
+    }
 }
 
 impl<'a> Point<'a> {
@@ -143,7 +143,7 @@ impl Scale {
     /// The line through the layers, which are in sequence; results stand apart.
     fn line(&self, points: &[Point<'_>]) -> String {
         let layers =
-            points.iter().enumerate().filter(|(_, point)| rank(&point.measured.comparison.name).0 < 2);
+            points.iter().enumerate().filter(|(_, point)| class(&point.measured.comparison.name) < 2);
         let corners: Vec<String> = layers
             .map(|(i, point)| format!("{:.1},{:.1}", self.x(i), self.y(point.error.unwrap_or(self.low))))
             .collect();
@@ -177,7 +177,7 @@ impl Scale {
     /// Results have their names always.
     fn labelled(&self, index: usize, point: &Point<'_>) -> bool {
         let step = self.count.div_ceil(LABELS);
-        index.is_multiple_of(step) || rank(&point.measured.comparison.name).0 == 2
+        index.is_multiple_of(step) || class(&point.measured.comparison.name) == 2
     }
 
     fn label(&self, index: usize, point: &Point<'_>) -> String {

@@ -74,7 +74,9 @@ impl Checker<'_> {
     fn forward(&self, run: &Run<'_>, plan: &Plan<'_>, findings: &mut Findings) -> Result<(), PipelineError> {
         let results = run.forward(plan)?;
         let roundings = run.roundings(&plan.forward);
-        for output in plan.case.outputs() {
+        let mut outputs: Vec<&Output> = plan.case.outputs().iter().collect();
+        outputs.sort_by_key(|output| run.place(&plan.forward, &output.name));
+        for output in outputs {
             let name = output.tensor.clone();
             let Some(found) = results.get(&output.name) else {
                 let why = format!("{} has no such output", self.opened.model.class());

@@ -5,7 +5,7 @@ use std::{
     slice,
 };
 
-use porter_ir::{Program, Shape};
+use porter_ir::{OpId, Program, Shape, program::Definition};
 use porter_numerics::{Roundings, bisect::tapped};
 use porter_runtime::{Generator, HostTensor, Next, States, Step};
 use porter_text::{Sampler, SamplerOptions};
@@ -18,6 +18,8 @@ use crate::{PipelineError, Running, Sizes, Variant, bring_up_programs, programs}
 pub(super) struct Run<'a> {
     checker: Checker<'a>,
     steps: BTreeMap<Phase, (Program, Step)>,
+    /// The outputs of each phase's program, in the order in which it computes them.
+    order: BTreeMap<Phase, Vec<String>>,
     /// Where a side is narrow, each phase's program in that type as the zoo writes it, and the roundings
     /// that reach its outputs: what a rewrite adds is no excuse.
     narrow: BTreeMap<Phase, (Program, BTreeMap<String, Roundings>)>,
@@ -30,6 +32,18 @@ fn taps<'a>(phase: &Phase, plans: &'a [Plan<'_>]) -> Vec<(&'a str, Shape)> {
     let inner = outputs.filter(|(_, output)| output.name.contains('.'));
     let shape = |plan: &Plan<'_>, output| Some(plan.case.reference(output).ok()?.shape().clone());
     inner.filter_map(|(plan, output)| Some((output.name.as_str(), shape(plan, output)?))).collect()
+}
+
+/// The names of a program's outputs, in the order in which it computes them.
+fn in_order(program: &Program) -> Vec<String> {
+    let place = |value| match program.value(value).definition {
+        Definition::Result { op, .. } => Some(op),
+        Definition::Argument { .. } => None,
+    };
+    let mut outputs: Vec<(Option<OpId>, &str)> =
+        program.outputs().iter().map(|o| (place(o.value), o.name.as_str())).collect();
+    outputs.sort_by_key(|&(op, _)| op);
+    outputs.into_iter().map(|(_, name)| name.to_owned()).collect()
 }
 
 /// What the cached path did with the tokens that it was given.
@@ -62,10 +76,16 @@ impl<'a> Run<'a> {
             (program, roundings)
         });
         let narrow = phases.iter().copied().zip(counted).collect();
-        let Running { programs, resident } =
-            bring_up_programs(engine, opened, written(&variant)?, &variant, observer)?;
+        let programs = written(&variant)?;
+        let order = phases.iter().copied().zip(programs.iter().map(in_order)).collect();
+        let Running { programs, resident } = bring_up_programs(engine, opened, programs, &variant, observer)?;
         let steps = phases.into_iter().zip(programs.into_iter().zip(resident.steps)).collect();
-        Ok(Self { checker: *checker, steps, narrow })
+        Ok(Self { checker: *checker, steps, order, narrow })
+    }
+
+    /// Where an output stands among those of a phase's program, as they are computed.
+    pub(super) fn place(&self, phase: &Phase, output: &str) -> Option<usize> {
+        self.order.get(phase)?.iter().position(|name| name == output)
     }
 
     /// The roundings that reach each output of a phase's program; none where neither side is narrow.
