@@ -9,7 +9,7 @@ use porter_runtime::{Generator, Next, States, Times};
 use porter_zoo::Task;
 use serde::Serialize;
 
-use porter_pipeline::{Engine, Resident, Running, Sizes, Variant, bring_up, open};
+use porter_pipeline::{Engine, Resident, Running, Sizes, Variant, bring_up, open_with};
 use crate::{
     args::{BenchArgs, Global},
     console::Console,
@@ -51,7 +51,8 @@ struct Document {
 }
 
 pub(super) fn run(args: &BenchArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
-    let opened = open(&args.model.model, &args.model.ignore_config, &Fetching::new(console))?;
+    let model = &args.model;
+    let opened = open_with(&model.model, &model.ignore_config, &model.options(), &Fetching::new(console))?;
     if opened.model.task() == Task::Encode {
         let message =
             format!("{} does not generate: bench measures prefill and decode", opened.model.class());

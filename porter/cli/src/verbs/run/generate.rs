@@ -7,7 +7,7 @@ use porter_text::{Message, Sampler, SamplerOptions, StopStrings, TextStream, sto
 use porter_zoo::Task;
 use serde::Serialize;
 
-use porter_pipeline::{Engine, PipelineError, Running, Sizes, TextSide, Variant, bring_up, open};
+use porter_pipeline::{Engine, PipelineError, Running, Sizes, TextSide, Variant, bring_up, open_with};
 use crate::{
     args::{Global, RunArgs},
     console::Console,
@@ -40,7 +40,8 @@ struct Seconds {
 
 pub(super) fn run(prompt: &str, args: &RunArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
     let started = Instant::now();
-    let opened = open(&args.model.model, &args.model.ignore_config, &Fetching::new(console))?;
+    let model = &args.model;
+    let opened = open_with(&model.model, &model.ignore_config, &model.options(), &Fetching::new(console))?;
     if opened.model.task() == Task::Encode {
         let message = format!(
             "{} does not generate; give its inputs with --input FILE.safetensors",
