@@ -34,7 +34,8 @@ const MAX_PICKLE_INFLATION: usize = 64;
 /// `weights`, `params`, the first of these in this order is the state dict. Names go on from there, and
 /// [`notes`](Checkpoint::notes) say what is left out. (The keys of a plain state dict are whole paths,
 /// `model.norm.weight`, and none of these.) [`OpenOptions::prefix`] chooses another path, or the whole
-/// file. TorchScript archives are modules and are taken as a whole.
+/// file. TorchScript archives are modules and are taken as a whole: every attribute that is a tensor,
+/// also those that are neither parameters nor buffers.
 ///
 /// Tensors that are not read as numbers (complex ones) or not at all (quantised, sparse, without
 /// elements) are listed with [`Encoding::Other`](crate::Encoding::Other). The numbers and texts beside

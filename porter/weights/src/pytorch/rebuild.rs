@@ -115,12 +115,10 @@ fn with_args<'a>(
             })
         }
         (Rebuild::Sparse, [_layout, data]) => {
-            let sizes = pickle.sequence(*data).and_then(|data| match data {
-                [_indices, _values, sizes, ..] => ints(pickle, *sizes).ok(),
-                _ => None,
-            });
-            // The compressed layouts have one more index tensor; their shape is not looked for.
-            let shape = sizes.map_or_else(|| Ok(Shape::default()), |sizes| shape(&sizes))?;
+            // Index tensors, values, the sizes, and in some layouts whether indices are sorted.
+            let mut data = pickle.sequence(*data).unwrap_or_default().iter().rev();
+            let sizes = data.find_map(|part| ints(pickle, *part).ok()).ok_or_else(malformed)?;
+            let shape = shape(&sizes)?;
             let why = "is sparse; call to_dense() on it and save it again".to_owned();
             Ok(Tensor::Unreadable { shape, encoding: "sparse".to_owned(), why })
         }

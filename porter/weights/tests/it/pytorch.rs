@@ -71,6 +71,22 @@ fn every_fixture_equals_what_pytorch_reads() {
 }
 
 #[test]
+fn a_model_saved_by_pytorch_is_that_of_safetensors() {
+    let expected = open("tiny/llama");
+    for form in ["zip/pytorch_model.bin", "legacy_sharded", "training/epoch-1.ckpt"] {
+        let found = open(&format!("pytorch_model/{form}"));
+        assert_eq!(found.tensors(), expected.tensors(), "{form}");
+        for name in names(&*expected) {
+            assert_eq!(
+                found.tensor(name).unwrap().bytes,
+                expected.tensor(name).unwrap().bytes,
+                "{form}: {name}"
+            );
+        }
+    }
+}
+
+#[test]
 fn contiguous_stored_tensors_are_borrowed_and_others_copied() {
     let borrowed = |file: &str, name: &str| {
         let file = open_with(file, &whole()).unwrap();
