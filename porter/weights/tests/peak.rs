@@ -36,6 +36,30 @@ fn legacy(pickle: &[u8]) -> Vec<u8> {
     [&frame[..], pickle, b".\x80\x02]."].concat()
 }
 
+/// A zip archive of one deflated entry.
+fn deflated(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut stream = Vec::with_capacity(content.len());
+    let mut encoder = flate2::Compress::new(flate2::Compression::default(), false);
+    encoder.compress_vec(content, &mut stream, flate2::FlushCompress::Finish).unwrap();
+    let mut crc = flate2::Crc::new();
+    crc.update(content);
+    let word = |n: usize| (n as u32).to_le_bytes();
+    let fields = [
+        &[20, 0, 0, 0, 8, 0, 0, 0, 0, 0][..],
+        &crc.sum().to_le_bytes(),
+        &word(stream.len()),
+        &word(content.len()),
+        &word(name.len()),
+    ]
+    .concat();
+    let mut file = [b"PK\x03\x04", &fields[..], name.as_bytes(), &stream].concat();
+    let start = file.len();
+    file.extend([b"PK\x01\x02\x14\0", &fields[..], &[0; 14], name.as_bytes()].concat());
+    let size = file.len() - start;
+    file.extend([b"PK\x05\x06\0\0\0\0\x01\0\x01\0", &word(size)[..], &word(start), b"\0\0"].concat());
+    file
+}
+
 /// `part` over and over, until `bytes` are full.
 fn repeated(part: &[u8], bytes: usize) -> Vec<u8> {
     part.iter().copied().cycle().take(bytes / part.len() * part.len()).collect()
@@ -90,6 +114,22 @@ fn memory_is_bounded_by_the_file() {
         println!("{what}: {:.1} times the file", peak as f64 / bytes.len() as f64);
         assert!(peak < bytes.len() * WORST + FREE, "{what}: {peak} for {} bytes", bytes.len());
     }
+    // A compressed pickle may be larger than its file, and still makes no more values.
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u8
+    };
+    let noise: Vec<u8> = (0..100_000).map(|_| next()).collect();
+    let pickle = [b"\x80\x02B\xa0\x86\x01\0", &noise[..], &vec![b']'; 5_000_000]].concat();
+    let path = folder.path().join("deflated.pt");
+    let bytes = deflated("a/data.pkl", &pickle);
+    fs::write(&path, &bytes).unwrap();
+    let error = porter_weights::open(&path).err().unwrap().to_string();
+    assert!(error.contains("values") && bytes.len() < 150_000, "{error}");
+    let taken = peak(&path);
+    assert!(taken < bytes.len() * WORST + FREE, "deflated: {taken} for {} bytes", bytes.len());
+
     // Files that PyTorch wrote, and others of the manifests, take little.
     for list in ["pt", "bad"] {
         let entries =

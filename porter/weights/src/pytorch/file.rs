@@ -12,7 +12,7 @@ use super::{
     data::{Data, Identity, locate},
     fault::Fault,
     globals::meaning,
-    legacy,
+    legacy, packing,
     pickle::{self, Pickle},
     state_dict,
     storages::Storages,
@@ -22,9 +22,6 @@ use crate::{
     Checkpoint, Error, Format, Metadata, OpenOptions, PickleGlobals, PyTorchKind, TensorInfo, TensorView,
     error::{Problem, Problems},
 };
-
-/// A pickle that is compressed may become this many times larger: names repeat.
-const MAX_PICKLE_INFLATION: usize = 64;
 
 /// A mapped PyTorch file. Its pickle is read as data; nothing in it is run.
 ///
@@ -73,7 +70,7 @@ impl PyTorchFile {
             let (object, storages) = legacy::read(&map).map_err(|fault| file.error(fault, Problem::file))?;
             file.fill(&map, &object, &storages, options)?;
         } else {
-            return Err(file.error(unknown(&map), Problem::file));
+            return Err(file.error(packing::unknown(&map), Problem::file));
         }
         file.map = map;
         Ok(file)
@@ -88,38 +85,19 @@ impl PyTorchFile {
 
     fn read_archive(&mut self, map: &[u8], options: &OpenOptions) -> Result<(), Error> {
         let archive = Archive::open(map).map_err(|fault| self.error(fault, Problem::file))?;
-        let folder = folder(&archive).map_err(|fault| self.error(fault, Problem::file))?;
+        let folder = packing::folder(&archive).map_err(|fault| self.error(fault, Problem::file))?;
         let entry = |name: &str| format!("{folder}{name}");
         let has = |start: &str| archive.names().any(|name| name.starts_with(&entry(start)));
         if has("constants.pkl") || has("code/") {
             self.kind = PyTorchKind::TorchScript;
         }
-        let order = archive.blob(&entry("byteorder")).and_then(|blob| {
-            let blob = blob.filter(|blob| blob.len() < 64);
-            Ok(blob.map(|blob| blob.bytes(map).map(std::borrow::Cow::into_owned)).transpose()?)
-        });
-        match order.map_err(|fault| self.error(fault, |what| Problem::field("byteorder", what)))? {
-            Some(order) if order != b"little" => {
-                let what = format!(
-                    "is {:?}; save the checkpoint again on a little-endian machine",
-                    String::from_utf8_lossy(&order)
-                );
-                return Err(Error::unsupported(&self.path, Problem::field("byteorder", what)));
-            }
-            _ => {}
-        }
-        let stored = archive.blob(&entry("data.pkl")).and_then(|blob| {
-            let blob = blob.ok_or_else(|| "is missing".to_owned())?;
-            let limit = blob.range().map_or(0, |range| range.len()).saturating_mul(MAX_PICKLE_INFLATION);
-            if blob.len() > limit {
-                return Err(Fault::Corrupt(format!("says that it decompresses to {} bytes", blob.len())));
-            }
-            Ok(blob)
-        });
+        packing::check_byte_order(&archive, &folder, map)
+            .map_err(|fault| self.error(fault, |what| Problem::field("byteorder", what)))?;
         let pickle_problem = |what| Problem::field(entry("data.pkl"), what);
-        let blob = stored.map_err(|fault| self.error(fault, pickle_problem))?;
+        let blob = packing::pickle(&archive, &folder).map_err(|fault| self.error(fault, pickle_problem))?;
         let bytes = blob.bytes(map).map_err(|what| self.error(what.into(), pickle_problem))?;
-        let object = pickle::read(&bytes).map_err(|error| self.error(error.into(), pickle_problem))?;
+        let object =
+            pickle::read(&bytes, map.len()).map_err(|error| self.error(error.into(), pickle_problem))?;
         self.fill(map, &object, &Storages::Archive(&archive, entry("data/")), options)
     }
 
@@ -241,42 +219,4 @@ impl Checkpoint for PyTorchFile {
     fn notes(&self) -> &[String] {
         &self.notes
     }
-}
-
-/// The folder of the archive that `data.pkl` lies in, with its slash.
-fn folder(archive: &Archive<'_>) -> Result<String, Fault> {
-    let mut folders: Vec<&str> = archive
-        .names()
-        .filter_map(|name| name.strip_suffix("data.pkl"))
-        .filter(|folder| folder.is_empty() || folder.find('/') == Some(folder.len() - 1))
-        .collect();
-    folders.sort_unstable();
-    match folders.as_slice() {
-        [folder] => Ok((*folder).to_owned()),
-        [] => Err(Fault::Unsupported(
-            "is a zip archive without data.pkl, so no checkpoint of torch.save; of a torch.export program, save the \
-             state dict"
-                .to_owned(),
-        )),
-        several => Err(Fault::Corrupt(format!("holds several data.pkl, in {}", several.join(", ")))),
-    }
-}
-
-/// What is said of a file that begins as no PyTorch file does.
-fn unknown(file: &[u8]) -> Fault {
-    if file.is_empty() {
-        return Fault::Corrupt("the file has 0 bytes".to_owned());
-    }
-    if file.starts_with(b"version https://git-lfs") {
-        return Fault::Corrupt("is a Git LFS pointer in place of the file; run `git lfs pull`".to_owned());
-    }
-    if file.get(257..262) == Some(b"ustar") {
-        return Fault::Unsupported(
-            "is a tar archive of PyTorch before 0.1.10; save it again with a newer version".to_owned(),
-        );
-    }
-    let start = &file[..file.len().min(4)];
-    Fault::Unsupported(format!(
-        "begins with the bytes {start:02x?}; PyTorch files begin as a zip archive or a pickle"
-    ))
 }

@@ -20,7 +20,7 @@ const PROTOCOL: i64 = 1001;
 pub(super) fn read(file: &[u8]) -> Result<(Pickle<'_>, Storages<'_>), Fault> {
     let mut start = 0;
     let mut next = || -> Result<Pickle<'_>, Fault> {
-        let pickle = pickle::read(file.get(start..).unwrap_or_default())?;
+        let pickle = pickle::read(file.get(start..).unwrap_or_default(), file.len())?;
         start += pickle.length;
         Ok(pickle)
     };

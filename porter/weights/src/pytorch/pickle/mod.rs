@@ -8,6 +8,7 @@
 //! held in one table and refer to each other by number, so nesting costs no stack.
 
 mod machine;
+mod opcodes;
 mod value;
 
 pub(super) use machine::{PickleError, read};
