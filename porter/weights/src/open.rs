@@ -19,8 +19,8 @@ pub struct OpenOptions {
     /// What to do with the classes and functions that a pickle names.
     pub pickle_globals: PickleGlobals,
     /// Where in a PyTorch file the weights lie: tensors outside this path are left out, and the
-    /// names of those inside go on from it. The empty path is the whole file. `None` finds it: see
-    /// [`PyTorchFile`].
+    /// names of those inside go on from it. The empty path is the whole file, as all other formats
+    /// are. `None` finds it: see [`PyTorchFile`].
     pub prefix: Option<String>,
 }
 
@@ -62,16 +62,23 @@ fn open_folder(folder: &Path, options: &OpenOptions) -> Result<Box<dyn Checkpoin
 
 fn open_file(path: &Path, options: &OpenOptions) -> Result<Box<dyn Checkpoint>, Error> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    let single = matches!(extension, Some("pt" | "pth" | "bin" | "ckpt"));
+    if let Some(prefix) = options.prefix.as_deref().filter(|prefix| !prefix.is_empty() && !single) {
+        let what =
+            format!("the state dict {prefix:?} was asked for; only a single PyTorch file holds several");
+        return Err(Error::unsupported(path, Problem::file(what)));
+    }
     if name.ends_with(".safetensors.index.json") {
         return Ok(Box::new(ShardedCheckpoint::open_safetensors(path)?));
     }
     if name.ends_with(".bin.index.json") {
         return Ok(Box::new(ShardedCheckpoint::open_pytorch(path, options)?));
     }
-    match path.extension().and_then(|extension| extension.to_str()) {
+    match extension {
         Some("safetensors") => Ok(Box::new(SafetensorsFile::open(path)?)),
         Some("gguf") => Ok(Box::new(GgufFile::open(path)?)),
-        Some("pt" | "pth" | "bin" | "ckpt") => Ok(Box::new(PyTorchFile::open(path, options)?)),
+        _ if single => Ok(Box::new(PyTorchFile::open(path, options)?)),
         _ => Err(Error::unsupported(
             path,
             Problem::file(

@@ -53,11 +53,9 @@ impl ShardedCheckpoint {
         Self::open(path, Kind::Safetensors, |shard| Ok(Box::new(SafetensorsFile::open(shard)?)))
     }
 
-    /// The same for an index of PyTorch files. A shard is taken to be a state dict as a whole,
-    /// unless `options` name one.
+    /// The same for an index of PyTorch files. A shard is a state dict as a whole.
     pub fn open_pytorch(path: &Path, options: &OpenOptions) -> Result<Self, Error> {
-        let prefix = Some(options.prefix.clone().unwrap_or_default());
-        let options = OpenOptions { prefix, ..options.clone() };
+        let options = OpenOptions { prefix: Some(String::new()), ..options.clone() };
         Self::open(path, Kind::PyTorch, |shard| Ok(Box::new(PyTorchFile::open(shard, &options)?)))
     }
 

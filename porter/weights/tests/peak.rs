@@ -2,7 +2,7 @@
 //! its own, because it counts every allocation of the process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Instant};
 
 use peak_alloc::PeakAlloc;
 use porter_weights::{OpenOptions, PickleGlobals};
@@ -96,6 +96,16 @@ fn pickles() -> Vec<(&'static str, Vec<u8>)> {
         ("one tensor of 64 dimensions", million(&wide_start, b"K\x05h\x02", b"u")),
         ("one tensor under a long name", million(&long, b"}h\x03h\x02s", b"e")),
         ("one tensor under deep long names", million(&deep, b"h\x03h\x02", b"u")),
+        ("one list of numbers again and again", {
+            let start = [b"\x80\x02](", &repeated(b"K\x01", 1 << 19)[..], b"eq\x01]("].concat();
+            million(&start, b"h\x01", b"e")
+        }),
+        ("one tensor of much metadata", {
+            let metadata = [b"}(", &repeated(b"NN", 1 << 19)[..], b"u"].concat();
+            let head = tensor.strip_suffix(b"tRq\x02").unwrap();
+            let start = [b"\x80\x02", size, head, b"N", &metadata, b"tRq\x02}("].concat();
+            million(&start, b"K\x05h\x02", b"u")
+        }),
         ("objects under deep long names", {
             let start = [call, &deep[2..]].concat();
             million(&start, b"h\x03h\x00)R", b"u")
@@ -110,8 +120,11 @@ fn memory_is_bounded_by_the_file() {
         let path = folder.path().join("a.pt");
         let bytes = legacy(&pickle);
         fs::write(&path, &bytes).unwrap();
+        let start = Instant::now();
         let peak = peak(&path);
-        println!("{what}: {:.1} times the file", peak as f64 / bytes.len() as f64);
+        let seconds = start.elapsed().as_secs_f64();
+        println!("{what}: {:.1} times the file, {seconds:.2} s", peak as f64 / bytes.len() as f64);
+        assert!(seconds < 30.0, "{what}: {seconds} s");
         assert!(peak < bytes.len() * WORST + FREE, "{what}: {peak} for {} bytes", bytes.len());
     }
     // A compressed pickle may be larger than its file, and still makes no more values.

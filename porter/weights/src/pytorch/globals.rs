@@ -77,7 +77,9 @@ pub(super) fn meaning(module: &str, name: &str, torch_script: bool) -> Option<Me
         }
         ("torch._utils", "_rebuild_meta_tensor_no_storage") => Meaning::Tensor(Rebuild::Meta),
         ("torch._utils", "_rebuild_nested_tensor") => Meaning::Tensor(Rebuild::Nested),
-        ("torch.jit._pickle", "restore_type_tag") => Meaning::First,
+        ("torch.jit._pickle", "restore_type_tag")
+        // A tensor of a device without storages, as XLA's: a NumPy array, then dtype and device.
+        | ("torch._utils", "_rebuild_device_tensor_from_numpy" | "_rebuild_xla_tensor") => Meaning::First,
         ("numpy" | "numpy.core.numeric" | "numpy._core.numeric", "_frombuffer") => Meaning::NumpyFromBuffer,
         (_, "_reconstruct") if multiarray => Meaning::NumpyArray,
         (_, "scalar") if multiarray => Meaning::Plain,

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// The bytes of arrays, by the value that holds them: many arrays may share one.
-pub(super) type Buffers = HashMap<Id, Arc<[u8]>>;
+pub(super) type Buffers = HashMap<Id, Option<Arc<[u8]>>>;
 
 /// An array that `_reconstruct` makes and `(version, shape, dtype, fortran, data)` fills.
 pub(super) fn reconstructed<'a>(
@@ -91,18 +91,22 @@ fn dtype_name<'a>(pickle: &Pickle<'a>, id: Id) -> Option<(&'a str, &'a str)> {
 /// Bytes, or a text of them in Latin-1, as protocol 2 writes bytes: `_codecs.encode(text, 'latin1')`.
 fn buffer(pickle: &Pickle<'_>, id: Id, buffers: &mut Buffers) -> Option<Arc<[u8]>> {
     if let Some(known) = buffers.get(&id) {
-        return Some(known.clone());
+        return known.clone();
     }
-    let bytes: Arc<[u8]> = match pickle.get(id) {
-        Value::Bytes(bytes) => (*bytes).into(),
+    let bytes = read_buffer(pickle, id);
+    buffers.insert(id, bytes.clone());
+    bytes
+}
+
+fn read_buffer(pickle: &Pickle<'_>, id: Id) -> Option<Arc<[u8]>> {
+    match pickle.get(id) {
+        Value::Bytes(bytes) => Some((*bytes).into()),
         Value::Object(object) if pickle.global(object.callable) == Some(("_codecs", "encode")) => {
             let text = pickle.str(*pickle.sequence(object.args)?.first()?)?;
-            text.chars().map(|letter| u8::try_from(letter).ok()).collect::<Option<_>>()?
+            text.chars().map(|letter| u8::try_from(letter).ok()).collect()
         }
         // An empty array of protocol 2 is the call of `bytes` without arguments.
-        Value::Object(object) if pickle.global(object.callable)?.1 == "bytes" => Arc::from([]),
-        _ => return None,
-    };
-    buffers.insert(id, bytes.clone());
-    Some(bytes)
+        Value::Object(object) if pickle.global(object.callable)?.1 == "bytes" => Some(Arc::from([])),
+        _ => None,
+    }
 }

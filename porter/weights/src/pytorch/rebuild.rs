@@ -11,6 +11,8 @@ use super::{
     storages::StorageRef,
 };
 
+/// Bits that PyTorch keeps beside a tensor's elements; it has two.
+const MAX_BITS: usize = 16;
 /// PyTorch's own limit.
 const MAX_RANK: usize = 64;
 /// Calls around a tensor: a parameter of a subclass of a tensor has two.
@@ -169,6 +171,9 @@ fn strided<'a>(
 
 /// The bits that PyTorch keeps beside a tensor's elements: `{'conj': True}`, `{'neg': True}`.
 fn math_bits(pickle: &Pickle<'_>, metadata: Id, tensor: &mut Strided<'_>) {
+    if pickle.entries(metadata).is_none_or(|entries| entries.len() > MAX_BITS) {
+        return;
+    }
     let set = |key| {
         let value = pickle.field(metadata, key).map(|value| pickle.get(value));
         matches!(value, Some(Value::Bool(true)))

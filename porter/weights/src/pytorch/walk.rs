@@ -18,7 +18,7 @@ use crate::{
 /// Deeper nesting is refused. Real checkpoints have some ten levels.
 const MAX_DEPTH: usize = 100;
 /// No tensor's name is longer.
-const MAX_PATH: usize = 1 << 16;
+const MAX_PATH: usize = 1 << 12;
 /// Plain values that are kept as metadata, and the length of a text.
 const MAX_PLAIN: usize = 4096;
 
@@ -54,7 +54,7 @@ pub(super) struct Understood {
 /// Walks through everything that the pickle's root holds.
 pub(super) fn walk<'a>(pickle: &Pickle<'a>, understood: Understood) -> Result<Findings<'a>, Fault> {
     // Shared values are walked once a path, so a small pickle may have very many paths.
-    let steps = pickle.ids().count() * 4 + 1024;
+    let steps = pickle.ids().count() * 8 + 1024;
     let room = pickle.length * 16 + (1 << 16);
     let mut walk = Walk {
         pickle,
@@ -92,9 +92,7 @@ type Step = Result<(), Fault>;
 
 impl<'a> Walk<'_, 'a> {
     fn value(&mut self, id: Id) -> Step {
-        self.steps = self.steps.checked_sub(1).ok_or_else(|| {
-            "the pickle refers to its own parts so often that it has more paths than a checkpoint".to_owned()
-        })?;
+        self.look_at(1)?;
         if self.open.len() > MAX_DEPTH {
             return Err(Fault::Corrupt(format!("the pickle nests its values more than {MAX_DEPTH} deep")));
         }
@@ -105,6 +103,15 @@ impl<'a> Walk<'_, 'a> {
         self.open.push(id);
         self.visit(id)?;
         self.open.pop();
+        Ok(())
+    }
+
+    /// Counts values that are looked at.
+    fn look_at(&mut self, count: usize) -> Step {
+        let left = self.steps.checked_sub(count);
+        self.steps = left.ok_or_else(|| {
+            "the pickle refers to its own parts so often that it has more paths than a checkpoint".to_owned()
+        })?;
         Ok(())
     }
 
@@ -144,6 +151,7 @@ impl<'a> Walk<'_, 'a> {
     }
 
     fn items(&mut self, items: &[Id]) -> Step {
+        self.look_at(items.len())?;
         for (index, item) in items.iter().enumerate() {
             // Lists of numbers are long and say nothing that a path could name.
             let scalar = matches!(self.pickle.get(*item), Value::Int(_) | Value::Float(_) | Value::Bool(_));
@@ -180,6 +188,7 @@ impl<'a> Walk<'_, 'a> {
             Some(Meaning::Plain) => Ok(()),
             Some(Meaning::Dict) => {
                 for arg in args {
+                    self.look_at(1 + pickle.sequence(*arg).map_or(0, <[Id]>::len))?;
                     for pair in pickle.sequence(*arg).unwrap_or_default() {
                         if let Some([key, value]) = pickle.sequence(*pair) {
                             self.entries(&[(*key, *value)])?;

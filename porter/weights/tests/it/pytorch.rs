@@ -135,6 +135,17 @@ fn the_state_dict_of_a_training_checkpoint_is_found() {
 }
 
 #[test]
+fn a_state_dict_is_chosen_in_single_pytorch_files_only() {
+    let options = OpenOptions { prefix: Some("model".to_owned()), ..OpenOptions::default() };
+    for path in ["tiny/llama/model.safetensors", "gguf/all_types.gguf", "pytorch_model/legacy_sharded"] {
+        let error = open_with(path, &options).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.to_string().contains("\"model\" was asked for"), "{error}");
+        assert!(open_with(path, &whole()).is_ok());
+    }
+}
+
+#[test]
 fn numbers_and_texts_beside_the_tensors_are_metadata() {
     let found = open("pt/train_ckpt.pt");
     assert!(found.metadata().unsigned("epoch").is_some(), "{:?}", found.metadata());

@@ -7,6 +7,8 @@ use crate::cursor::Cursor;
 
 /// No checkpoint needs more: one tensor takes some twenty values.
 const MAX_VALUES: usize = 1 << 23;
+/// Small files may have this many.
+const FREE_VALUES: usize = 1 << 16;
 
 /// Why a pickle is not read.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,7 +32,7 @@ pub(super) type Step<T = ()> = Result<T, PickleError>;
 /// No more values are made than `most`: the length of the file, since a tensor takes more bytes in it than
 /// values in the pickle, which may be compressed.
 pub(in crate::pytorch) fn read(bytes: &[u8], most: usize) -> Result<Pickle<'_>, PickleError> {
-    let mut machine = Machine::new(bytes, most.min(MAX_VALUES));
+    let mut machine = Machine::new(bytes, most.clamp(FREE_VALUES, MAX_VALUES));
     loop {
         let at = machine.cursor.position();
         match machine.step() {
