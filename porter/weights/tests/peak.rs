@@ -13,7 +13,9 @@ static MEMORY: PeakAlloc = PeakAlloc;
 /// What every opening may take, however small the file.
 const FREE: usize = 1 << 20;
 /// A pickle that makes a value a byte takes this many bytes for one.
-const WORST: usize = 128;
+const WORST: usize = 64;
+/// A compressed pickle becomes at most this many times larger.
+const INFLATED: usize = 64;
 
 /// Opens the file strictly and leniently, and gives each tensor once; the most bytes taken.
 fn peak(path: &Path) -> usize {
@@ -141,7 +143,7 @@ fn memory_is_bounded_by_the_file() {
     let error = porter_weights::open(&path).err().unwrap().to_string();
     assert!(error.contains("values") && bytes.len() < 150_000, "{error}");
     let taken = peak(&path);
-    assert!(taken < bytes.len() * WORST + FREE, "deflated: {taken} for {} bytes", bytes.len());
+    assert!(taken < bytes.len() * (WORST + INFLATED) + FREE, "deflated: {taken} for {} bytes", bytes.len());
 
     // Files that PyTorch wrote, and others of the manifests, take little.
     for list in ["pt", "bad"] {

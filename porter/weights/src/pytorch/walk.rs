@@ -261,7 +261,7 @@ impl<'a> Walk<'_, 'a> {
             Ok(tensor) => {
                 // A layout holds sizes and strides.
                 let words = ends.len() + 4 * tensor.rank();
-                self.spend(name.len() + words * size_of::<usize>())?;
+                self.spend(size_of::<Found<'_>>() + name.len() + words * size_of::<usize>())?;
                 self.findings.tensors.push(Found { name, ends, tensor });
                 Ok(())
             }

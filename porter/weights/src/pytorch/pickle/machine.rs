@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::value::{Id, Object, Pickle, Value};
+use super::{
+    arena::Arena,
+    value::{Id, Object, Pickle, Value},
+};
 use crate::cursor::Cursor;
 
 /// No checkpoint needs more: one tensor takes some twenty values.
@@ -55,7 +58,7 @@ pub(super) struct Machine<'a> {
     pub(super) cursor: Cursor<'a>,
     /// How many values may be made.
     most: usize,
-    values: Vec<Value<'a>>,
+    values: Arena<'a>,
     pub(super) stack: Vec<Id>,
     /// The stack's length at every open mark.
     pub(super) marks: Vec<usize>,
@@ -68,17 +71,19 @@ pub(super) struct Machine<'a> {
 
 impl<'a> Machine<'a> {
     fn new(bytes: &'a [u8], most: usize) -> Self {
+        let mut values = Arena::default();
+        let (none, empty) = (values.add(Value::None), values.add(Value::Tuple(Box::default())));
         Self {
             cursor: Cursor::new(bytes),
             most,
-            values: vec![Value::None, Value::Tuple(Box::default())],
+            values,
             stack: Vec::new(),
             marks: Vec::new(),
             memo: HashMap::new(),
             globals: Vec::new(),
             global_ids: HashMap::new(),
-            none: Id(0),
-            empty: Id(1),
+            none,
+            empty,
         }
     }
 
@@ -93,8 +98,7 @@ impl<'a> Machine<'a> {
         if self.values.len() >= self.most.saturating_add(2) {
             return Err(PickleError::Unsupported(format!("makes more than {} values", self.most)));
         }
-        self.values.push(value);
-        Ok(Id(self.values.len() as u32 - 1))
+        Ok(self.values.add(value))
     }
 
     pub(super) fn push(&mut self, value: Value<'a>) -> Step {
@@ -154,7 +158,7 @@ impl<'a> Machine<'a> {
 
     pub(super) fn pop_text(&mut self) -> Step<&'a str> {
         let id = self.pop()?;
-        match self.values.get(id.0 as usize) {
+        match self.values.get(id) {
             Some(Value::Str(text)) => Ok(text),
             _ => Err("STACK_GLOBAL takes two texts".to_owned().into()),
         }
@@ -174,7 +178,7 @@ impl<'a> Machine<'a> {
 
     fn target(&mut self) -> Step<&mut Value<'a>> {
         let id = self.top()?;
-        self.values.get_mut(id.0 as usize).ok_or_else(|| "no such value".to_owned().into())
+        self.values.get_mut(id).ok_or_else(|| "no such value".to_owned().into())
     }
 
     pub(super) fn append(&mut self, new: &[Id]) -> Step {

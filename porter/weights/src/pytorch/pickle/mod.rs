@@ -7,6 +7,7 @@
 //! Every opcode makes at most one value, so memory is bounded by the pickle's length; values are
 //! held in one table and refer to each other by number, so nesting costs no stack.
 
+mod arena;
 mod machine;
 mod opcodes;
 mod value;

@@ -1,5 +1,7 @@
 //! What a pickle builds.
 
+use super::arena::Arena;
+
 /// A value's number in its [`Pickle`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::pytorch) struct Id(pub(super) u32);
@@ -45,7 +47,7 @@ pub(in crate::pytorch) struct Object {
 /// Everything that one pickle builds.
 #[derive(Debug)]
 pub(in crate::pytorch) struct Pickle<'a> {
-    pub(super) values: Vec<Value<'a>>,
+    pub(super) values: Arena<'a>,
     pub(super) root: Id,
     /// Every class and function that the pickle names, used or not, as module and name.
     pub(in crate::pytorch) globals: Vec<(&'a str, &'a str)>,
@@ -61,7 +63,7 @@ impl<'a> Pickle<'a> {
 
     pub(in crate::pytorch) fn get(&self, id: Id) -> &Value<'a> {
         // Ids are made by the machine only, for values that it put there.
-        self.values.get(id.0 as usize).unwrap_or(&Value::None)
+        self.values.get(id).unwrap_or(&Value::None)
     }
 
     /// Every value, the root's or not.
