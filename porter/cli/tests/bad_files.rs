@@ -10,9 +10,10 @@ const BAD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../ci/fixtures/bad");
 
 /// What of `ci/fixtures/bad` must load, by its manifest: how `inspect` ends and what it finds. The GGUF
 /// file says that it is a llama and holds none of a llama's keys, so it is read but cannot be ported.
-const CONTROLS: [(&str, i32, &str); 3] = [
+const CONTROLS: [(&str, i32, &str); 4] = [
     ("st_ok_control.safetensors", 0, "safetensors: 2 tensors"),
     ("st_zero_dim_ok.safetensors", 0, "safetensors: 2 tensors"),
+    ("tensor_ok_control.pt", 0, "PyTorch: 1 tensors"),
     ("gguf_ok_control.gguf", 3, "GGUF v3: 1 tensors"),
 ];
 

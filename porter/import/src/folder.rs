@@ -12,12 +12,24 @@ const MAX_DEPTH: usize = 6;
 const MAX_ENTRIES: usize = 20_000;
 
 /// The names that transformers writes, in the order in which it looks for them.
-const STANDARD: [&str; 2] = ["model.safetensors", "model.safetensors.index.json"];
+const STANDARD: [&str; 4] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];
+
+/// PyTorch files.
+const PYTORCH: [&str; 4] = [".pt", ".pth", ".ckpt", ".bin"];
+/// What training leaves beside the weights, by how its names begin.
+const NOT_WEIGHTS: [&str; 6] =
+    ["optimizer", "scheduler", "scaler", "rng_state", "random_states", "training_args"];
 
 /// Formats that exist but are not read.
-const NOT_READ: [&str; 7] = ["onnx", "pt2", "pt", "pth", "bin", "ckpt", "h5"];
+const NOT_READ: [&str; 3] = ["onnx", "pt2", "h5"];
 
-/// The model at a path: a folder, a `.safetensors` file, its `.safetensors.index.json`, or a `.gguf` file.
+/// The model at a path: a folder, a `.safetensors` file, its `.safetensors.index.json`, a `.gguf` file, or
+/// a PyTorch file (`.pt`, `.pth`, `.ckpt`, `.bin`) or its `.bin.index.json`.
 pub(crate) fn resolve(path: &Path) -> Result<ModelFiles, ImportError> {
     let metadata = match fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -40,6 +52,7 @@ pub(crate) fn resolve(path: &Path) -> Result<ModelFiles, ImportError> {
 /// The only model somewhere below `root`, as a path for [`resolve`].
 pub(crate) fn search(root: &Path, place: &str) -> Result<PathBuf, ImportError> {
     let mut found = Vec::new();
+    let mut pytorch = Vec::new();
     let mut looked_at = Vec::new();
     let mut waiting = vec![(root.to_owned(), 0)];
     while let Some((folder, depth)) = waiting.pop() {
@@ -53,7 +66,11 @@ pub(crate) fn search(root: &Path, place: &str) -> Result<PathBuf, ImportError> {
         }
         match candidates.as_slice() {
             [] => {}
-            [one] if has_config && !is_gguf(one) => found.push(folder),
+            [one] if has_config && !is_gguf(one) => {
+                if is_pytorch(one) { &mut pytorch } else { &mut found }.push(folder);
+            }
+            // A package may hold any number of files that end in .pt or .bin and are no models.
+            [one, ..] if is_pytorch(one) => pytorch.extend(candidates.iter().cloned()),
             several => found.extend(several.iter().cloned()),
         }
         looked_at.extend(files);
@@ -64,6 +81,7 @@ pub(crate) fn search(root: &Path, place: &str) -> Result<PathBuf, ImportError> {
             });
         }
     }
+    let mut found = if found.is_empty() { pytorch } else { found };
     found.sort();
     match found.as_slice() {
         [one] => Ok(one.clone()),
@@ -89,20 +107,29 @@ fn weights_in(folder: &Path) -> Result<PathBuf, ImportError> {
     }
 }
 
-/// The models among the files of one folder. The first of the standard names stands for all safetensors files, since
-/// other files of a model's folder (inputs, recorded outputs, adapters) are safetensors too.
+/// The models among the files of one folder. The first of the standard names stands for all safetensors and PyTorch
+/// files, since other files of a model's folder (inputs, recorded outputs, adapters, optimizers) are such files too.
+/// Other PyTorch files count where there is nothing else.
 fn candidates(files: &[PathBuf]) -> Vec<PathBuf> {
     let files: Vec<&PathBuf> = files.iter().filter(|file| file.is_file()).collect();
     let named = |name: &str| files.iter().find(|file| file.ends_with(name));
     let standard = STANDARD.iter().find_map(|name| named(name));
     let of_kind = |ending: &'static str| files.iter().filter(move |file| has_ending(file, ending));
     let indices: Vec<_> = of_kind(".safetensors.index.json").collect();
-    let safetensors: Vec<_> = match standard {
+    let weights: Vec<_> = match standard {
         Some(standard) => vec![standard],
         None if indices.is_empty() => of_kind(".safetensors").collect(),
         None => indices,
     };
-    safetensors.into_iter().chain(of_kind(".gguf")).map(|file| (*file).clone()).collect()
+    let found: Vec<PathBuf> =
+        weights.into_iter().chain(of_kind(".gguf")).map(|file| (*file).clone()).collect();
+    if !found.is_empty() {
+        return found;
+    }
+    let weights = |file: &&&PathBuf| {
+        is_pytorch(file) && !NOT_WEIGHTS.iter().any(|start| name_of(file).starts_with(start))
+    };
+    files.iter().filter(weights).map(|file| (*file).clone()).collect()
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, ImportError> {
@@ -122,8 +149,13 @@ fn is_gguf(path: &Path) -> bool {
     has_ending(path, ".gguf")
 }
 
+fn is_pytorch(path: &Path) -> bool {
+    PYTORCH.iter().any(|ending| has_ending(path, ending)) || has_ending(path, ".bin.index.json")
+}
+
 fn is_readable(path: &Path) -> bool {
-    has_ending(path, ".safetensors") || has_ending(path, ".safetensors.index.json") || is_gguf(path)
+    let safetensors = has_ending(path, ".safetensors") || has_ending(path, ".safetensors.index.json");
+    safetensors || is_gguf(path) || is_pytorch(path)
 }
 
 fn not_readable(path: &Path) -> ImportError {
@@ -134,7 +166,9 @@ fn not_readable(path: &Path) -> ImportError {
         }
         _ => ImportError::Name {
             model: path.display().to_string(),
-            reason: "the file is neither .safetensors, .safetensors.index.json nor .gguf".to_owned(),
+            reason: "the file is neither .safetensors, .safetensors.index.json, .gguf, .pt, .pth, .ckpt, .bin nor \
+                     .bin.index.json"
+                .to_owned(),
         },
     }
 }
@@ -195,8 +229,22 @@ mod tests {
         assert_eq!(chosen(&["a.gguf", "b.gguf"]), Err(ErrorKind::Usage));
         assert_eq!(chosen(&[single, "b.gguf"]), Err(ErrorKind::Usage));
         assert_eq!(chosen(&["a.safetensors", "b.safetensors"]), Err(ErrorKind::Usage));
-        assert_eq!(chosen(&["config.json", "pytorch_model.bin"]), Err(ErrorKind::Unsupported));
+        assert_eq!(chosen(&["a.onnx"]), Err(ErrorKind::Unsupported));
         assert_eq!(chosen(&[]), Err(ErrorKind::Unsupported));
+    }
+
+    #[test]
+    fn pytorch_files_count_by_their_standard_name_or_where_there_is_nothing_else() {
+        let (single, index) = ("pytorch_model.bin", "pytorch_model.bin.index.json");
+        assert_eq!(chosen(&["config.json", single, "training_args.bin", "x.pt"]).unwrap(), single);
+        assert_eq!(chosen(&[index, "pytorch_model-00001-of-00002.bin"]).unwrap(), index);
+        assert_eq!(chosen(&[single, "model.safetensors"]).unwrap(), "model.safetensors");
+        assert_eq!(chosen(&[single, "inputs.safetensors"]).unwrap(), single);
+        assert_eq!(chosen(&[single, "m.gguf"]), Err(ErrorKind::Usage));
+        assert_eq!(chosen(&["x.bin", "m.gguf"]).unwrap(), "m.gguf");
+        assert_eq!(chosen(&["net.pth", "optimizer.pt", "rng_state_0.pth"]).unwrap(), "net.pth");
+        assert_eq!(chosen(&["epoch.ckpt"]).unwrap(), "epoch.ckpt");
+        assert_eq!(chosen(&["a.pt", "b.pt"]), Err(ErrorKind::Usage));
     }
 
     #[test]
@@ -221,6 +269,9 @@ mod tests {
             found(&["a/model/config.json", "a/model/model.safetensors", "a/x.bin"]).unwrap(),
             "a/model"
         );
+        assert_eq!(found(&["a/m.gguf", "b/config.json", "b/x.bin", "c/y.pt"]).unwrap(), "a/m.gguf");
+        assert_eq!(found(&["a/m.pth", "b/config.json"]).unwrap(), "a/m.pth");
+        assert_eq!(found(&["a/pytorch_model.bin", "a/config.json"]).unwrap(), "a");
         let several = found(&["a/1.gguf", "b/config.json", "b/model.safetensors"]).unwrap_err();
         assert_eq!(several, "p holds several models; name one of them: a/1.gguf, b");
         assert!(found(&["a/x.py"]).unwrap_err().contains("it holds a/x.py"));

@@ -58,7 +58,7 @@ pub struct ModelFiles {
     pub name: String,
     /// The folder of the model.
     pub root: PathBuf,
-    /// What to open for the weights: a `.safetensors` file, a `.safetensors.index.json`, or a `.gguf` file.
+    /// What to open for the weights: a `.safetensors`, `.gguf` or PyTorch file, or an index of shards.
     pub weights: PathBuf,
     /// `config.json`; a GGUF file holds its own.
     pub config: Option<JsonFile>,

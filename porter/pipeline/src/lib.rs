@@ -20,7 +20,7 @@ pub use engine::{Engine, Resident};
 pub use error::PipelineError;
 pub use lower::{Lowered, lower, programs};
 pub use observer::{Observer, Silent};
-pub use open::{Opened, model, open};
+pub use open::{Opened, model, open, open_with};
 pub use sequences::Sequences;
 pub use sizes::Sizes;
 pub use text::TextSide;

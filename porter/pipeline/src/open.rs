@@ -1,7 +1,7 @@
 //! Opening a model: its files, its checkpoint's header, its architecture.
 
 use porter_import::{ModelFiles, Progress, Source, resolve};
-use porter_weights::{Checkpoint, Format, WeightMap};
+use porter_weights::{Checkpoint, Format, OpenOptions, WeightMap};
 use porter_zoo::{ConfigError, Model};
 
 use crate::PipelineError;
@@ -21,8 +21,18 @@ pub struct Opened {
 /// Opens the model that a user names, fetching it where it is not on this machine. Configuration
 /// keys in `ignore` are taken to change nothing.
 pub fn open(name: &str, ignore: &[String], progress: &dyn Progress) -> Result<Opened, PipelineError> {
+    open_with(name, ignore, &OpenOptions::default(), progress)
+}
+
+/// [`open`], with the checkpoint opened as `options` say.
+pub fn open_with(
+    name: &str,
+    ignore: &[String],
+    options: &OpenOptions,
+    progress: &dyn Progress,
+) -> Result<Opened, PipelineError> {
     let files = resolve(&Source::parse(name)?, progress)?;
-    let checkpoint = porter_weights::open(&files.weights)?;
+    let checkpoint = porter_weights::open_with(&files.weights, options)?;
     let ignore: Vec<&str> = ignore.iter().map(String::as_str).collect();
     let Some(model) = model(&files, &*checkpoint, &ignore) else {
         let folder = files.root.display();

@@ -21,7 +21,7 @@ fn convert(bencher: Bencher<'_, '_>, encoding: Encoding, stored_bytes: usize, dt
     // Any bytes do, but not zeros: pages never written would all be one page.
     let stored: Vec<u8> = (0..stored_bytes).map(|i| (i % 113) as u8).collect();
     let info = TensorInfo { shape: SHAPE.to_vec().into(), encoding, bytes: stored_bytes };
-    let view = TensorView { info: &info, bytes: &stored };
+    let view = TensorView { info: &info, bytes: (&*stored).into() };
     let mut out = AlignedBytes::zeroed(ELEMENTS * dtype.host_bytes());
     bencher
         .counter(BytesCount::new(stored_bytes + out.len()))

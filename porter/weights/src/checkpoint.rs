@@ -1,6 +1,6 @@
 //! What every checkpoint format has in common.
 
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::{borrow::Cow, collections::BTreeMap, fmt, path::Path};
 
 use porter_ir::{DType, Shape};
 
@@ -23,13 +23,26 @@ pub trait Checkpoint: Send + Sync {
     /// The file's own metadata.
     fn metadata(&self) -> &Metadata;
 
-    /// The stored bytes of one tensor, borrowed from the file's map.
+    /// The elements of one tensor, borrowed from the file's map wherever they lie there one after
+    /// another; strided and compressed ones are copied. A tensor that is listed and cannot be given,
+    /// as a quantised one of PyTorch, is an error of its own.
     fn tensor(&self, name: &str) -> Result<TensorView<'_>, Error>;
 
     /// Tells the system that a tensor's bytes are not needed soon, so that they stop counting as
     /// this process's memory. Reading it again later is correct, only slower. Unknown names are
     /// ignored.
     fn release(&self, name: &str);
+
+    /// Groups of tensors that are one tensor under several names: the same elements of the same
+    /// storage, in the same order. Formats that name no storages have none.
+    fn ties(&self) -> Vec<Vec<String>> {
+        Vec::new()
+    }
+
+    /// What the reader chose or left out, a line each, for the person who gave the file.
+    fn notes(&self) -> &[String] {
+        &[]
+    }
 }
 
 /// A checkpoint file format.
@@ -47,6 +60,24 @@ pub enum Format {
         /// The format version: 2 or 3.
         version: u32,
     },
+    /// One PyTorch file.
+    PyTorch(PyTorchKind),
+    /// Several PyTorch files under one index.
+    PyTorchShards {
+        /// How many files.
+        shards: usize,
+    },
+}
+
+/// How a PyTorch file is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PyTorchKind {
+    /// A zip archive, by `torch.save` since 1.6.
+    Zip,
+    /// A run of pickles with the storages after them, by `torch.save` before 1.6.
+    Legacy,
+    /// A TorchScript archive.
+    TorchScript,
 }
 
 impl fmt::Display for Format {
@@ -55,6 +86,10 @@ impl fmt::Display for Format {
             Format::Safetensors => f.write_str("safetensors"),
             Format::SafetensorsShards { shards } => write!(f, "safetensors, {shards} shards"),
             Format::Gguf { version } => write!(f, "GGUF v{version}"),
+            Format::PyTorch(PyTorchKind::Zip) => f.write_str("PyTorch"),
+            Format::PyTorch(PyTorchKind::Legacy) => f.write_str("PyTorch, legacy"),
+            Format::PyTorch(PyTorchKind::TorchScript) => f.write_str("TorchScript"),
+            Format::PyTorchShards { shards } => write!(f, "PyTorch, {shards} shards"),
         }
     }
 }
@@ -104,10 +139,10 @@ pub struct TensorInfo {
 }
 
 /// One tensor: its entry and its stored bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct TensorView<'a> {
     /// The entry.
     pub info: &'a TensorInfo,
     /// Exactly `info.bytes` stored bytes, at any alignment.
-    pub bytes: &'a [u8],
+    pub bytes: Cow<'a, [u8]>,
 }

@@ -56,6 +56,16 @@ pub enum Error {
         /// The name asked for.
         name: String,
     },
+    /// No tensor lies under the state dict asked for.
+    #[error("{} holds no tensor under {prefix:?}; at its top lie {}", path.display(), Names(found))]
+    NoPrefix {
+        /// The file.
+        path: PathBuf,
+        /// The path asked for.
+        prefix: String,
+        /// What lies at the top, the first few.
+        found: Vec<String>,
+    },
     /// A parameter's expression does not fit the checkpoint.
     #[error("parameter {parameter}: {source}")]
     Parameter {
@@ -81,7 +91,7 @@ impl Error {
             Error::Open { .. } => ErrorKind::Unavailable,
             Error::Corrupt { .. } => ErrorKind::Corrupt,
             Error::Unsupported { .. } => ErrorKind::Unsupported,
-            Error::NoTensor { .. } | Error::Map { .. } => ErrorKind::Mismatch,
+            Error::NoTensor { .. } | Error::NoPrefix { .. } | Error::Map { .. } => ErrorKind::Mismatch,
             Error::Parameter { source, .. } => source.kind(),
         }
     }
@@ -121,6 +131,8 @@ pub enum Place {
     Tensor(String),
     /// A shard of a sharded checkpoint.
     Shard(String),
+    /// A class or function that a pickle names, `module.name`.
+    Global(String),
 }
 
 impl Problem {
@@ -140,8 +152,39 @@ impl Problem {
         Self { place: Place::Tensor(name.into()), what: what.into() }
     }
 
+    pub(crate) fn global(name: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { place: Place::Global(name.into()), what: what.into() }
+    }
+
     pub(crate) fn shard(name: impl Into<String>, what: impl Into<String>) -> Self {
         Self { place: Place::Shard(name.into()), what: what.into() }
+    }
+}
+
+/// What is wrong with a file, by what it means.
+#[derive(Debug, Default)]
+pub(crate) struct Problems {
+    pub(crate) corrupt: Vec<Problem>,
+    pub(crate) unsupported: Vec<Problem>,
+}
+
+impl Problems {
+    /// True once there are more than anyone reads; a hostile file may have one a byte.
+    pub(crate) fn are_enough(&self) -> bool {
+        self.corrupt.len() + self.unsupported.len() >= 256
+    }
+
+    /// The error of all of them, if there is one. What is corrupt decides what the error means.
+    pub(crate) fn finish(self, path: &Path) -> Result<(), Error> {
+        let path = path.to_owned();
+        match (self.corrupt.is_empty(), self.unsupported.is_empty()) {
+            (true, true) => Ok(()),
+            (true, false) => Err(Error::Unsupported { path, problems: self.unsupported }),
+            (false, _) => Err(Error::Corrupt {
+                path,
+                problems: self.corrupt.into_iter().chain(self.unsupported).collect(),
+            }),
+        }
     }
 }
 
@@ -154,8 +197,24 @@ impl fmt::Display for Problem {
             Place::Field(name) => write!(f, "field {name:?}: ")?,
             Place::Tensor(name) => write!(f, "tensor {name:?}: ")?,
             Place::Shard(name) => write!(f, "shard {name:?}: ")?,
+            Place::Global(name) => write!(f, "global {name:?}: ")?,
         }
         f.write_str(&self.what)
+    }
+}
+
+/// Quoted names with commas between them.
+struct Names<'a>(&'a [String]);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("no tensors");
+        }
+        self.0
+            .iter()
+            .enumerate()
+            .try_for_each(|(i, name)| write!(f, "{}{name:?}", if i == 0 { "" } else { ", " }))
     }
 }
 

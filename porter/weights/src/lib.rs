@@ -1,9 +1,11 @@
 //! Checkpoint formats behind one faithful reader, and typed weight maps.
 //!
 //! # Reading
-//! [`open`] gives a [`Checkpoint`]: [`SafetensorsFile`], [`ShardedSafetensors`] or [`GgufFile`].
-//! It lists [`TensorInfo`]s ([`Encoding`], shape, stored bytes) and [`Metadata`] ([`Value`],
-//! [`Array`]), and lends each tensor's stored bytes as a [`TensorView`] without copying.
+//! [`open`] (and [`open_with`] [`OpenOptions`]) gives a [`Checkpoint`]: [`SafetensorsFile`],
+//! [`PyTorchFile`] (of a [`PyTorchKind`]; [`PickleGlobals`] says how strict), [`ShardedCheckpoint`] of
+//! either, or [`GgufFile`]. It lists [`TensorInfo`]s ([`Encoding`], shape, stored bytes) and [`Metadata`] ([`Value`],
+//! [`Array`]), and lends each tensor's stored bytes as a [`TensorView`],
+//! copied only where they are strided or compressed.
 //! [`TensorView::read_into`] turns them into numbers of one dtype. [`GgmlType`] names the block
 //! types of GGUF, [`Format`] the file format.
 //!
@@ -34,12 +36,14 @@
 
 mod checkpoint;
 mod convert;
+mod cursor;
 mod error;
 mod gguf;
 mod map;
 mod mapped;
 mod metadata;
 mod open;
+mod pytorch;
 mod read;
 mod safetensors_file;
 mod safetensors_header;
@@ -47,7 +51,7 @@ mod sharded;
 mod stored;
 mod value;
 
-pub use checkpoint::{Checkpoint, Encoding, Format, TensorInfo, TensorView};
+pub use checkpoint::{Checkpoint, Encoding, Format, PyTorchKind, TensorInfo, TensorView};
 pub use convert::CastError;
 pub use error::{Error, ErrorKind, Place, Problem};
 pub use gguf::{GgmlType, GgufFile};
@@ -56,7 +60,8 @@ pub use map::{
     WeightMap,
 };
 pub use metadata::Metadata;
-pub use open::open;
+pub use open::{OpenOptions, PickleGlobals, open, open_with};
+pub use pytorch::PyTorchFile;
 pub use safetensors_file::SafetensorsFile;
-pub use sharded::ShardedSafetensors;
+pub use sharded::ShardedCheckpoint;
 pub use value::{Array, Value};

@@ -40,7 +40,7 @@ impl MappedTensors {
             let what = format!("bytes {range:?} lie past the end of the file");
             Error::corrupt(&self.path, Problem::tensor(name, what))
         })?;
-        Ok(TensorView { info, bytes })
+        Ok(TensorView { info, bytes: bytes.into() })
     }
 
     pub(crate) fn release(&self, name: &str) {

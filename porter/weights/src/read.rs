@@ -1,5 +1,7 @@
 //! Reading a tensor's elements as numbers.
 
+use std::borrow::Cow;
+
 use porter_ir::DType;
 use rayon::prelude::*;
 
@@ -13,7 +15,7 @@ use crate::{
 /// A tensor's elements as a dtype, any run of them at a time.
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
-    stored: &'a [u8],
+    stored: Cow<'a, [u8]>,
     cast: Cast,
     to_bytes: usize,
 }
@@ -22,7 +24,7 @@ pub(crate) struct Reader<'a> {
 const UNIT_BYTES: usize = 256 * 8;
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(stored: &'a [u8], encoding: &Encoding, to: DType) -> Result<Self, CastError> {
+    pub(crate) fn new(stored: Cow<'a, [u8]>, encoding: &Encoding, to: DType) -> Result<Self, CastError> {
         Ok(Self { stored, cast: Cast::new(encoding, to)?, to_bytes: to.host_bytes() })
     }
 
@@ -54,7 +56,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The stored bytes of whole units.
-    fn units(&self, start: usize, count: usize) -> &'a [u8] {
+    fn units(&self, start: usize, count: usize) -> &[u8] {
         let Unit { elements, bytes } = self.cast.unit;
         let begin = start / elements * bytes;
         &self.stored[begin..begin + count / elements * bytes]
@@ -78,7 +80,7 @@ impl TensorView<'_> {
     /// Writes every element as `dtype`, in row-major order, into `out`, which must have exactly
     /// their size. Runs on all threads of the current rayon pool.
     pub fn read_into(&self, dtype: DType, out: &mut [u8]) -> Result<(), ExprError> {
-        let reader = Reader::new(self.bytes, &self.info.encoding, dtype)?;
+        let reader = Reader::new(Cow::Borrowed(&*self.bytes), &self.info.encoding, dtype)?;
         let expected = self.info.shape.elements().saturating_mul(dtype.host_bytes());
         if out.len() != expected {
             return Err(ExprError::OutputSize { expected, found: out.len() });

@@ -1,4 +1,4 @@
-//! Several safetensors files under a `*.safetensors.index.json`, as Hugging Face writes them.
+//! Several files under a `*.safetensors.index.json` or `*.bin.index.json`, as Hugging Face writes them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,8 +9,9 @@ use std::{
 use serde::Deserialize;
 
 use crate::{
-    Checkpoint, Error, ErrorKind, Format, Metadata, SafetensorsFile, TensorInfo, TensorView, Value,
-    error::Problem,
+    Checkpoint, Error, ErrorKind, Format, Metadata, OpenOptions, PyTorchFile, SafetensorsFile, TensorInfo,
+    TensorView, Value,
+    error::{Problem, Problems},
 };
 
 /// No index is larger: it holds one short line a tensor.
@@ -24,40 +25,71 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
-/// A sharded safetensors checkpoint. Every shard is mapped, none is read.
-#[derive(Debug)]
-pub struct ShardedSafetensors {
+/// The format of the shards.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Safetensors,
+    PyTorch,
+}
+
+/// A sharded checkpoint. Every shard is mapped, none is read.
+pub struct ShardedCheckpoint {
     path: PathBuf,
-    shards: BTreeMap<String, SafetensorsFile>,
+    kind: Kind,
+    shards: Shards,
     metadata: Metadata,
     tensors: BTreeMap<String, TensorInfo>,
     shard_of: BTreeMap<String, String>,
+    notes: Vec<String>,
 }
 
-impl ShardedSafetensors {
-    /// Reads the index at `path` and maps its shards, which must lie beside it. A tensor that a
-    /// shard holds and the index does not list is kept. All problems of index and shards are
-    /// reported at once.
-    pub fn open(path: &Path) -> Result<Self, Error> {
+type Shards = BTreeMap<String, Box<dyn Checkpoint>>;
+
+impl ShardedCheckpoint {
+    /// Reads the index at `path` and maps its safetensors shards, which must lie beside it. A
+    /// tensor that a shard holds and the index does not list is kept. All problems of index and
+    /// shards are reported at once.
+    pub fn open_safetensors(path: &Path) -> Result<Self, Error> {
+        Self::open(path, Kind::Safetensors, |shard| Ok(Box::new(SafetensorsFile::open(shard)?)))
+    }
+
+    /// The same for an index of PyTorch files. A shard is a state dict as a whole.
+    pub fn open_pytorch(path: &Path, options: &OpenOptions) -> Result<Self, Error> {
+        let options = OpenOptions { prefix: Some(String::new()), ..options.clone() };
+        Self::open(path, Kind::PyTorch, |shard| Ok(Box::new(PyTorchFile::open(shard, &options)?)))
+    }
+
+    fn open(
+        path: &Path,
+        kind: Kind,
+        open: impl Fn(&Path) -> Result<Box<dyn Checkpoint>, Error>,
+    ) -> Result<Self, Error> {
         let index = read_index(path)?;
-        let shards = open_shards(path, &index)?;
+        let shards = open_shards(path, &index, open)?;
         let (shard_of, tensors) = join(path, &index, &shards)?;
         let metadata = index_metadata(&index);
-        Ok(Self { path: path.to_owned(), shards, metadata, tensors, shard_of })
+        let notes =
+            shards.iter().flat_map(|(name, shard)| shard.notes().iter().map(move |n| format!("{name}: {n}")));
+        let notes = notes.collect();
+        Ok(Self { path: path.to_owned(), kind, shards, metadata, tensors, shard_of, notes })
     }
 
-    fn shard(&self, tensor: &str) -> Option<&SafetensorsFile> {
-        self.shards.get(self.shard_of.get(tensor)?)
+    fn shard(&self, tensor: &str) -> Option<&dyn Checkpoint> {
+        Some(self.shards.get(self.shard_of.get(tensor)?)?.as_ref())
     }
 }
 
-impl Checkpoint for ShardedSafetensors {
+impl Checkpoint for ShardedCheckpoint {
     fn path(&self) -> &Path {
         &self.path
     }
 
     fn format(&self) -> Format {
-        Format::SafetensorsShards { shards: self.shards.len() }
+        let shards = self.shards.len();
+        match self.kind {
+            Kind::Safetensors => Format::SafetensorsShards { shards },
+            Kind::PyTorch => Format::PyTorchShards { shards },
+        }
     }
 
     fn tensors(&self) -> &BTreeMap<String, TensorInfo> {
@@ -78,6 +110,15 @@ impl Checkpoint for ShardedSafetensors {
             shard.release(name);
         }
     }
+
+    /// Ties within a shard; two shards share no storage.
+    fn ties(&self) -> Vec<Vec<String>> {
+        self.shards.values().flat_map(|shard| shard.ties()).collect()
+    }
+
+    fn notes(&self) -> &[String] {
+        &self.notes
+    }
 }
 
 fn read_index(path: &Path) -> Result<Index, Error> {
@@ -91,7 +132,11 @@ fn read_index(path: &Path) -> Result<Index, Error> {
 }
 
 /// Maps every shard that the index names, or says which ones it could not map.
-fn open_shards(path: &Path, index: &Index) -> Result<BTreeMap<String, SafetensorsFile>, Error> {
+fn open_shards(
+    path: &Path,
+    index: &Index,
+    open: impl Fn(&Path) -> Result<Box<dyn Checkpoint>, Error>,
+) -> Result<Shards, Error> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let names: BTreeSet<&String> = index.weight_map.values().collect();
     let mut shards = BTreeMap::new();
@@ -103,47 +148,26 @@ fn open_shards(path: &Path, index: &Index) -> Result<BTreeMap<String, Safetensor
                 .push(Problem::shard(name, "is not a plain file name; shards lie beside the index"));
             continue;
         }
-        match SafetensorsFile::open(&folder.join(name)) {
+        match open(&folder.join(name)) {
             Ok(shard) => drop(shards.insert(name.clone(), shard)),
-            Err(error) => problems.add(name, &error),
+            Err(error) => add(&mut problems, name, &error),
         }
     }
     problems.finish(path)?;
     Ok(shards)
 }
 
-/// What is wrong with the shards, by what it means.
-#[derive(Default)]
-struct Problems {
-    corrupt: Vec<Problem>,
-    unsupported: Vec<Problem>,
-}
-
-impl Problems {
-    /// A shard that cannot be opened counts as corrupt: the index promises it.
-    fn add(&mut self, shard: &str, error: &Error) {
-        let list =
-            if error.kind() == ErrorKind::Unsupported { &mut self.unsupported } else { &mut self.corrupt };
-        list.push(Problem::shard(shard, error.to_string()));
-    }
-
-    fn finish(self, path: &Path) -> Result<(), Error> {
-        let path = path.to_owned();
-        if !self.corrupt.is_empty() {
-            let problems = self.corrupt.into_iter().chain(self.unsupported).collect();
-            return Err(Error::Corrupt { path, problems });
-        }
-        if !self.unsupported.is_empty() {
-            return Err(Error::Unsupported { path, problems: self.unsupported });
-        }
-        Ok(())
-    }
+/// A shard that cannot be opened counts as corrupt: the index promises it.
+fn add(problems: &mut Problems, shard: &str, error: &Error) {
+    let unsupported = error.kind() == ErrorKind::Unsupported;
+    let list = if unsupported { &mut problems.unsupported } else { &mut problems.corrupt };
+    list.push(Problem::shard(shard, error.to_string()));
 }
 
 type Joined = (BTreeMap<String, String>, BTreeMap<String, TensorInfo>);
 
 /// Which shard holds each tensor, and every tensor's entry.
-fn join(path: &Path, index: &Index, shards: &BTreeMap<String, SafetensorsFile>) -> Result<Joined, Error> {
+fn join(path: &Path, index: &Index, shards: &Shards) -> Result<Joined, Error> {
     let mut shard_of = BTreeMap::new();
     let mut tensors = BTreeMap::new();
     for (name, shard) in shards {

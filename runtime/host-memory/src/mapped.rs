@@ -5,7 +5,8 @@ use std::{fs::File, io, ops::Deref, ops::Range, path::Path};
 
 use memmap2::{Mmap, UncheckedAdvice};
 
-/// A read-only map of a whole file. Dereferences to its bytes.
+/// A read-only map of a whole file. Dereferences to its bytes. The default is that of an empty file.
+#[derive(Default)]
 pub struct MappedFile {
     map: Option<Mmap>,
 }

@@ -16,7 +16,7 @@ use crate::{
     progress::{Fetching, Working},
     table,
 };
-use porter_pipeline::{Engine, Resident, Running, Sizes, Variant, bring_up, open};
+use porter_pipeline::{Engine, Resident, Running, Sizes, Variant, bring_up, open_with};
 
 /// Prefills are repeated this often; the best is reported, the others say how noisy the machine is.
 const REPEATS: usize = 3;
@@ -51,7 +51,8 @@ struct Document {
 }
 
 pub(super) fn run(args: &BenchArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
-    let opened = open(&args.model.model, &args.model.ignore_config, &Fetching::new(console))?;
+    let model = &args.model;
+    let opened = open_with(&model.model, &model.ignore_config, &model.options(), &Fetching::new(console))?;
     if opened.model.task() == Task::Encode {
         let message =
             format!("{} does not generate: bench measures prefill and decode", opened.model.class());

@@ -93,7 +93,8 @@ impl Architecture {
 pub(super) fn run(args: &InspectArgs, console: &Console) -> Result<Exit, Failure> {
     let source = Source::parse(&args.model.model).map_err(PipelineError::from)?;
     let files = resolve(&source, &Fetching::new(console)).map_err(PipelineError::from)?;
-    let checkpoint = porter_weights::open(&files.weights).map_err(PipelineError::from)?;
+    let checkpoint =
+        porter_weights::open_with(&files.weights, &args.model.options()).map_err(PipelineError::from)?;
     let ignore: Vec<&str> = args.model.ignore_config.iter().map(String::as_str).collect();
     let document = inspect(&files, &*checkpoint, &ignore)?;
     console.result(&document, |document| render(document, console))?;
@@ -112,8 +113,10 @@ fn inspect(files: &ModelFiles, checkpoint: &dyn Checkpoint, ignore: &[&str]) -> 
         encodings,
         architecture: None,
         problems: Vec::new(),
-        notes: Vec::new(),
+        notes: checkpoint.notes().to_vec(),
     };
+    let ties = checkpoint.ties();
+    document.notes.extend(ties.iter().map(|names| format!("tied, one tensor: {}", names.join(", "))));
     match model(files, checkpoint, ignore).unwrap_or(Err(ConfigError::NoArchitecture)) {
         Ok(model) => {
             document.architecture = Some(Architecture::of(&model));

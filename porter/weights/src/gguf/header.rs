@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use porter_ir::Shape;
 
-use super::{cursor::Cursor, values};
-use crate::{Metadata, Value, error::Problem};
+use super::values;
+use crate::{Metadata, Value, cursor::Cursor, error::Problem};
 
 /// The alignment of tensor data where `general.alignment` is absent.
 const DEFAULT_ALIGNMENT: u64 = 32;

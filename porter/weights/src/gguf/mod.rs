@@ -1,7 +1,6 @@
 //! GGUF versions 2 and 3 (<https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>).
 
 pub(crate) mod blocks;
-mod cursor;
 mod file;
 mod ggml_type;
 mod header;

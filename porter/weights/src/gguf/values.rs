@@ -1,6 +1,6 @@
 //! GGUF metadata values.
 
-use super::cursor::{Cursor, FieldError};
+use crate::cursor::{Cursor, FieldError};
 use crate::{Array, Value};
 
 /// Arrays nested deeper than this are refused; no known writer nests at all.

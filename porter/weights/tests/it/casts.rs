@@ -10,7 +10,7 @@ fn cast(stored: &[u8], from: DType, to: DType) -> Result<Vec<u8>, ExprError> {
     let info =
         TensorInfo { shape: vec![elements].into(), encoding: Encoding::Plain(from), bytes: stored.len() };
     let mut out = vec![0; elements * to.host_bytes()];
-    TensorView { info: &info, bytes: stored }.read_into(to, &mut out).map(|()| out)
+    TensorView { info: &info, bytes: stored.into() }.read_into(to, &mut out).map(|()| out)
 }
 
 /// The bf16 nearest to `x`, ties to even, by comparing with its two neighbours in exact integers.

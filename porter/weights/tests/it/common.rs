@@ -35,6 +35,6 @@ pub(crate) fn assert_same_bits(found: &[f32], expected: &[f32], what: &str) {
 pub(crate) fn decode(bytes: &[u8], encoding: Encoding, shape: &[usize]) -> Vec<f32> {
     let info = TensorInfo { shape: shape.to_vec().into(), encoding, bytes: bytes.len() };
     let mut out = vec![0; info.shape.elements() * 4];
-    TensorView { info: &info, bytes }.read_into(DType::F32, &mut out).unwrap();
+    TensorView { info: &info, bytes: bytes.into() }.read_into(DType::F32, &mut out).unwrap();
     out.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
 }

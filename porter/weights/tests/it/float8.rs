@@ -26,7 +26,7 @@ fn encode(values: &[f32], dtype: DType) -> Vec<u8> {
     let shape = vec![values.len()].into();
     let info = TensorInfo { shape, encoding: Encoding::Plain(DType::F32), bytes: bytes.len() };
     let mut out = vec![0; values.len()];
-    TensorView { info: &info, bytes: &bytes }.read_into(dtype, &mut out).unwrap();
+    TensorView { info: &info, bytes: (&bytes[..]).into() }.read_into(dtype, &mut out).unwrap();
     out
 }
 

@@ -32,7 +32,7 @@ fn quantised_bytes_of_gguf_py_have_its_values() {
     ];
     for (name, encoding) in encodings {
         let stored = file.tensor(&format!("q.{name}")).unwrap().bytes;
-        let values = decode(stored, encoding, &[4, 256]);
+        let values = decode(&stored, encoding, &[4, 256]);
         assert_same_bits(&values, &f32s(file.as_ref(), &format!("d.{name}")), name);
     }
 }

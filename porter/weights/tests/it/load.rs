@@ -65,7 +65,7 @@ fn the_inverse_of_the_gguf_map_gives_the_gguf_back() {
         for (source, back) in expr.inverse(name, gguf.as_ref()).unwrap() {
             let mut bytes = vec![0; gguf.tensors()[&source].bytes];
             back.evaluate(safetensors.as_ref(), DType::F32, &mut bytes).unwrap();
-            assert_eq!(bytes, gguf.tensor(&source).unwrap().bytes, "{source}");
+            assert_eq!(bytes, *gguf.tensor(&source).unwrap().bytes, "{source}");
         }
     }
 }

@@ -10,4 +10,5 @@ mod laws;
 mod load;
 mod memory;
 mod mutation;
+mod pytorch;
 mod sharded;

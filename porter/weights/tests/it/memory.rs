@@ -47,7 +47,7 @@ impl Checkpoint for Memory {
         let absent = || Error::NoTensor { path: self.path().to_owned(), name: name.to_owned() };
         Ok(TensorView {
             info: self.tensors.get(name).ok_or_else(absent)?,
-            bytes: self.bytes.get(name).ok_or_else(absent)?,
+            bytes: self.bytes.get(name).ok_or_else(absent)?.into(),
         })
     }
 

@@ -43,6 +43,12 @@ fn first_token(weights: &Path, args: &BenchArgs, global: &Global, cache: &Path) 
     for key in &args.model.ignore_config {
         command.args(["--ignore-config", key]);
     }
+    if let Some(prefix) = &args.model.prefix {
+        command.args(["--prefix", prefix]);
+    }
+    if args.model.weights_only_lenient {
+        command.arg("--weights-only-lenient");
+    }
     if let Some(plugin) = &global.plugin {
         command.args(["--plugin", plugin]);
     }

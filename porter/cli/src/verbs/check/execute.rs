@@ -7,7 +7,7 @@ use porter_numerics::{BudgetFile, Bundle, Findings, Judge, Report, Subject};
 use porter_pipeline::{
     Chosen, Engine, Opened, PipelineError, Variant,
     check::{Checker, Computed, Inputs, Trust},
-    open,
+    open_with,
 };
 
 use crate::{
@@ -30,7 +30,8 @@ pub(super) fn execute(args: &CheckArgs, global: &Global, console: &Console) -> R
     }
     let budgets = args.budget.as_deref().map(BudgetFile::open).transpose().map_err(PipelineError::from)?;
     let recorded = recorded.map(Bundle::open).transpose().map_err(PipelineError::from)?;
-    let opened = open(&args.model.model, &args.model.ignore_config, &Fetching::new(console))?;
+    let model = &args.model;
+    let opened = open_with(&model.model, &model.ignore_config, &model.options(), &Fetching::new(console))?;
     let engine = Engine::start(global.plugin.as_deref(), &mut |note| console.note(note))?;
     let observer = Working::new(console);
     let reference = if let Some(bundle) = recorded {
@@ -135,7 +136,8 @@ impl Other {
         }
         let plugin = against.plugin.as_deref().filter(|plugin| Some(*plugin) != global.plugin.as_deref());
         let start = |plugin| Engine::start(Some(plugin), &mut |note| console.note(note));
-        let open = |name: &String| open(name, &args.model.ignore_config, &Fetching::new(console));
+        let (ignore, options) = (&args.model.ignore_config, args.model.options());
+        let open = |name: &String| open_with(name, ignore, &options, &Fetching::new(console));
         let opened = against.model.as_ref().map(open).transpose()?;
         if let Some(model) = &opened {
             same_interface(checker.opened, model)?;

@@ -17,7 +17,7 @@ use crate::{
     progress::{Fetching, Working},
     table,
 };
-use porter_pipeline::{Engine, PipelineError, Running, Sequences, Variant, bring_up, open};
+use porter_pipeline::{Engine, PipelineError, Running, Sequences, Variant, bring_up, open_with};
 
 /// An output in `porter run --input`'s result.
 #[derive(Serialize)]
@@ -31,7 +31,8 @@ struct Entry {
 }
 
 pub(super) fn run(input: &Path, args: &RunArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
-    let opened = open(&args.model.model, &args.model.ignore_config, &Fetching::new(console))?;
+    let model = &args.model;
+    let opened = open_with(&model.model, &model.ignore_config, &model.options(), &Fetching::new(console))?;
     let sequences = read(&*porter_weights::open(input).map_err(PipelineError::from)?)?;
     let phase = sequences.phase(Taps::None)?;
     let arguments = sequences.arguments(&opened.model)?;

@@ -13,7 +13,7 @@ use crate::{
     exit::{Exit, Failure},
     progress::{Fetching, Working},
 };
-use porter_pipeline::{Engine, PipelineError, Running, Sizes, TextSide, Variant, bring_up, open};
+use porter_pipeline::{Engine, PipelineError, Running, Sizes, TextSide, Variant, bring_up, open_with};
 
 /// How many tokens are generated where nothing is said, if the model's positions allow it.
 const DEFAULT_MAX_TOKENS: usize = 128;
@@ -40,7 +40,8 @@ struct Seconds {
 
 pub(super) fn run(prompt: &str, args: &RunArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
     let started = Instant::now();
-    let opened = open(&args.model.model, &args.model.ignore_config, &Fetching::new(console))?;
+    let model = &args.model;
+    let opened = open_with(&model.model, &model.ignore_config, &model.options(), &Fetching::new(console))?;
     if opened.model.task() == Task::Encode {
         let message = format!(
             "{} does not generate; give its inputs with --input FILE.safetensors",

@@ -58,6 +58,16 @@ impl<'a> Cursor<'a> {
         })
     }
 
+    /// UTF-8 text up to the next line end, which is taken too.
+    pub(crate) fn line(&mut self) -> Result<&'a str, FieldError> {
+        let rest = self.bytes.get(self.position..).unwrap_or_default();
+        let length = rest.iter().position(|byte| *byte == b'\n');
+        let length = length.ok_or_else(|| format!("the line at offset {} has no end", self.position))?;
+        let line = self.take(length)?;
+        self.position += 1;
+        std::str::from_utf8(line).map_err(|error| format!("text is not UTF-8: {error}"))
+    }
+
     /// A length-prefixed UTF-8 text.
     pub(crate) fn text(&mut self) -> Result<&'a str, FieldError> {
         let length = self.count("bytes of text", 1)?;
