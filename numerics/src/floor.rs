@@ -17,8 +17,6 @@ impl Floor {
     pub const TWIN: &'static str = "f64 twin";
     /// A row beside a padded row against the same row beside an unpadded one.
     pub const PADDED: &'static str = "padded against unpadded";
-    /// The same rows in another order.
-    pub const ORDER: &'static str = "other batch order";
     /// The built-in executor in single against double precision.
     pub const EXECUTOR: &'static str = "built-in executor f32 against f64";
 
