@@ -13,7 +13,7 @@ use porter_zoo::Phase;
 
 use super::{
     Checker,
-    parts::{InExecutor, OnPlugin, integers, owned},
+    parts::{InExecutor, OnPlugin, arguments, integers, owned},
     plan::Plan,
 };
 use crate::{PipelineError, Variant};
@@ -63,7 +63,7 @@ impl Checker<'_> {
 
     /// Searches the forward program on a case's inputs.
     fn search_forward(&self, plan: &Plan<'_>, trust: Trust) -> Result<Bisection, PipelineError> {
-        let arguments = plan.arguments(self.opened)?;
+        let arguments = arguments(&plan.sequences, self.opened)?;
         let (recorded, positions) = match trust {
             Trust::Recorded => recorded(plan)?,
             Trust::Inputs => (BTreeMap::new(), Positions::All),

@@ -1,6 +1,9 @@
 //! Running parts of a model's programs: the port's on the plugin, the reference's in the executor.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use half::{bf16, f16};
 use porter_executor::{Executor, Floats, Tensor as Array};
@@ -13,7 +16,7 @@ use porter_rewrite::{Port, Rewrite, apply};
 use porter_runtime::{HostTensor, States};
 use porter_weights::{Checkpoint, WeightMap};
 
-use crate::{Engine, PipelineError};
+use crate::{Engine, Opened, PipelineError, Sequences};
 
 /// Lowers parts for the plugin's target, compiles them, and runs them.
 pub(super) struct OnPlugin<'a> {
@@ -62,8 +65,7 @@ fn weights_of(part: &Program, all: &WeightMap) -> WeightMap {
 pub(super) fn on_host(tensor: &View<'_>, ty: &TensorType) -> Result<HostTensor, PipelineError> {
     let shape = ty.shape.to_vec();
     if tensor.dtype() == ty.dtype {
-        let bytes: std::sync::Arc<Vec<u8>> = std::sync::Arc::new(tensor.bytes().to_vec());
-        return Ok(HostTensor::new(TensorType::new(ty.dtype, shape), bytes)?);
+        return Ok(HostTensor::new(ty.clone(), Arc::new(tensor.bytes().to_vec()))?);
     }
     let values = tensor.to_f64();
     Ok(match ty.dtype {
@@ -82,6 +84,15 @@ pub(super) fn on_host(tensor: &View<'_>, ty: &TensorType) -> Result<HostTensor, 
 
 fn map<T>(values: &[f64], f: impl Fn(f64) -> T) -> Vec<T> {
     values.iter().map(|&x| f(x)).collect()
+}
+
+/// The arguments of a model's forward program on `sequences`, by name.
+pub(super) fn arguments(
+    sequences: &Sequences,
+    opened: &Opened,
+) -> Result<BTreeMap<String, Tensor>, PipelineError> {
+    let arguments = sequences.arguments(&opened.model)?.into_iter();
+    arguments.map(|(name, tensor)| Ok((name.to_owned(), of_host(&tensor)?))).collect()
 }
 
 /// `i32`, as programs take ids, paddings and offsets.

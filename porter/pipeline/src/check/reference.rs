@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, fs};
 
 use porter_executor::Floats;
-use porter_ir::{DType, Shape};
+use porter_ir::{DType, Shape, TensorType};
 use porter_numerics::{
-    Bundle, MeasureError, View,
+    Bundle,
     bisect::{Runner, Tensor},
 };
 use porter_zoo::{Phase, Precision, Taps};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::{
     cases::{Sample, samples},
-    parts::{InExecutor, owned, wide_integers},
+    parts::{InExecutor, arguments, owned, wide_integers},
 };
 use crate::{Observer, Opened, PipelineError, Sequences};
 
@@ -128,11 +128,7 @@ fn forward(
     }
     let phase = Phase::Forward { batch: sample.rows, tokens, taps: Taps::HiddenStates };
     let program = opened.model.program(&phase, &Precision::uniform(DType::F32))?;
-    let arguments = sequences.arguments(&opened.model)?;
-    let arguments = arguments
-        .into_iter()
-        .map(|(name, tensor)| Ok((name.to_owned(), owned(tensor.ty(), tensor.bytes().to_vec())?)))
-        .collect::<Result<_, PipelineError>>()?;
+    let arguments = arguments(&sequences, opened)?;
     let mut executor = InExecutor { floats, checkpoint: &*opened.checkpoint, weights: &opened.weight_map };
     executor.run(&program, &arguments)
 }
@@ -147,7 +143,7 @@ fn split(tensor: &Tensor, tokens: usize, forced: usize) -> Result<(Tensor, Optio
     let row = tensor.bytes().len() / positions;
     let own = tensor.bytes()[..tokens * row].to_vec();
     let behind = tensor.bytes()[(tokens - 1) * row..(positions - 1) * row].to_vec();
-    let view = |shape: &[usize], bytes| View::new(tensor.dtype(), shape.to_vec(), bytes).map_err(measure);
+    let view = |shape: &[usize], bytes| owned(&TensorType::new(tensor.dtype(), shape.to_vec()), bytes);
     Ok((view(&[1, tokens, width], own)?, Some(view(&[forced, width], behind)?)))
 }
 
@@ -156,11 +152,7 @@ fn last(logits: &Tensor) -> Result<Tensor, PipelineError> {
     let [rows, _, vocabulary] = **logits.shape() else { return Ok(logits.clone()) };
     let kept = (MOST_LOGITS / (rows * vocabulary).max(1)).max(1);
     let view = logits.last_positions(kept);
-    View::new(view.dtype(), view.shape().clone(), view.bytes().to_vec()).map_err(measure)
-}
-
-fn measure(error: porter_numerics::CompareError) -> PipelineError {
-    PipelineError::Measure(MeasureError::Compare(error))
+    owned(view.ty(), view.bytes().to_vec())
 }
 
 fn write(folder: &TempDir, name: &str, tensors: &BTreeMap<String, Tensor>) -> Result<(), PipelineError> {

@@ -11,7 +11,7 @@ use porter_numerics::{
 
 use super::{
     Checker, LOGITS,
-    parts::{InExecutor, owned},
+    parts::{InExecutor, arguments},
     plan::Plan,
     run::Run,
 };
@@ -53,7 +53,7 @@ impl Checker<'_> {
         plan: &Plan<'_>,
     ) -> Result<BTreeMap<String, f64>, PipelineError> {
         let Some(program) = run.narrow_program(&plan.forward) else { return Ok(BTreeMap::new()) };
-        let arguments = plan.arguments(self.opened)?;
+        let arguments = arguments(&plan.sequences, self.opened)?;
         let run = |floats| -> Result<BTreeMap<String, Tensor>, PipelineError> {
             let opened = self.opened;
             InExecutor { floats, checkpoint: &*opened.checkpoint, weights: &opened.weight_map }
@@ -68,18 +68,5 @@ impl Checker<'_> {
             roundings.insert(name.clone(), apart.max_abs);
         }
         Ok(roundings)
-    }
-}
-
-impl Plan<'_> {
-    /// The arguments of the case's forward program.
-    pub(super) fn arguments(
-        &self,
-        opened: &crate::Opened,
-    ) -> Result<BTreeMap<String, Tensor>, PipelineError> {
-        let arguments = self.sequences.arguments(&opened.model)?.into_iter();
-        arguments
-            .map(|(name, tensor)| Ok((name.to_owned(), owned(tensor.ty(), tensor.bytes().to_vec())?)))
-            .collect()
     }
 }
