@@ -77,6 +77,10 @@ impl ShardedCheckpoint {
     fn shard(&self, tensor: &str) -> Option<&dyn Checkpoint> {
         Some(self.shards.get(self.shard_of.get(tensor)?)?.as_ref())
     }
+
+    fn holder(&self, tensor: &str) -> Result<&dyn Checkpoint, Error> {
+        self.shard(tensor).ok_or_else(|| Error::NoTensor { path: self.path.clone(), name: tensor.to_owned() })
+    }
 }
 
 impl Checkpoint for ShardedCheckpoint {
@@ -101,8 +105,15 @@ impl Checkpoint for ShardedCheckpoint {
     }
 
     fn tensor(&self, name: &str) -> Result<TensorView<'_>, Error> {
-        let shard = self.shard(name);
-        shard.ok_or_else(|| Error::NoTensor { path: self.path.clone(), name: name.to_owned() })?.tensor(name)
+        self.holder(name)?.tensor(name)
+    }
+
+    fn read_at(&self, name: &str, offset: u64, out: &mut [u8]) -> Result<(), Error> {
+        self.holder(name)?.read_at(name, offset, out)
+    }
+
+    fn reads_in_place(&self, name: &str) -> bool {
+        self.shard(name).is_some_and(|shard| shard.reads_in_place(name))
     }
 
     fn release(&self, name: &str) {
