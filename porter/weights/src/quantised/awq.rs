@@ -14,7 +14,7 @@ use super::{
     kernel::{Fields, Floats, Groups, Kernel, Pieces, SCALES, TILE, by_row, expect, rounding, tile},
     options::Options,
 };
-use crate::{Expr, Scheme, map::ExprError};
+use crate::{Expr, Scheme, read::Fault};
 
 /// Codes of a word.
 const PACKED: usize = 8;
@@ -37,8 +37,17 @@ impl Awq {
         options.only("pack_dtype", &["int32"]);
         options.nothing("dynamic");
         options.inert(&[
-            "backend", "desc_act", "do_fuse", "exllama_config", "fuse_max_seq_len", "lm_head", "meta",
-            "modules_to_fuse", "modules_to_not_convert", "sym", "zero_point",
+            "backend",
+            "desc_act",
+            "do_fuse",
+            "exllama_config",
+            "fuse_max_seq_len",
+            "lm_head",
+            "meta",
+            "modules_to_fuse",
+            "modules_to_not_convert",
+            "sym",
+            "zero_point",
         ]);
         let key = if options.holds("q_group_size") { "q_group_size" } else { "group_size" };
         Self { group_size: options.group_size(key) }
@@ -52,7 +61,9 @@ impl Awq {
     }
 
     pub(super) fn kernel(self, pieces: &[TensorType]) -> Result<(TensorType, Box<dyn Kernel>), String> {
-        let [qweight, qzeros, scales] = pieces else { return Err(format!("{} pieces; expected 3", pieces.len())) };
+        let [qweight, qzeros, scales] = pieces else {
+            return Err(format!("{} pieces; expected 3", pieces.len()));
+        };
         let ([rows, _], [groups, columns]) = (&qweight.shape[..], &scales.shape[..]) else {
             return Err(format!("qweight is {qweight} and scales is {scales}; expected two matrices"));
         };
@@ -83,7 +94,7 @@ struct Layer {
 }
 
 impl Kernel for Layer {
-    fn read(&self, pieces: &dyn Pieces, start: usize, out: &mut [f32]) -> Result<(), ExprError> {
+    fn read(&self, pieces: &mut dyn Pieces, start: usize, out: &mut [f32]) -> Result<(), Fault> {
         let words = self.columns / PACKED;
         by_row(start, out, self.columns, |row, column, out| {
             let group = self.groups.of(pieces, row)?;
@@ -102,12 +113,12 @@ impl Kernel for Layer {
 
 /// The codes of columns `column` on of the row whose first word is `first`.
 fn read_ordered(
-    pieces: &dyn Pieces,
+    pieces: &mut dyn Pieces,
     piece: usize,
     first: usize,
     column: usize,
     out: &mut [i32],
-) -> Result<(), ExprError> {
+) -> Result<(), Fault> {
     let (begin, end) = (column / PACKED * PACKED, (column + out.len()).next_multiple_of(PACKED));
     let mut packed = [0; TILE + 2 * PACKED];
     Fields { piece, bits: 4 }.along_row(pieces, first, begin, &mut packed[..end - begin])?;

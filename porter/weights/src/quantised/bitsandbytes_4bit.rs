@@ -16,7 +16,7 @@ use super::{
     find::{Found, Lookup},
     kernel::{Floats, Kernel, Pieces, TILE, expect, rounding},
 };
-use crate::{Problem, Scheme, map::ExprError};
+use crate::{Problem, Scheme, read::Fault};
 
 /// 4-bit codes in blocks. Pieces: weight, absmax, the map and the state, of which nothing is read, and
 /// with double quantisation nested_absmax and nested_quant_map.
@@ -50,13 +50,40 @@ impl FourBits {
     fn numbers(self) -> [f32; 16] {
         match self {
             FourBits::Nf4 => [
-                -1.0, -0.696_192_8, -0.525_073_05, -0.394_917_5, -0.284_441_38, -0.184_773_43, -0.091_050_036,
-                0.0, 0.079_580_3, 0.160_930_2, 0.246_112_3, 0.337_915_24, 0.440_709_83, 0.562_617, 0.722_956_84,
+                -1.0,
+                -0.696_192_8,
+                -0.525_073_05,
+                -0.394_917_5,
+                -0.284_441_38,
+                -0.184_773_43,
+                -0.091_050_036,
+                0.0,
+                0.079_580_3,
+                0.160_930_2,
+                0.246_112_3,
+                0.337_915_24,
+                0.440_709_83,
+                0.562_617,
+                0.722_956_84,
                 1.0,
             ],
             FourBits::Fp4 => [
-                0.0, 0.005_208_333, 0.666_666_7, 1.0, 0.333_333_34, 0.5, 0.166_666_67, 0.25, -0.0,
-                -0.005_208_333, -0.666_666_7, -1.0, -0.333_333_34, -0.5, -0.166_666_67, -0.25,
+                0.0,
+                0.005_208_333_5,
+                0.666_666_7,
+                1.0,
+                0.333_333_34,
+                0.5,
+                0.166_666_67,
+                0.25,
+                0.0,
+                -0.005_208_333_5,
+                -0.666_666_7,
+                -1.0,
+                -0.333_333_34,
+                -0.5,
+                -0.166_666_67,
+                -0.25,
             ],
         }
     }
@@ -69,10 +96,11 @@ impl BitsAndBytes4 {
             None => (name.strip_suffix(".quant_state.bitsandbytes__fp4")?, FourBits::Fp4),
         };
         let map = format!("{weight}.quant_map");
-        let scheme = match Self::state(kind, name, lookup).and_then(|s| check_map(kind, &map, lookup).map(|()| s)) {
-            Ok(scheme) => scheme,
-            Err(problem) => return Some(Found::refused(weight, problem)),
-        };
+        let scheme =
+            match Self::state(kind, name, lookup).and_then(|s| check_map(kind, &map, lookup).map(|()| s)) {
+                Ok(scheme) => scheme,
+                Err(problem) => return Some(Found::refused(weight, problem)),
+            };
         let piece = |piece: &str| format!("{weight}.{piece}");
         let mut pieces = vec![weight.to_owned(), piece("absmax"), map, name.to_owned()];
         if scheme.nested.is_some() {
@@ -105,7 +133,8 @@ impl BitsAndBytes4 {
         let nested = match state.get("nested_offset").filter(|offset| !offset.is_null()) {
             None => None,
             Some(offset) => {
-                let offset = offset.as_f64().ok_or_else(|| wrong(format!("has no number nested_offset: {state}")))?;
+                let offset =
+                    offset.as_f64().ok_or_else(|| wrong(format!("has no number nested_offset: {state}")))?;
                 Some((offset as f32, count("nested_blocksize")?))
             }
         };
@@ -117,7 +146,8 @@ impl BitsAndBytes4 {
             ([weight, absmax, _, _], None) | ([weight, absmax, _, _, _, _], Some(_)) => (weight, absmax),
             _ => return Err(format!("{} pieces; expected 4, or 6 with double quantisation", pieces.len())),
         };
-        let elements = self.shape.checked_elements().ok_or_else(|| format!("shape {} overflows", self.shape))?;
+        let elements =
+            self.shape.checked_elements().ok_or_else(|| format!("shape {} overflows", self.shape))?;
         let (bytes, blocks) = (elements.div_ceil(2), elements.div_ceil(self.block.max(1)));
         if weight.host_bytes() != bytes || weight.dtype.bits() < 8 {
             return Err(format!(
@@ -132,7 +162,12 @@ impl BitsAndBytes4 {
                 expect("absmax", absmax, &[DType::U8], &[blocks])?;
                 expect("nested_absmax", scales, &[DType::F32], &[blocks.div_ceil(block)])?;
                 expect("nested_quant_map", map, &[DType::F32], &[256])?;
-                Scales::Nested { offset, block, scales: Floats::new(4, DType::F32)?, map: Floats::new(5, DType::F32)? }
+                Scales::Nested {
+                    offset,
+                    block,
+                    scales: Floats::new(4, DType::F32)?,
+                    map: Floats::new(5, DType::F32)?,
+                }
             }
             _ => {
                 expect("absmax", absmax, &[DType::F32], &[blocks])?;
@@ -157,7 +192,10 @@ fn check_map(kind: FourBits, name: &str, lookup: &Lookup<'_>) -> Result<(), Prob
     if *bytes == expected[..] {
         return Ok(());
     }
-    Err(Problem::tensor(name, format!("is not the map of {kind:?}, which bitsandbytes uses whatever is stored")))
+    Err(Problem::tensor(
+        name,
+        format!("is not the map of {kind:?}, which bitsandbytes uses whatever is stored"),
+    ))
 }
 
 /// Where the scale of a block is.
@@ -167,7 +205,7 @@ enum Scales {
 }
 
 impl Scales {
-    fn of(&self, pieces: &dyn Pieces, block: usize) -> Result<f32, ExprError> {
+    fn of(&self, pieces: &mut dyn Pieces, block: usize) -> Result<f32, Fault> {
         match self {
             Scales::Plain(scales) => scales.at(pieces, block),
             Scales::Nested { offset, block: nested, scales, map } => {
@@ -190,7 +228,7 @@ struct Codes {
 }
 
 impl Kernel for Codes {
-    fn read(&self, pieces: &dyn Pieces, start: usize, out: &mut [f32]) -> Result<(), ExprError> {
+    fn read(&self, pieces: &mut dyn Pieces, start: usize, out: &mut [f32]) -> Result<(), Fault> {
         let (mut position, mut out) = (start, out);
         while !out.is_empty() {
             let count = out.len().min(self.block - position % self.block).min(TILE);
@@ -207,7 +245,7 @@ impl Kernel for Codes {
 
 impl Codes {
     /// The numbers that the codes from `position` on are: a tile at most.
-    fn codes(&self, pieces: &dyn Pieces, position: usize, out: &mut [f32]) -> Result<(), ExprError> {
+    fn codes(&self, pieces: &mut dyn Pieces, position: usize, out: &mut [f32]) -> Result<(), Fault> {
         let (begin, end) = (position / 2 / self.unit, (position + out.len()).div_ceil(2).div_ceil(self.unit));
         let mut stored = [0; TILE / 2 + 16];
         let stored = &mut stored[..(end - begin) * self.unit];

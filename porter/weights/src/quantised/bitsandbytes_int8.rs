@@ -10,7 +10,7 @@ use super::{
     find::{Found, Lookup},
     kernel::{Floats, Kernel, Pieces, by_row, expect},
 };
-use crate::{Problem, Scheme, map::ExprError};
+use crate::{Problem, Scheme, read::Fault};
 
 /// The reciprocal of 127 that bitsandbytes multiplies by.
 const RECIPROCAL: f32 = 7.874_016e-3;
@@ -58,7 +58,7 @@ struct Rows {
 }
 
 impl Kernel for Rows {
-    fn read(&self, pieces: &dyn Pieces, start: usize, out: &mut [f32]) -> Result<(), ExprError> {
+    fn read(&self, pieces: &mut dyn Pieces, start: usize, out: &mut [f32]) -> Result<(), Fault> {
         by_row(start, out, self.columns, |row, column, out| {
             let scale = self.scale.at(pieces, row)?;
             self.weight.read(pieces, row * self.columns + column, out)?;

@@ -143,16 +143,30 @@ fn bitsandbytes_of_old(map: &Map<String, Value>) -> Option<&'static str> {
 fn bitsandbytes(options: &mut Options<'_>) {
     options.only("bnb_4bit_quant_type", &["nf4", "fp4"]);
     options.inert(&[
-        "_load_in_4bit", "_load_in_8bit", "bnb_4bit_compute_dtype", "bnb_4bit_quant_storage",
-        "bnb_4bit_use_double_quant", "llm_int8_enable_fp32_cpu_offload", "llm_int8_has_fp16_weight",
-        "llm_int8_skip_modules", "llm_int8_threshold", "load_in_4bit", "load_in_8bit", "quant_method",
+        "_load_in_4bit",
+        "_load_in_8bit",
+        "bnb_4bit_compute_dtype",
+        "bnb_4bit_quant_storage",
+        "bnb_4bit_use_double_quant",
+        "llm_int8_enable_fp32_cpu_offload",
+        "llm_int8_has_fp16_weight",
+        "llm_int8_skip_modules",
+        "llm_int8_threshold",
+        "load_in_4bit",
+        "load_in_8bit",
+        "quant_method",
     ]);
 }
 
 fn compressed_tensors(options: &mut Options<'_>) -> QuantisedConfig {
     options.inert(&[
-        "dequantize", "global_compression_ratio", "ignore", "kv_cache_scheme", "quantization_status",
-        "run_compressed", "version",
+        "dequantize",
+        "global_compression_ratio",
+        "ignore",
+        "kv_cache_scheme",
+        "quantization_status",
+        "run_compressed",
+        "version",
     ]);
     options.nothing("transform_config");
     if options.get("sparsity_config").and_then(|sparsity| sparsity.get("format")) != Some(&"dense".into()) {

@@ -74,9 +74,8 @@ impl Found {
     /// This, without need of a tensor of zeros, if it is there and is one.
     pub(super) fn tolerating_zeros(self, name: &str, lookup: &Lookup<'_>) -> Self {
         match lookup.small(name, MAX_BIAS) {
-            Ok(bytes) if bytes.iter().all(|byte| *byte == 0) => {
-                self.tolerating(name.to_owned(), "a bias of zeros, which auto-gptq writes where there is none")
-            }
+            Ok(bytes) if bytes.iter().all(|byte| *byte == 0) => self
+                .tolerating(name.to_owned(), "a bias of zeros, which auto-gptq writes where there is none"),
             _ => self,
         }
     }

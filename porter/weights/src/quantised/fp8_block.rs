@@ -16,7 +16,7 @@ use super::{
     kernel::{Floats, Grid, Kernel, Pieces, SCALES, by_row, power_of_two},
     options::Options,
 };
-use crate::{Scheme, map::ExprError};
+use crate::{Scheme, read::Fault};
 
 /// 8-bit floats with a scale for each block. Pieces: weight, scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ struct Blocks {
 }
 
 impl Kernel for Blocks {
-    fn read(&self, pieces: &dyn Pieces, start: usize, out: &mut [f32]) -> Result<(), ExprError> {
+    fn read(&self, pieces: &mut dyn Pieces, start: usize, out: &mut [f32]) -> Result<(), Fault> {
         by_row(start, out, self.grid.columns(), |row, column, out| {
             self.weight.read(pieces, self.grid.position((row, column)), out)?;
             self.grid.by_scale((row, column), out, |index, out| {

@@ -17,7 +17,7 @@ use super::{
     kernel::{Fields, Floats, Groups, Kernel, Pieces, SCALES, by_row, expect, rounding, tile},
     options::Options,
 };
-use crate::{Scheme, map::ExprError};
+use crate::{Scheme, read::Fault};
 
 /// Packed integers with a scale and a zero point for each group. Pieces: qweight, qzeros, scales, and
 /// g_idx if there is one.
@@ -40,11 +40,33 @@ impl Gptq {
             options.nothing(key);
         }
         options.inert(&[
-            "backend", "batch_size", "block_name_to_quantize", "cache_block_outputs", "damp_auto_increment",
-            "damp_percent", "dataset", "desc_act", "disable_exllama", "exllama_config", "lm_head",
-            "max_input_length", "meta", "model_file_base_name", "model_name_or_path", "model_seqlen",
-            "module_name_preceding_first_block", "modules_in_block_to_quantize", "modules_to_not_convert", "mse",
-            "pad_token_id", "static_groups", "sym", "tokenizer", "true_sequential", "use_cuda_fp16", "use_exllama",
+            "backend",
+            "batch_size",
+            "block_name_to_quantize",
+            "cache_block_outputs",
+            "damp_auto_increment",
+            "damp_percent",
+            "dataset",
+            "desc_act",
+            "disable_exllama",
+            "exllama_config",
+            "lm_head",
+            "max_input_length",
+            "meta",
+            "model_file_base_name",
+            "model_name_or_path",
+            "model_seqlen",
+            "module_name_preceding_first_block",
+            "modules_in_block_to_quantize",
+            "modules_to_not_convert",
+            "mse",
+            "pad_token_id",
+            "static_groups",
+            "sym",
+            "tokenizer",
+            "true_sequential",
+            "use_cuda_fp16",
+            "use_exllama",
         ]);
         Self {
             bits: options.bits("bits", &[2, 3, 4, 8]),
@@ -74,10 +96,13 @@ impl Gptq {
         let (columns, groups) = (*columns, *groups);
         let rows = match g_idx {
             Some(g_idx) => g_idx.shape.elements(),
-            None => words.checked_mul(32).ok_or_else(|| format!("qweight is {qweight}, too large"))? / self.bits,
+            None => {
+                words.checked_mul(32).ok_or_else(|| format!("qweight is {qweight}, too large"))? / self.bits
+            }
         };
         let (codes, zeros) = (Fields { piece: 0, bits: self.bits }, Fields { piece: 1, bits: self.bits });
-        let (row_words, zero_words) = codes.words(rows).zip(zeros.words(columns)).ok_or("the sizes overflow")?;
+        let (row_words, zero_words) =
+            codes.words(rows).zip(zeros.words(columns)).ok_or("the sizes overflow")?;
         expect("qweight", qweight, &[DType::I32], &[row_words, columns])?;
         expect("qzeros", qzeros, &[DType::I32], &[groups, zero_words])?;
         expect("scales", scales, &SCALES, &[groups, columns])?;
@@ -115,7 +140,7 @@ struct Layer {
 }
 
 impl Kernel for Layer {
-    fn read(&self, pieces: &dyn Pieces, start: usize, out: &mut [f32]) -> Result<(), ExprError> {
+    fn read(&self, pieces: &mut dyn Pieces, start: usize, out: &mut [f32]) -> Result<(), Fault> {
         by_row(start, out, self.columns, |row, column, out| {
             let group = self.groups.of(pieces, row)?;
             let (mut codes, mut zeros) = (tile(), tile());

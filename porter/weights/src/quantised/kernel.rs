@@ -5,7 +5,7 @@ use porter_ir::{DType, TensorType};
 
 use crate::{
     convert::{Decode, bf16_to_f32, decoder, f16_to_f32, f32_to_bf16, f32_to_f16},
-    map::ExprError,
+    read::Fault,
 };
 
 /// Elements computed at a time.
@@ -15,18 +15,18 @@ pub(super) const TILE: usize = 512;
 pub(crate) trait Pieces {
     /// Writes the elements of a piece from `start` on that `out` has room for, in the piece's own
     /// dtype.
-    fn read(&self, piece: usize, start: usize, out: &mut [u8]) -> Result<(), ExprError>;
+    fn read(&mut self, piece: usize, start: usize, out: &mut [u8]) -> Result<(), Fault>;
 }
 
 /// A quantised tensor whose pieces were found to fit together.
 pub(crate) trait Kernel: Send + Sync {
     /// Writes the elements from `start` on, in row-major order. Each is a number of the tensor's dtype.
-    fn read(&self, pieces: &dyn Pieces, start: usize, out: &mut [f32]) -> Result<(), ExprError>;
+    fn read(&self, pieces: &mut dyn Pieces, start: usize, out: &mut [f32]) -> Result<(), Fault>;
 }
 
 /// What a kernel refuses while it reads.
-pub(super) fn refuse(what: String) -> ExprError {
-    ExprError::Term { term: "dequantise", what }
+fn refuse(what: String) -> Fault {
+    Fault::Refused { term: "dequantise", what }
 }
 
 /// Cuts a run of a tensor of `columns` into stretches of one row, and a tile at most. `read` takes the
@@ -35,8 +35,8 @@ pub(super) fn by_row(
     start: usize,
     mut out: &mut [f32],
     columns: usize,
-    mut read: impl FnMut(usize, usize, &mut [f32]) -> Result<(), ExprError>,
-) -> Result<(), ExprError> {
+    mut read: impl FnMut(usize, usize, &mut [f32]) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let mut position = start;
     while !out.is_empty() {
         let (row, column) = (position / columns, position % columns);
@@ -60,17 +60,22 @@ pub(super) struct Floats {
 impl Floats {
     /// Piece number `piece`, whose dtype `f32` holds exactly, and takes at most four bytes.
     pub(super) fn new(piece: usize, dtype: DType) -> Result<Self, String> {
-        let decode = decoder(dtype).ok_or_else(|| format!("piece {piece} is {dtype}, which f32 does not hold"))?;
+        let decode =
+            decoder(dtype).ok_or_else(|| format!("piece {piece} is {dtype}, which f32 does not hold"))?;
         Ok(Self { piece, bytes: dtype.host_bytes(), decode })
     }
 
     /// Piece number `piece`, of bytes.
     pub(super) fn bytes(piece: usize) -> Self {
-        Self { piece, bytes: 1, decode: |stored, out| out.iter_mut().zip(stored).for_each(|(x, b)| *x = f32::from(*b)) }
+        Self {
+            piece,
+            bytes: 1,
+            decode: |stored, out| out.iter_mut().zip(stored).for_each(|(x, b)| *x = f32::from(*b)),
+        }
     }
 
     /// Writes the numbers from `start` on.
-    pub(super) fn read(&self, pieces: &dyn Pieces, start: usize, out: &mut [f32]) -> Result<(), ExprError> {
+    pub(super) fn read(&self, pieces: &mut dyn Pieces, start: usize, out: &mut [f32]) -> Result<(), Fault> {
         let mut stored = [0; TILE * 4];
         for (i, out) in out.chunks_mut(TILE).enumerate() {
             let stored = &mut stored[..out.len() * self.bytes];
@@ -81,7 +86,7 @@ impl Floats {
     }
 
     /// One number.
-    pub(super) fn at(&self, pieces: &dyn Pieces, index: usize) -> Result<f32, ExprError> {
+    pub(super) fn at(&self, pieces: &mut dyn Pieces, index: usize) -> Result<f32, Fault> {
         let (mut stored, mut number) = ([0; 4], [0.0]);
         pieces.read(self.piece, index, &mut stored[..self.bytes])?;
         (self.decode)(&stored[..self.bytes], &mut number);
@@ -107,15 +112,16 @@ impl Fields {
     /// Fields along a row of words, the first of them `column`; `first` is the row's first word.
     pub(super) fn along_row(
         self,
-        pieces: &dyn Pieces,
+        pieces: &mut dyn Pieces,
         first: usize,
         column: usize,
         out: &mut [i32],
-    ) -> Result<(), ExprError> {
+    ) -> Result<(), Fault> {
         let begin = column * self.bits / 32;
         let end = ((column + out.len()) * self.bits).div_ceil(32);
         let mut words = [0; TILE * 8 / 32 + 2];
-        let words = words.get_mut(..end - begin).ok_or_else(|| refuse("a run longer than a tile".to_owned()))?;
+        let words =
+            words.get_mut(..end - begin).ok_or_else(|| refuse("a run longer than a tile".to_owned()))?;
         read_words(pieces, self.piece, first + begin, words)?;
         for (i, out) in out.iter_mut().enumerate() {
             let bit = (column + i) * self.bits - begin * 32;
@@ -130,11 +136,11 @@ impl Fields {
     /// `column` on.
     pub(super) fn down_columns(
         self,
-        pieces: &dyn Pieces,
+        pieces: &mut dyn Pieces,
         columns: usize,
         (row, column): (usize, usize),
         out: &mut [i32],
-    ) -> Result<(), ExprError> {
+    ) -> Result<(), Fault> {
         let (word, shift) = (row * self.bits / 32, row * self.bits % 32);
         let (mut low, mut high) = ([0; TILE], [0; TILE]);
         let (low, high) = (&mut low[..out.len()], &mut high[..out.len()]);
@@ -155,7 +161,7 @@ impl Fields {
 }
 
 /// 32-bit words of a piece: a tile at most.
-fn read_words(pieces: &dyn Pieces, piece: usize, start: usize, out: &mut [u32]) -> Result<(), ExprError> {
+fn read_words(pieces: &mut dyn Pieces, piece: usize, start: usize, out: &mut [u32]) -> Result<(), Fault> {
     let mut stored = [0; TILE * 4];
     let stored = &mut stored[..out.len() * 4];
     pieces.read(piece, start, stored)?;
@@ -198,7 +204,7 @@ impl Groups {
     }
 
     /// The group of `row`.
-    pub(super) fn of(self, pieces: &dyn Pieces, row: usize) -> Result<usize, ExprError> {
+    pub(super) fn of(self, pieces: &mut dyn Pieces, row: usize) -> Result<usize, Fault> {
         match self {
             Groups::Runs(size) => Ok(row / size),
             Groups::Listed { piece, groups } => {
@@ -260,8 +266,8 @@ impl Grid {
         &self,
         (row, column): (usize, usize),
         mut out: &mut [T],
-        mut apply: impl FnMut(usize, &mut [T]) -> Result<(), ExprError>,
-    ) -> Result<(), ExprError> {
+        mut apply: impl FnMut(usize, &mut [T]) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         let scale_row = row / self.rows * self.scale_rows + row % self.rows / self.block[0];
         let mut column = column;
         while !out.is_empty() {
@@ -281,7 +287,7 @@ pub(super) fn power_of_two(code: u8) -> f32 {
 }
 
 /// Rounds to the numbers of `dtype`, to nearest, ties to even.
-pub(super) fn rounding(dtype: DType) -> fn(f32) -> f32 {
+pub(crate) fn rounding(dtype: DType) -> fn(f32) -> f32 {
     match dtype {
         DType::BF16 => |x| bf16_to_f32(f32_to_bf16(x)),
         DType::F16 => |x| f16_to_f32(f32_to_f16(x)),
@@ -293,7 +299,12 @@ pub(super) fn rounding(dtype: DType) -> fn(f32) -> f32 {
 pub(super) const SCALES: [DType; 3] = [DType::BF16, DType::F16, DType::F32];
 
 /// Says what a piece must be, if it is not.
-pub(super) fn expect(name: &str, found: &TensorType, dtypes: &[DType], shape: &[usize]) -> Result<(), String> {
+pub(super) fn expect(
+    name: &str,
+    found: &TensorType,
+    dtypes: &[DType],
+    shape: &[usize],
+) -> Result<(), String> {
     if dtypes.contains(&found.dtype) && *found.shape == *shape {
         return Ok(());
     }

@@ -15,7 +15,7 @@ use super::{
     find::{Found, Lookup},
     kernel::{Fields, Floats, Groups, Kernel, Pieces, SCALES, by_row, expect, rounding, tile},
 };
-use crate::{Problem, Scheme, map::ExprError};
+use crate::{Problem, Scheme, read::Fault};
 
 /// An order has four bytes for each column.
 const MAX_ORDER: usize = 4 << 20;
@@ -69,7 +69,8 @@ impl Packed {
         let [rows, columns] = self.shape;
         let codes = Fields { piece: 0, bits: self.bits };
         let zeros = Fields { piece: 3, bits: self.bits };
-        let (row_words, zero_words) = codes.words(columns).zip(codes.words(rows)).ok_or("the sizes overflow")?;
+        let (row_words, zero_words) =
+            codes.words(columns).zip(codes.words(rows)).ok_or("the sizes overflow")?;
         expect("weight_packed", packed, &[DType::I32], &[rows, row_words])?;
         let groups = columns.div_ceil(self.group_size.unwrap_or(columns).max(1));
         expect("weight_scale", scale, &SCALES, &[rows, groups])?;
@@ -126,7 +127,7 @@ struct Rows {
 }
 
 impl Kernel for Rows {
-    fn read(&self, pieces: &dyn Pieces, start: usize, out: &mut [f32]) -> Result<(), ExprError> {
+    fn read(&self, pieces: &mut dyn Pieces, start: usize, out: &mut [f32]) -> Result<(), Fault> {
         by_row(start, out, self.columns, |row, column, out| {
             let mut codes = tile();
             let codes = &mut codes[..out.len()];
@@ -148,7 +149,7 @@ impl Kernel for Rows {
 
 impl Rows {
     /// The zero point, as a stored code, and the scale of a group of a row.
-    fn numbers(&self, pieces: &dyn Pieces, row: usize, group: usize) -> Result<(i32, f32), ExprError> {
+    fn numbers(&self, pieces: &mut dyn Pieces, row: usize, group: usize) -> Result<(i32, f32), Fault> {
         let mut zero = [1 << (self.codes.bits - 1)];
         if let Some(zeros) = self.zeros {
             zeros.down_columns(pieces, self.groups, (row, group), &mut zero)?;

@@ -12,7 +12,7 @@ use super::{
     find::{Found, Lookup},
     kernel::{Floats, Grid, Kernel, Pieces, SCALES, by_row, rounding},
 };
-use crate::{Scheme, map::ExprError};
+use crate::{Scheme, read::Fault};
 
 /// 8-bit elements with scales. Pieces: weight, scale, and the zero point if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ struct Blocks {
 }
 
 impl Kernel for Blocks {
-    fn read(&self, pieces: &dyn Pieces, start: usize, out: &mut [f32]) -> Result<(), ExprError> {
+    fn read(&self, pieces: &mut dyn Pieces, start: usize, out: &mut [f32]) -> Result<(), Fault> {
         by_row(start, out, self.grid.columns(), |row, column, out| {
             self.weight.read(pieces, self.grid.position((row, column)), out)?;
             self.grid.by_scale((row, column), out, |index, out| {

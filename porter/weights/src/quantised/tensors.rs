@@ -1,11 +1,11 @@
 //! The quantised tensors of a checkpoint, as the tensors that they stand for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use porter_ir::DType;
 
 use super::{QuantisedConfig, find::Found, find::Lookup};
-use crate::{Checkpoint, Encoding, Error, Expr, Parameter, Problem, WeightMap};
+use crate::{Checkpoint, Encoding, Error, Expr, Problem, WeightMap};
 
 /// What the quantised tensors of one checkpoint stand for, each an expression over its pieces.
 ///
@@ -36,7 +36,7 @@ impl QuantisedTensors {
     pub fn find(config: &QuantisedConfig, checkpoint: &dyn Checkpoint) -> Result<Self, Error> {
         let lookup = Lookup(checkpoint);
         let mut quantised = Self::default();
-        let mut problems = Vec::new();
+        let (mut problems, mut wrong) = (Vec::new(), BTreeSet::new());
         for name in checkpoint.tensors().keys() {
             match agreed(config.find(name, &lookup)) {
                 Some(Found { name, expr: Ok(expr), tolerated }) => {
@@ -44,11 +44,17 @@ impl QuantisedTensors {
                     let tolerated = tolerated.into_iter().map(|(name, why)| (name, why.to_owned()));
                     quantised.tolerated.extend(tolerated);
                 }
-                Some(Found { expr: Err(problem), .. }) => problems.push(problem),
+                Some(Found { name, expr: Err(problem), .. }) => {
+                    problems.push(problem);
+                    wrong.insert(name);
+                }
                 None => {}
             }
         }
-        problems.extend(quantised.meaningless(config, checkpoint));
+        let refused = quantised.meaningless(config, checkpoint);
+        problems.extend(
+            refused.into_iter().filter(|(name, _)| !wrong.contains(name)).map(|(_, problem)| problem),
+        );
         if !problems.is_empty() {
             return Err(Error::Corrupt { path: checkpoint.path().to_owned(), problems });
         }
@@ -58,17 +64,19 @@ impl QuantisedTensors {
     }
 
     /// Weights that are codes, and of which nothing says what the codes mean.
-    fn meaningless(&self, config: &QuantisedConfig, checkpoint: &dyn Checkpoint) -> Vec<Problem> {
-        let used: Vec<&str> = self.tensors.values().flat_map(Expr::sources).collect();
+    fn meaningless(&self, config: &QuantisedConfig, checkpoint: &dyn Checkpoint) -> Vec<(String, Problem)> {
+        let used: BTreeSet<&str> = self.tensors.values().flat_map(Expr::sources).collect();
         let codes = [DType::I8, DType::U8, DType::F8E4M3FN, DType::F8E5M2];
         let weights = checkpoint.tensors().iter().filter(|(name, info)| {
             let is_code = matches!(&info.encoding, Encoding::Plain(dtype) if codes.contains(dtype));
-            is_code && name.ends_with(".weight") && !used.contains(&name.as_str())
+            is_code && name.ends_with(".weight") && !used.contains(name.as_str())
         });
         let what = |encoding: &Encoding| {
-            format!("is stored as {encoding}, and nothing of {config} lies beside it that says what that means")
+            format!(
+                "is stored as {encoding}, and nothing of {config} lies beside it that says what that means"
+            )
         };
-        weights.map(|(name, info)| Problem::tensor(name, what(&info.encoding))).collect()
+        weights.map(|(name, info)| (name.clone(), Problem::tensor(name, what(&info.encoding)))).collect()
     }
 
     /// The tensors, by the names that they would have if they were not quantised.

@@ -11,4 +11,5 @@ mod load;
 mod memory;
 mod mutation;
 mod pytorch;
+mod quantised;
 mod sharded;
