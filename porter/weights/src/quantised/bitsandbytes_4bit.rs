@@ -19,7 +19,7 @@ use super::{
 use crate::{Problem, Scheme, read::Fault};
 
 /// 4-bit codes in blocks. Pieces: weight, absmax, the map and the state, of which nothing is read, and
-/// with double quantisation nested_absmax and nested_quant_map.
+/// with double quantisation `nested_absmax` and `nested_quant_map`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BitsAndBytes4 {
     /// What the codes mean.
@@ -142,9 +142,10 @@ impl BitsAndBytes4 {
     }
 
     pub(super) fn kernel(&self, pieces: &[TensorType]) -> Result<(TensorType, Box<dyn Kernel>), String> {
-        let (weight, absmax) = match (pieces, self.nested) {
-            ([weight, absmax, _, _], None) | ([weight, absmax, _, _, _, _], Some(_)) => (weight, absmax),
-            _ => return Err(format!("{} pieces; expected 4, or 6 with double quantisation", pieces.len())),
+        let (([weight, absmax, _, _], None) | ([weight, absmax, _, _, _, _], Some(_))) =
+            (pieces, self.nested)
+        else {
+            return Err(format!("{} pieces; expected 4, or 6 with double quantisation", pieces.len()));
         };
         let elements =
             self.shape.checked_elements().ok_or_else(|| format!("shape {} overflows", self.shape))?;
@@ -156,23 +157,20 @@ impl BitsAndBytes4 {
                 self.shape
             ));
         }
-        let scales = match (self.nested, pieces) {
-            (Some((offset, block)), [.., scales, map]) => {
-                let block = block.max(1);
-                expect("absmax", absmax, &[DType::U8], &[blocks])?;
-                expect("nested_absmax", scales, &[DType::F32], &[blocks.div_ceil(block)])?;
-                expect("nested_quant_map", map, &[DType::F32], &[256])?;
-                Scales::Nested {
-                    offset,
-                    block,
-                    scales: Floats::new(4, DType::F32)?,
-                    map: Floats::new(5, DType::F32)?,
-                }
+        let scales = if let (Some((offset, block)), [.., scales, map]) = (self.nested, pieces) {
+            let block = block.max(1);
+            expect("absmax", absmax, &[DType::U8], &[blocks])?;
+            expect("nested_absmax", scales, &[DType::F32], &[blocks.div_ceil(block)])?;
+            expect("nested_quant_map", map, &[DType::F32], &[256])?;
+            Scales::Nested {
+                offset,
+                block,
+                scales: Floats::new(4, DType::F32)?,
+                map: Floats::new(5, DType::F32)?,
             }
-            _ => {
-                expect("absmax", absmax, &[DType::F32], &[blocks])?;
-                Scales::Plain(Floats::new(1, DType::F32)?)
-            }
+        } else {
+            expect("absmax", absmax, &[DType::F32], &[blocks])?;
+            Scales::Plain(Floats::new(1, DType::F32)?)
         };
         let kernel = Codes {
             numbers: self.kind.numbers(),
@@ -235,7 +233,9 @@ impl Kernel for Codes {
             let (now, later) = out.split_at_mut(count);
             let scale = self.scales.of(pieces, position / self.block)?;
             self.codes(pieces, position, now)?;
-            now.iter_mut().for_each(|x| *x = (self.round)(*x * scale));
+            for x in now.iter_mut() {
+                *x = (self.round)(*x * scale);
+            }
             position += count;
             out = later;
         }

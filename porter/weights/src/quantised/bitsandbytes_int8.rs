@@ -1,4 +1,4 @@
-//! `bitsandbytes`, 8 bits: LLM.int8() weights with the largest magnitude of each row.
+//! `bitsandbytes`, 8 bits: `LLM.int8()` weights with the largest magnitude of each row.
 //!
 //! `X.weight` (i8, `[out, in]`), `X.SCB` (f32, `[out]`) and, in newer files, `X.weight_format` (u8, 0: by
 //! rows). Each element is `code * SCB * (1 / 127)` in f32, in that order, as `int8_vectorwise_dequant`
@@ -62,7 +62,9 @@ impl Kernel for Rows {
         by_row(start, out, self.columns, |row, column, out| {
             let scale = self.scale.at(pieces, row)?;
             self.weight.read(pieces, row * self.columns + column, out)?;
-            out.iter_mut().for_each(|x| *x = *x * scale * RECIPROCAL);
+            for x in out.iter_mut() {
+                *x = *x * scale * RECIPROCAL;
+            }
             Ok(())
         })
     }

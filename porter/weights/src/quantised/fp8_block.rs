@@ -80,7 +80,9 @@ impl Kernel for Blocks {
             self.grid.by_scale((row, column), out, |index, out| {
                 let scale = self.scale.at(pieces, index)?;
                 let scale = if self.exponents { power_of_two(scale as u8) } else { scale };
-                out.iter_mut().for_each(|x| *x *= scale);
+                for x in out.iter_mut() {
+                    *x *= scale;
+                }
                 Ok(())
             })
         })

@@ -20,12 +20,12 @@ use super::{
 use crate::{Scheme, read::Fault};
 
 /// Packed integers with a scale and a zero point for each group. Pieces: qweight, qzeros, scales, and
-/// g_idx if there is one.
+/// `g_idx` if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gptq {
     /// Bits of an element: 2, 3, 4 or 8.
     pub bits: usize,
-    /// Inputs of a group, where no g_idx says it; `None` if all are one group.
+    /// Inputs of a group, where no `g_idx` says it; `None` if all are one group.
     pub group_size: Option<usize>,
     /// What is added to a stored zero point: 1 in format 1, 0 in `gptq_v2`.
     pub zero_offset: u8,

@@ -21,7 +21,7 @@ use crate::{Problem, Scheme, read::Fault};
 const MAX_ORDER: usize = 4 << 20;
 
 /// Packed integers with a scale for each group of columns. Pieces: packed, scale, the shape, of which
-/// nothing is read, the zero point if it is asymmetric, and g_idx if there is an order.
+/// nothing is read, the zero point if it is asymmetric, and `g_idx` if there is an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packed {
     /// Bits of an element: 2, 4 or 8. The other widths are packed differently by different versions.

@@ -71,7 +71,9 @@ impl Kernel for Blocks {
             self.grid.by_scale((row, column), out, |index, out| {
                 let scale = self.scale.at(pieces, index)?;
                 let zero = self.zero.map_or(Ok(0.0), |zero| zero.at(pieces, index))?;
-                out.iter_mut().for_each(|x| *x = (self.round)((self.round)(*x - zero) * scale));
+                for x in out.iter_mut() {
+                    *x = (self.round)((self.round)(*x - zero) * scale);
+                }
                 Ok(())
             })
         })

@@ -87,16 +87,13 @@ impl Pieces for ReadAhead<'_, '_> {
             let begin = start.checked_sub(kept.start)?.checked_mul(element)?;
             Some(begin..begin + out.len()).filter(|range| range.end <= kept.bytes.len())
         };
-        let range = match found(kept) {
-            Some(range) => range,
-            None => {
-                let count = (AHEAD_BYTES / element).min(ty.shape.elements().saturating_sub(start));
-                kept.bytes.resize(count * element, 0);
-                kept.start = start;
-                self.pieces[piece].read(start, &mut kept.bytes, self.scratch)?;
-                0..out.len()
-            }
-        };
+        if found(kept).is_none() {
+            let count = (AHEAD_BYTES / element).min(ty.shape.elements().saturating_sub(start));
+            kept.bytes.resize(count * element, 0);
+            kept.start = start;
+            self.pieces[piece].read(start, &mut kept.bytes, self.scratch)?;
+        }
+        let range = found(kept).unwrap_or_default();
         out.copy_from_slice(&kept.bytes[range]);
         Ok(())
     }
