@@ -13,3 +13,4 @@ mod mutation;
 mod pytorch;
 mod quantised;
 mod sharded;
+mod stream;

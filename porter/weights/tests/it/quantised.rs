@@ -73,7 +73,7 @@ fn a_run_of_elements_is_a_part_of_the_whole() {
             let flat = expr.clone().reshape([whole.len()]);
             for (start, len) in [(0, 1), (1, 5), (7, 31), (whole.len() / 2, whole.len() / 3)] {
                 let (start, end) = (start.min(whole.len()), (start + len).min(whole.len()));
-                let part = floats(&flat.clone().slice(vec![start..end]), stored.as_ref());
+                let part = floats(&flat.clone().slice([std::ops::Range { start, end }]), stored.as_ref());
                 assert_same_bits(
                     &part,
                     &whole[start..end],

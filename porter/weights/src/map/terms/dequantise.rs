@@ -20,7 +20,7 @@ const AHEAD_BYTES: usize = 4096;
 pub(crate) struct Dequantised<'a> {
     kernel: Box<dyn Kernel>,
     /// The pieces, each in its own dtype.
-    pub(crate) pieces: Vec<Node<'a>>,
+    pieces: Vec<Node<'a>>,
     types: Vec<TensorType>,
     cast: Cast,
     bytes: usize,

@@ -40,7 +40,7 @@ pub(crate) fn ty(part: QuantisedPart, inputs: &[TensorType]) -> Result<TensorTyp
 pub(crate) struct Quantised<'a> {
     part: QuantisedPart,
     /// The weight, in f32.
-    pub(crate) input: Box<Node<'a>>,
+    input: Box<Node<'a>>,
     columns: usize,
     round: fn(f32) -> f32,
     /// The scale of zeros.
