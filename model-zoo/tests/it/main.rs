@@ -7,6 +7,7 @@ mod fixtures;
 mod hostile;
 mod parity;
 mod precisions;
+mod quantised;
 mod refusals;
 mod runner;
 mod variants;

@@ -131,6 +131,7 @@ fn program(error: &ProgramError) -> Exit {
             Exit::Usage
         }
         ProgramError::Op(_) => Exit::Unsupported,
+        ProgramError::Checkpoint(error) => weights(error),
     }
 }
 
