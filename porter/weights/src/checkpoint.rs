@@ -1,6 +1,6 @@
 //! What every checkpoint format has in common.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, path::Path};
+use std::{borrow::Cow, collections::BTreeMap, fmt, fs, path::Path, time::UNIX_EPOCH};
 
 use porter_ir::{DType, Shape};
 
@@ -45,6 +45,11 @@ pub trait Checkpoint: Send + Sync {
     /// ignored.
     fn release(&self, name: &str);
 
+    /// What tells this source from a changed one: the size and the time of change of every file.
+    fn identity(&self) -> Result<String, Error> {
+        file_identity(self.path())
+    }
+
     /// Groups of tensors that are one tensor under several names: the same elements of the same
     /// storage, in the same order. Formats that name no storages have none.
     fn ties(&self) -> Vec<Vec<String>> {
@@ -55,6 +60,15 @@ pub trait Checkpoint: Send + Sync {
     fn notes(&self) -> &[String] {
         &[]
     }
+}
+
+/// The size and the time of change of a file.
+pub(crate) fn file_identity(path: &Path) -> Result<String, Error> {
+    let metadata = fs::metadata(path).map_err(|source| Error::open(path, source))?;
+    let time = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let nanos = time.unwrap_or_default().as_nanos();
+    Ok(format!("{name}: {} bytes, changed at {nanos} ns", metadata.len()))
 }
 
 /// Copies stored bytes out of the whole tensor.

@@ -50,6 +50,7 @@ mod safetensors_header;
 mod scratch;
 mod sharded;
 mod stored;
+pub mod stream;
 mod value;
 pub mod write;
 

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::{
     Checkpoint, Error, ErrorKind, Format, Metadata, OpenOptions, PyTorchFile, SafetensorsFile, TensorInfo,
     TensorView, Value,
+    checkpoint::file_identity,
     error::{Problem, Problems},
 };
 
@@ -120,6 +121,12 @@ impl Checkpoint for ShardedCheckpoint {
         if let Some(shard) = self.shard(name) {
             shard.release(name);
         }
+    }
+
+    fn identity(&self) -> Result<String, Error> {
+        let index = file_identity(&self.path);
+        let all = std::iter::once(index).chain(self.shards.values().map(|shard| shard.identity()));
+        Ok(all.collect::<Result<Vec<_>, _>>()?.join("; "))
     }
 
     /// Ties within a shard; two shards share no storage.

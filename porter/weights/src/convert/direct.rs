@@ -5,8 +5,11 @@ use porter_ir::DType;
 use super::{bf16_to_f32, f16_to_f32, f32_to_bf16, f32_to_f16};
 use crate::Encoding;
 
+/// Converts stored elements.
+pub(super) type Convert = fn(stored: &[u8], out: &mut [u8]);
+
 /// The conversion of a pair, if it is one of these.
-pub(super) fn pair(from: &Encoding, to: DType) -> Option<fn(&[u8], &mut [u8])> {
+pub(super) fn pair(from: &Encoding, to: DType) -> Option<Convert> {
     let Encoding::Plain(from) = from else { return None };
     Some(match (from, to) {
         (DType::F32, DType::BF16) => |s, o| each(s, o, |x| f32_to_bf16(f32::from_le_bytes(x)).to_le_bytes()),

@@ -51,7 +51,7 @@ enum Path {
     /// The stored bytes are the result.
     Copy,
     /// Element by element, for the pairs that checkpoints are mostly made of.
-    Direct(fn(&[u8], &mut [u8])),
+    Direct(direct::Convert),
     /// Through `f32`.
     Single(Decode<f32>, Encode<f32>),
     /// Through `f64`.

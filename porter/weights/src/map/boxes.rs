@@ -8,6 +8,9 @@ use porter_ir::Shape;
 use super::runs::strides;
 use crate::{read::Fault, scratch::Scratch};
 
+/// Gives elements of the input, from a given one on.
+type ReadRun<'a> = dyn Fn(usize, &mut [u8], &mut Scratch) -> Result<(), Fault> + 'a;
+
 /// A permutation whose runs are too short to be read one by one.
 pub(crate) struct Boxes {
     /// Sizes of the result, outermost first.
@@ -45,7 +48,7 @@ impl Boxes {
         start: usize,
         out: &mut [u8],
         scratch: &mut Scratch,
-        read: &dyn Fn(usize, &mut [u8], &mut Scratch) -> Result<(), Fault>,
+        read: &ReadRun<'_>,
     ) -> Result<(), Fault> {
         let (mut position, mut rest) = (start, out);
         while !rest.is_empty() {
@@ -80,7 +83,7 @@ impl Boxes {
         ranges: &[Range<usize>],
         out: &mut [u8],
         scratch: &mut Scratch,
-        read: &dyn Fn(usize, &mut [u8], &mut Scratch) -> Result<(), Fault>,
+        read: &ReadRun<'_>,
     ) -> Result<(), Fault> {
         let mut input_ranges = vec![0..0; ranges.len()];
         for (range, &dim) in ranges.iter().zip(&self.dims) {
@@ -101,7 +104,7 @@ impl Boxes {
         ranges: &[Range<usize>],
         out: &mut [u8],
         scratch: &mut Scratch,
-        read: &dyn Fn(usize, &mut [u8], &mut Scratch) -> Result<(), Fault>,
+        read: &ReadRun<'_>,
     ) -> Result<(), Fault> {
         // The last dimension that is not whole, and all after it, are one run.
         let partial = |d: &usize| ranges[*d].len() != self.input_sizes[*d];

@@ -129,16 +129,6 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// How many stretches of the size of the result are in memory at once, the result not counted.
-    pub(crate) fn stretches(&self) -> usize {
-        match self {
-            Node::Source(_) => 0,
-            Node::Reshape(input) | Node::Cast { input, .. } => input.stretches(),
-            Node::Moved { inputs, .. } => inputs.iter().map(Node::stretches).max().unwrap_or(0),
-            Node::Permuted { input, .. } => 1 + input.stretches(),
-        }
-    }
-
     /// Writes the elements from `start` on that `out` has room for.
     pub(crate) fn read(&self, start: usize, out: &mut [u8], scratch: &mut Scratch) -> Result<(), Fault> {
         match self {

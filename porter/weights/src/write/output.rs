@@ -61,15 +61,6 @@ impl<'a> Output<'a> {
         Ok(Self { unit, dtype, way: Way::Numbers(node) })
     }
 
-    /// Bytes of memory that a stretch of `bytes` takes while it is read, its own not counted.
-    pub(crate) fn working_bytes(&self, bytes: usize) -> usize {
-        match &self.way {
-            Way::Same { .. } => 0,
-            Way::Whole(view) => view.info.bytes,
-            Way::Numbers(node) => node.stretches() * bytes,
-        }
-    }
-
     /// Writes the stored bytes of the elements of `range`, which must split no block.
     pub(crate) fn read(
         &self,
