@@ -23,7 +23,7 @@ const TILE: usize = 1024;
 pub(crate) type Decode<T> = fn(stored: &[u8], tile: &mut [T]);
 
 /// Writes the bytes of numbers.
-type Encode<T> = fn(tile: &[T], out: &mut [u8]);
+pub(crate) type Encode<T> = fn(tile: &[T], out: &mut [u8]);
 
 /// A conversion that is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
