@@ -17,6 +17,10 @@
 //! [`MisShaped`], [`Unfit`]); [`WeightMap::load`] evaluates it into [`HostTensor`]s, reporting each
 //! as [`Loaded`].
 //!
+//! [`Expr::uses`] and [`WeightMap::uses`] say how often each element of a source is used, as boxes of
+//! equal [`Use`]. A [`Rename`] calls tensors by a pattern as another says ([`RenameError`] where it cannot),
+//! and [`rename_all`] finds the names that collide.
+//!
 //! # Quantised checkpoints
 //! [`QuantisedConfig`] reads `quantization_config` of a `config.json`; [`QuantisedTensors`] finds the
 //! tensors that are stored in pieces and puts what they stand for into a map, each as an
@@ -69,7 +73,7 @@ pub use error::{Error, ErrorKind, Place, Problem};
 pub use gguf::{GgmlType, GgufFile};
 pub use map::{
     Cost, Expr, ExprError, HostTensor, Loaded, MisShaped, Missing, NoInverse, Parameter, QuantisedPart,
-    Report, Unfit, WeightMap,
+    Rename, RenameError, Report, Unfit, Use, WeightMap, rename_all,
 };
 pub use metadata::Metadata;
 pub use open::{OpenOptions, PickleGlobals, open, open_with};
