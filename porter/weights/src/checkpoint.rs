@@ -111,6 +111,8 @@ pub enum Format {
         /// How many files.
         shards: usize,
     },
+    /// Arrays of NumPy.
+    Npz,
 }
 
 /// How a PyTorch file is packed.
@@ -133,6 +135,7 @@ impl fmt::Display for Format {
             Format::PyTorch(PyTorchKind::Zip) => f.write_str("PyTorch"),
             Format::PyTorch(PyTorchKind::Legacy) => f.write_str("PyTorch, legacy"),
             Format::PyTorch(PyTorchKind::TorchScript) => f.write_str("TorchScript"),
+            Format::Npz => f.write_str("NumPy arrays"),
             Format::PyTorchShards { shards } => write!(f, "PyTorch, {shards} shards"),
         }
     }

@@ -3,7 +3,7 @@
 //! # Reading
 //! [`open`] (and [`open_with`] [`OpenOptions`]) gives a [`Checkpoint`]: [`SafetensorsFile`],
 //! [`PyTorchFile`] (of a [`PyTorchKind`]; [`PickleGlobals`] says how strict), [`ShardedCheckpoint`] of
-//! either, or [`GgufFile`]. It lists [`TensorInfo`]s ([`Encoding`], shape, stored bytes) and [`Metadata`] ([`Value`],
+//! either, [`GgufFile`], or [`NpzFile`]. It lists [`TensorInfo`]s ([`Encoding`], shape, stored bytes) and [`Metadata`] ([`Value`],
 //! [`Array`]), and lends each tensor's stored bytes as a [`TensorView`],
 //! copied only where they are strided or compressed.
 //! [`TensorView::read_into`] turns them into numbers of one dtype. [`GgmlType`] names the block
@@ -54,6 +54,7 @@ mod gguf;
 mod map;
 mod mapped;
 mod metadata;
+mod npz;
 mod open;
 mod pytorch;
 mod quantised;
@@ -76,6 +77,7 @@ pub use map::{
     Rename, RenameError, Report, Unfit, Use, WeightMap, rename_all,
 };
 pub use metadata::Metadata;
+pub use npz::NpzFile;
 pub use open::{OpenOptions, PickleGlobals, open, open_with};
 pub use pytorch::PyTorchFile;
 pub use quantised::{

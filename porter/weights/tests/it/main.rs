@@ -10,6 +10,7 @@ mod laws;
 mod load;
 mod memory;
 mod mutation;
+mod npz;
 mod pytorch;
 mod quantised;
 mod sharded;
