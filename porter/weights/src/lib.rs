@@ -3,7 +3,7 @@
 //! # Reading
 //! [`open`] (and [`open_with`] [`OpenOptions`]) gives a [`Checkpoint`]: [`SafetensorsFile`],
 //! [`PyTorchFile`] (of a [`PyTorchKind`]; [`PickleGlobals`] says how strict), [`ShardedCheckpoint`] of
-//! either, or [`GgufFile`]. It lists [`TensorInfo`]s ([`Encoding`], shape, stored bytes) and [`Metadata`] ([`Value`],
+//! either, [`GgufFile`] or [`GgufShards`]. It lists [`TensorInfo`]s ([`Encoding`], shape, stored bytes) and [`Metadata`] ([`Value`],
 //! [`Array`]), and lends each tensor's stored bytes as a [`TensorView`],
 //! copied only where they are strided or compressed.
 //! [`TensorView::read_into`] turns them into numbers of one dtype. [`GgmlType`] names the block
@@ -57,7 +57,7 @@ pub mod write;
 pub use checkpoint::{Checkpoint, Encoding, Format, PyTorchKind, TensorInfo, TensorView};
 pub use convert::CastError;
 pub use error::{Error, ErrorKind, Place, Problem};
-pub use gguf::{GgmlType, GgufFile};
+pub use gguf::{GgmlType, GgufFile, GgufShards};
 pub use map::{
     Cost, Expr, ExprError, HostTensor, Loaded, MisShaped, Missing, NoInverse, Parameter, Report, Unfit,
     WeightMap,

@@ -2,7 +2,9 @@
 
 use std::{fs, io, path::Path};
 
-use crate::{Checkpoint, Error, GgufFile, PyTorchFile, SafetensorsFile, ShardedCheckpoint, error::Problem};
+use crate::{
+    Checkpoint, Error, PyTorchFile, SafetensorsFile, ShardedCheckpoint, error::Problem, gguf::split,
+};
 
 /// The names of weights in a Hugging Face folder, in the order in which transformers looks for them.
 const STANDARD: [&str; 4] = [
@@ -40,8 +42,8 @@ pub fn open(path: &Path) -> Result<Box<dyn Checkpoint>, Error> {
     open_with(path, &OpenOptions::default())
 }
 
-/// Opens a checkpoint: a `.safetensors` file, a `.safetensors.index.json` index, a `.gguf` file, a
-/// PyTorch file (`.pt`, `.pth`, `.bin`, `.ckpt`), a `.bin.index.json` index, or a folder that holds
+/// Opens a checkpoint: a `.safetensors` file, a `.safetensors.index.json` index, a `.gguf` file
+/// (with the parts beside it, if it is one of a split GGUF), a PyTorch file (`.pt`, `.pth`, `.bin`, `.ckpt`), a `.bin.index.json` index, or a folder that holds
 /// `model.safetensors`, `pytorch_model.bin` or the index of one of them (the first wins, as in
 /// transformers).
 pub fn open_with(path: &Path, options: &OpenOptions) -> Result<Box<dyn Checkpoint>, Error> {
@@ -77,7 +79,7 @@ fn open_file(path: &Path, options: &OpenOptions) -> Result<Box<dyn Checkpoint>, 
     }
     match extension {
         Some("safetensors") => Ok(Box::new(SafetensorsFile::open(path)?)),
-        Some("gguf") => Ok(Box::new(GgufFile::open(path)?)),
+        Some("gguf") => split::open(path),
         _ if single => Ok(Box::new(PyTorchFile::open(path, options)?)),
         _ => Err(Error::unsupported(
             path,
