@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use porter_ir::{DType, InputRole, Program, Shape};
-use porter_weights::{Checkpoint, WeightMap};
+use porter_weights::{Checkpoint, QuantisedConfig, QuantisedTensors, WeightMap};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -17,6 +17,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Model {
     architecture: Box<dyn Architecture>,
+    /// How its checkpoints are quantised, if the config says so.
+    quantised: Option<QuantisedConfig>,
 }
 
 impl Model {
@@ -44,9 +46,10 @@ impl Model {
     fn read(entry: &Entry, config: &Map<String, Value>, ignore: &[&str]) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(config);
         let architecture = (entry.read)(&mut reader);
+        let quantised = reader.quantised();
         let problems = reader.finish(ignore);
         if problems.is_empty() {
-            Ok(Self { architecture })
+            Ok(Self { architecture, quantised })
         } else {
             Err(ConfigError::Refused { architecture: entry.class, problems })
         }
@@ -97,11 +100,21 @@ impl Model {
         Ok(weights.map(|i| (i.name.clone(), program.ty(i.value).shape.clone())).collect())
     }
 
-    /// How every parameter comes from `checkpoint`, by the names of its format. What is missing,
-    /// unused or mis-shaped is for [`WeightMap::check`] to say; load it with
-    /// [`Precision::parameter`] for the types that a program takes.
+    /// How every parameter comes from `checkpoint`, by the names of its format; those that the config
+    /// says are quantised, from the pieces that they are stored in. What is missing, unused or mis-shaped
+    /// is for [`WeightMap::check`] to say; load it with [`Precision::parameter`] for the types that a
+    /// program takes.
     pub fn weight_map(&self, checkpoint: &dyn Checkpoint) -> Result<WeightMap, ProgramError> {
-        Ok(self.architecture.names().weight_map(&self.parameters()?, checkpoint))
+        let map = self.architecture.names().weight_map(&self.parameters()?, checkpoint);
+        Ok(match &self.quantised {
+            Some(config) => QuantisedTensors::find(config, checkpoint)?.resolve(map),
+            None => map,
+        })
+    }
+
+    /// How the checkpoints of this model are quantised; `None` where the config says nothing of it.
+    pub fn quantised(&self) -> Option<&QuantisedConfig> {
+        self.quantised.as_ref()
     }
 
     fn check_sizes(&self, phase: &Phase) -> Result<(), ProgramError> {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use porter_ir::Shape;
-use porter_weights::{Checkpoint, Expr, Format, WeightMap};
+use porter_weights::{Checkpoint, Expr, Format, WeightMap, holds};
 
 /// What is the same in every checkpoint of an architecture, and what GGUF calls it.
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ impl Names {
         let bare = name.strip_prefix(self.prefix).unwrap_or(name);
         let spellings = [name, bare, &format!("{}{bare}", self.prefix)];
         let known = spellings.into_iter().flat_map(|s| [s.to_owned(), tensorflow_norm(s)]);
-        let found = known.into_iter().find(|s| checkpoint.tensors().contains_key(s));
+        let found = known.into_iter().find(|s| holds(checkpoint, s));
         found.unwrap_or_else(|| name.to_owned())
     }
 }

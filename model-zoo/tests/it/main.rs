@@ -8,6 +8,7 @@ mod gguf_out;
 mod hostile;
 mod parity;
 mod precisions;
+mod quantised;
 mod refusals;
 mod runner;
 mod variants;

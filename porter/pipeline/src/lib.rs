@@ -5,6 +5,7 @@
 
 mod bring_up;
 pub mod check;
+pub mod convert;
 mod engine;
 mod error;
 mod lower;

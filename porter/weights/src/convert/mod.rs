@@ -37,6 +37,11 @@ pub struct CastError {
     pub why: &'static str,
 }
 
+/// The decoder to `f32` of a dtype that `f32` holds exactly.
+pub(crate) fn decoder(dtype: DType) -> Option<Decode<f32>> {
+    decode::single(&Encoding::Plain(dtype))
+}
+
 /// How elements of one encoding become elements of a dtype.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cast {

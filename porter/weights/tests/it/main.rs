@@ -12,5 +12,6 @@ mod load;
 mod memory;
 mod mutation;
 mod pytorch;
+mod quantised;
 mod sharded;
 mod stream;
