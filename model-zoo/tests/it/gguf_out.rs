@@ -214,7 +214,10 @@ fn what_ggufs_readers_would_compute_otherwise_is_refused() {
         assert!(message.contains(&format!("rope_scaling.{key}: found")), "{message}");
     }
     let message = refused("bert", json!({}));
-    assert!(message.contains("BertForMaskedLM is not supported; supported are llama, qwen2, qwen3"), "{message}");
+    assert!(
+        message.contains("BertForMaskedLM is not supported; supported are llama, qwen2, qwen3"),
+        "{message}"
+    );
     let source = porter_weights::open(&folder("llama")).unwrap();
     let refused = model("llama").to_gguf(&*source, &Encoding::Block(GgmlType::Q4_K)).err().unwrap();
     assert!(refused.to_string().ends_with("not as Q4_K"), "{refused}");
