@@ -261,9 +261,14 @@ pub(crate) struct ConvertArgs {
     /// The format to write
     #[arg(long, value_enum, default_value_t)]
     pub(crate) to: ToFormat,
-    /// The type of all floats; each keeps its own if left out, and quantised ones become bf16
+    /// The type of all floats; each keeps its own if left out, quantised ones too, but
+    /// for GGUF's, which become bf16
     #[arg(long, value_enum)]
     pub(crate) dtype: Option<RunDType>,
+    /// Store the weights of linear layers quantised: int8, a scale for each output channel, as
+    /// compressed-tensors does
+    #[arg(long, value_enum)]
+    pub(crate) quantize: Option<QuantizeTo>,
     /// Begin a new file where this is full, as 5GB or 2GiB; `none` writes one file
     #[arg(long, value_name = "SIZE", value_parser = shard_size, default_value = "5GB")]
     pub(crate) max_shard_size: ShardSize,
@@ -287,6 +292,12 @@ pub(crate) enum ToFormat {
     /// Hugging Face: safetensors, under its names
     #[default]
     Safetensors,
+}
+
+/// The quantised forms that are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum QuantizeTo {
+    Int8,
 }
 
 /// `--max-shard-size`.

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, fs, path::Path, time::Instant};
 
-use porter_pipeline::convert::{Format, Planned, Request, Unconverted, plan};
+use porter_pipeline::convert::{Format, Planned, Quantise, Request, Unconverted, plan};
 use porter_weights::stream::{self, Conversion, LocalStore, Options, Share, Summary, Written};
 use serde::Serialize;
 
 use crate::{
-    args::{ConvertArgs, ToFormat},
+    args::{ConvertArgs, QuantizeTo, ToFormat},
     console::{Console, printable},
     exit::{Exit, Failure},
     progress::{Converting, Fetching},
@@ -68,7 +68,10 @@ pub(super) fn run(args: &ConvertArgs, console: &Console) -> Result<Exit, Failure
     notes.iter().for_each(|note| console.note(note));
     let store = if single { LocalStore::file(&args.output) } else { LocalStore::folder(&args.output) };
     let store = store.map_err(|error| Failure::write(&args.output, &error))?;
-    let what = format!("{} to {:?}, dtype {:?}", source.files.name, request.to, request.dtype);
+    let what = format!(
+        "{} to {:?}, dtype {:?}, {:?}",
+        source.files.name, request.to, request.dtype, request.quantise
+    );
     let conversion = Conversion { what: &what, checkpoint: &*source.checkpoint, layout: &layout };
     let options = options(args);
     let observer = Converting::new(console);
@@ -95,6 +98,7 @@ fn request(args: &ConvertArgs, single: bool) -> Result<Request, Failure> {
             ToFormat::Safetensors => Format::Safetensors,
         },
         dtype: args.dtype.map(Into::into),
+        quantise: args.quantize.map(|QuantizeTo::Int8| Quantise::Int8),
         max_shard_bytes: if single { None } else { args.max_shard_size.0 },
         stem: stem.filter(|_| single).unwrap_or("model").to_owned(),
         beside: !single,

@@ -1,20 +1,30 @@
 //! Hugging Face's layout: its names, in safetensors.
 
+use std::collections::BTreeSet;
+
 use porter_ir::{DType, Kind};
 use porter_weights::{
-    Checkpoint, Encoding, Expr, Format as Stored, Parameter,
+    Checkpoint, Encoding, Expr, ExprError, Format as Stored, Parameter, QuantisedConfig, QuantisedTensors,
     write::{OutputTensor, safetensors},
 };
 
-use super::{Planned, Request, Unconverted, beside};
+use super::{Planned, Quantise, Request, Unconverted, beside, int8};
 use crate::{PipelineError, model};
 
 pub(super) fn plan(source: &Unconverted, request: &Request) -> Result<Planned, PipelineError> {
     let checkpoint = &*source.checkpoint;
-    let tensors = match checkpoint.format() {
+    let numbers = request.dtype.is_some() || request.quantise.is_some();
+    let mut tensors = match checkpoint.format() {
         Stored::Gguf { .. } => renamed(source, request.dtype)?,
+        _ if numbers => dequantised(source, request.dtype)?,
         _ => as_they_are(checkpoint, request.dtype),
     };
+    let mut change = beside::Change { dtype: request.dtype, numbers, quantised: None };
+    if let Some(Quantise::Int8) = request.quantise {
+        let int8 = int8::quantise(tensors, checkpoint);
+        change.quantised = Some(int8.config());
+        tensors = int8.tensors;
+    }
     let options = safetensors::SafetensorsOptions {
         stem: request.stem.clone(),
         max_shard_bytes: request.max_shard_bytes,
@@ -22,7 +32,7 @@ pub(super) fn plan(source: &Unconverted, request: &Request) -> Result<Planned, P
     };
     let mut layout = safetensors::plan(tensors, &options)?;
     if request.beside {
-        layout.closing.extend(beside::files(source, request.dtype)?);
+        layout.closing.extend(beside::files(source, change)?);
     }
     let ties = checkpoint.ties();
     let notes = ties.iter().map(|names| format!("{} are one tensor; each is written", names.join(", ")));
@@ -38,6 +48,34 @@ fn as_they_are(checkpoint: &dyn Checkpoint, dtype: Option<DType>) -> Vec<OutputT
         encoding: encoding(&info.encoding, dtype),
     });
     tensors.collect()
+}
+
+/// Every tensor under its own name, and those that are stored in pieces as the numbers that they are.
+fn dequantised(source: &Unconverted, dtype: Option<DType>) -> Result<Vec<OutputTensor>, PipelineError> {
+    let checkpoint = &*source.checkpoint;
+    let config = match &source.files.config {
+        None => None,
+        Some(config) => QuantisedConfig::from_config(&config.value)
+            .map_err(|problems| porter_weights::Error::Unsupported { path: config.path.clone(), problems })?,
+    };
+    let Some(config) = config else { return Ok(as_they_are(checkpoint, dtype)) };
+    let quantised = QuantisedTensors::find(&config, checkpoint)?;
+    let pieces: BTreeSet<&str> = quantised.tensors().values().flat_map(Expr::sources).collect();
+    let mut tensors = Vec::new();
+    for (name, expr) in quantised.tensors() {
+        let ty = expr.infer(checkpoint).map_err(|source| unfit(name, source))?;
+        let encoding = encoding(&Encoding::Plain(ty.dtype), dtype);
+        tensors.push(OutputTensor { name: name.clone(), expr: expr.clone(), shape: ty.shape, encoding });
+    }
+    let others = as_they_are(checkpoint, dtype).into_iter();
+    tensors.extend(
+        others.filter(|tensor| !pieces.contains(tensor.name.as_str()) && !quantised.leaves_out(&tensor.name)),
+    );
+    Ok(tensors)
+}
+
+fn unfit(parameter: &str, source: ExprError) -> PipelineError {
+    porter_weights::Error::Parameter { parameter: parameter.to_owned(), source }.into()
 }
 
 /// The parameters of the model that a GGUF file describes, under Hugging Face's names.

@@ -5,6 +5,7 @@
 
 mod beside;
 mod hugging_face;
+mod int8;
 mod ties;
 
 use porter_import::{ModelFiles, Progress, Source, resolve};
@@ -18,8 +19,11 @@ use crate::PipelineError;
 pub struct Request {
     /// The format.
     pub to: Format,
-    /// The type of all float tensors; `None` keeps each as it is, and dequantises to bf16.
+    /// The type of all float tensors, quantised ones too. `None` keeps each as it is; GGUF's blocks
+    /// become bf16 where the format has none.
     pub dtype: Option<DType>,
+    /// What the weights of linear layers become.
+    pub quantise: Option<Quantise>,
     /// A file holds at most these bytes of tensors, or one tensor. `None` is one file.
     pub max_shard_bytes: Option<u64>,
     /// The name of the weights' file without its extension.
@@ -33,6 +37,13 @@ pub struct Request {
 pub enum Format {
     /// Hugging Face's names in safetensors.
     Safetensors,
+}
+
+/// A quantised form to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantise {
+    /// 8-bit integers with a scale for each output channel, as compressed-tensors stores them.
+    Int8,
 }
 
 /// A source whose headers were read.
