@@ -1,6 +1,6 @@
 //! A model: a configured architecture, its programs and its weight map.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use porter_ir::{DType, InputRole, Program, Shape};
 use porter_weights::{Checkpoint, QuantisedConfig, QuantisedTensors, WeightMap};
@@ -36,7 +36,7 @@ impl Model {
         let entry = REGISTRY.iter().find(|e| e.gguf == Some(name)).ok_or_else(|| {
             ConfigError::UnknownArchitecture {
                 found: format!("GGUF architecture {name:?}"),
-                supported: REGISTRY.iter().filter_map(|e| e.gguf).map(str::to_owned).collect(),
+                supported: gguf_architectures(),
             }
         })?;
         let config = gguf::config(name, checkpoint)?;
@@ -53,6 +53,11 @@ impl Model {
         } else {
             Err(ConfigError::Refused { architecture: entry.class, problems })
         }
+    }
+
+    /// What it is made of.
+    pub(crate) fn architecture(&self) -> &dyn Architecture {
+        self.architecture.as_ref()
     }
 
     /// The Hugging Face classes that are supported.
@@ -124,6 +129,12 @@ impl Model {
         };
         Err(ProgramError::Sizes { architecture: self.class(), phase: phase.name(), problem })
     }
+}
+
+/// Every `general.architecture` that is read.
+pub(crate) fn gguf_architectures() -> Vec<String> {
+    let names: BTreeSet<&str> = REGISTRY.iter().filter_map(|entry| entry.gguf).collect();
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// The registry's entry for a config.

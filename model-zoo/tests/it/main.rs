@@ -4,6 +4,7 @@
 
 mod common;
 mod fixtures;
+mod gguf_out;
 mod hostile;
 mod parity;
 mod precisions;

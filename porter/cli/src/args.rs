@@ -134,6 +134,9 @@ impl ModelArgs {
 pub(crate) struct InspectArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    /// Show where each parameter comes from, as an expression over the checkpoint's tensors
+    #[arg(long)]
+    pub(crate) map: bool,
 }
 
 #[derive(Debug, Args)]

@@ -103,6 +103,8 @@ pub enum Format {
     Gguf {
         /// The format version: 2 or 3.
         version: u32,
+        /// How many files.
+        parts: usize,
     },
     /// One PyTorch file.
     PyTorch(PyTorchKind),
@@ -131,7 +133,8 @@ impl fmt::Display for Format {
         match self {
             Format::Safetensors => f.write_str("safetensors"),
             Format::SafetensorsShards { shards } => write!(f, "safetensors, {shards} shards"),
-            Format::Gguf { version } => write!(f, "GGUF v{version}"),
+            Format::Gguf { version, parts: 1 } => write!(f, "GGUF v{version}"),
+            Format::Gguf { version, parts } => write!(f, "GGUF v{version}, {parts} parts"),
             Format::PyTorch(PyTorchKind::Zip) => f.write_str("PyTorch"),
             Format::PyTorch(PyTorchKind::Legacy) => f.write_str("PyTorch, legacy"),
             Format::PyTorch(PyTorchKind::TorchScript) => f.write_str("TorchScript"),

@@ -3,7 +3,8 @@
 //! # Reading
 //! [`open`] (and [`open_with`] [`OpenOptions`]) gives a [`Checkpoint`]: [`SafetensorsFile`],
 //! [`PyTorchFile`] (of a [`PyTorchKind`]; [`PickleGlobals`] says how strict), [`ShardedCheckpoint`] of
-//! either, [`GgufFile`], or [`NpzFile`]. It lists [`TensorInfo`]s ([`Encoding`], shape, stored bytes) and [`Metadata`] ([`Value`],
+//! either, [`GgufFile`] or [`GgufShards`], or [`NpzFile`]. It lists [`TensorInfo`]s ([`Encoding`], shape,
+//! stored bytes) and [`Metadata`] ([`Value`],
 //! [`Array`]), and lends each tensor's stored bytes as a [`TensorView`],
 //! copied only where they are strided or compressed.
 //! [`TensorView::read_into`] turns them into numbers of one dtype. [`GgmlType`] names the block
@@ -71,7 +72,7 @@ pub mod write;
 pub use checkpoint::{Checkpoint, Encoding, Format, PyTorchKind, TensorInfo, TensorView};
 pub use convert::CastError;
 pub use error::{Error, ErrorKind, Place, Problem};
-pub use gguf::{GgmlType, GgufFile};
+pub use gguf::{GgmlType, GgufFile, GgufShards};
 pub use map::{
     Cost, Expr, ExprError, HostTensor, Loaded, MisShaped, Missing, NoInverse, Parameter, QuantisedPart,
     Rename, RenameError, Report, Unfit, Use, WeightMap, rename_all,

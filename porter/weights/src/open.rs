@@ -3,7 +3,7 @@
 use std::{fs, io, path::Path};
 
 use crate::{
-    Checkpoint, Error, GgufFile, NpzFile, PyTorchFile, SafetensorsFile, ShardedCheckpoint, error::Problem,
+    Checkpoint, Error, NpzFile, PyTorchFile, SafetensorsFile, ShardedCheckpoint, error::Problem, gguf::split,
 };
 
 /// The names of weights in a Hugging Face folder, in the order in which transformers looks for them.
@@ -42,8 +42,9 @@ pub fn open(path: &Path) -> Result<Box<dyn Checkpoint>, Error> {
     open_with(path, &OpenOptions::default())
 }
 
-/// Opens a checkpoint: a `.safetensors` file, a `.safetensors.index.json` index, a `.gguf` file, a
-/// PyTorch file (`.pt`, `.pth`, `.bin`, `.ckpt`, `.jit`), arrays of NumPy (`.npz`), a `.bin.index.json` index, or a folder that holds
+/// Opens a checkpoint: a `.safetensors` file, a `.safetensors.index.json` index, a `.gguf` file (with the
+/// parts beside it, if it is one of a split GGUF), a PyTorch file (`.pt`, `.pth`, `.bin`, `.ckpt`, `.jit`),
+/// arrays of NumPy (`.npz`), a `.bin.index.json` index, or a folder that holds
 /// `model.safetensors`, `pytorch_model.bin` or the index of one of them (the first wins, as in
 /// transformers).
 pub fn open_with(path: &Path, options: &OpenOptions) -> Result<Box<dyn Checkpoint>, Error> {
@@ -80,7 +81,7 @@ fn open_file(path: &Path, options: &OpenOptions) -> Result<Box<dyn Checkpoint>, 
     match extension {
         Some("safetensors") => Ok(Box::new(SafetensorsFile::open(path)?)),
         Some("npz") => Ok(Box::new(NpzFile::open(path)?)),
-        Some("gguf") => Ok(Box::new(GgufFile::open(path)?)),
+        Some("gguf") => split::open(path),
         _ if single => Ok(Box::new(PyTorchFile::open(path, options)?)),
         _ => Err(Error::unsupported(
             path,

@@ -11,6 +11,7 @@ mod load;
 mod rename;
 mod report;
 mod runs;
+mod show;
 mod terms;
 mod uses;
 mod weight_map;
