@@ -1,10 +1,10 @@
 //! What every checkpoint format has in common.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, path::Path};
+use std::{borrow::Cow, collections::BTreeMap, fmt, fs, path::Path, time::UNIX_EPOCH};
 
 use porter_ir::{DType, Shape};
 
-use crate::{Error, GgmlType, Metadata};
+use crate::{Error, GgmlType, Metadata, error::Problem};
 
 /// A checkpoint as its file holds it: names, shapes, encodings, metadata, and bytes on demand.
 ///
@@ -28,10 +28,27 @@ pub trait Checkpoint: Send + Sync {
     /// as a quantised one of PyTorch, is an error of its own.
     fn tensor(&self, name: &str) -> Result<TensorView<'_>, Error>;
 
+    /// Copies stored bytes of one tensor, from byte `offset` of it on, into `out`. Formats that
+    /// [read in place](Self::reads_in_place) take no memory for it.
+    fn read_at(&self, name: &str, offset: u64, out: &mut [u8]) -> Result<(), Error> {
+        copy_stored(self, name, offset, out)
+    }
+
+    /// True if [`read_at`](Self::read_at) reads just what it is asked for; otherwise it makes the
+    /// whole tensor each time.
+    fn reads_in_place(&self, _name: &str) -> bool {
+        false
+    }
+
     /// Tells the system that a tensor's bytes are not needed soon, so that they stop counting as
     /// this process's memory. Reading it again later is correct, only slower. Unknown names are
     /// ignored.
     fn release(&self, name: &str);
+
+    /// What tells this source from a changed one: the size and the time of change of every file.
+    fn identity(&self) -> Result<String, Error> {
+        file_identity(self.path())
+    }
 
     /// Groups of tensors that are one tensor under several names: the same elements of the same
     /// storage, in the same order. Formats that name no storages have none.
@@ -43,6 +60,33 @@ pub trait Checkpoint: Send + Sync {
     fn notes(&self) -> &[String] {
         &[]
     }
+}
+
+/// The size and the time of change of a file.
+pub(crate) fn file_identity(path: &Path) -> Result<String, Error> {
+    let metadata = fs::metadata(path).map_err(|source| Error::open(path, source))?;
+    let time = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let nanos = time.unwrap_or_default().as_nanos();
+    Ok(format!("{name}: {} bytes, changed at {nanos} ns", metadata.len()))
+}
+
+/// Copies stored bytes out of the whole tensor.
+pub(crate) fn copy_stored<C: Checkpoint + ?Sized>(
+    checkpoint: &C,
+    name: &str,
+    offset: u64,
+    out: &mut [u8],
+) -> Result<(), Error> {
+    let bytes = checkpoint.tensor(name)?.bytes;
+    let begin = usize::try_from(offset).unwrap_or(usize::MAX);
+    let stored = begin.checked_add(out.len()).and_then(|end| bytes.get(begin..end));
+    let stored = stored.ok_or_else(|| {
+        let what = format!("{} bytes at {offset} were asked for; it has {}", out.len(), bytes.len());
+        Error::corrupt(checkpoint.path(), Problem::tensor(name, what))
+    })?;
+    out.copy_from_slice(stored);
+    Ok(())
 }
 
 /// A checkpoint file format.

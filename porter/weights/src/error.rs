@@ -32,6 +32,16 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The file could be opened, and a tensor's bytes cannot be read.
+    #[error("cannot read tensor {name:?} of {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// What the system said; `UnexpectedEof` if the file is shorter than it was.
+        source: io::Error,
+    },
     /// The file breaks its format.
     #[error("{} is corrupt{}", path.display(), List(problems))]
     Corrupt {
@@ -88,7 +98,7 @@ impl Error {
     /// What the error means for the person who gave the file.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Error::Open { .. } => ErrorKind::Unavailable,
+            Error::Open { .. } | Error::Read { .. } => ErrorKind::Unavailable,
             Error::Corrupt { .. } => ErrorKind::Corrupt,
             Error::Unsupported { .. } => ErrorKind::Unsupported,
             Error::NoTensor { .. } | Error::NoPrefix { .. } | Error::Map { .. } => ErrorKind::Mismatch,

@@ -47,9 +47,12 @@ mod pytorch;
 mod read;
 mod safetensors_file;
 mod safetensors_header;
+mod scratch;
 mod sharded;
 mod stored;
+pub mod stream;
 mod value;
+pub mod write;
 
 pub use checkpoint::{Checkpoint, Encoding, Format, PyTorchKind, TensorInfo, TensorView};
 pub use convert::CastError;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -43,6 +44,16 @@ impl MappedTensors {
         Ok(TensorView { info, bytes: bytes.into() })
     }
 
+    pub(crate) fn read_at(&self, name: &str, offset: u64, out: &mut [u8]) -> Result<(), Error> {
+        let missing = || Error::NoTensor { path: self.path.clone(), name: name.to_owned() };
+        let range = self.ranges.get(name).ok_or_else(missing)?;
+        read_range(&self.map, range, offset, out).map_err(|source| Error::Read {
+            path: self.path.clone(),
+            name: name.to_owned(),
+            source,
+        })
+    }
+
     pub(crate) fn release(&self, name: &str) {
         if let Some(range) = self.ranges.get(name) {
             self.map.release(range.clone());
@@ -59,4 +70,17 @@ impl MappedTensors {
             .map(|((left, _), (right, _))| Problem::tensor(*right, format!("overlaps tensor {left:?}")))
             .collect()
     }
+}
+
+/// Copies the bytes of `range` from its byte `offset` on.
+pub(crate) fn read_range(
+    file: &MappedFile,
+    range: &Range<usize>,
+    offset: u64,
+    out: &mut [u8],
+) -> io::Result<()> {
+    let past = || io::Error::from(io::ErrorKind::UnexpectedEof);
+    let end = offset.checked_add(out.len() as u64).filter(|&end| end <= range.len() as u64);
+    end.ok_or_else(past)?;
+    file.read_at(range.start as u64 + offset, out)
 }

@@ -59,6 +59,14 @@ impl Checkpoint for SafetensorsFile {
         self.tensors.tensor(name)
     }
 
+    fn read_at(&self, name: &str, offset: u64, out: &mut [u8]) -> Result<(), Error> {
+        self.tensors.read_at(name, offset, out)
+    }
+
+    fn reads_in_place(&self, _name: &str) -> bool {
+        true
+    }
+
     fn release(&self, name: &str) {
         self.tensors.release(name);
     }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::{
     Checkpoint, Error, ErrorKind, Format, Metadata, OpenOptions, PyTorchFile, SafetensorsFile, TensorInfo,
     TensorView, Value,
+    checkpoint::file_identity,
     error::{Problem, Problems},
 };
 
@@ -77,6 +78,10 @@ impl ShardedCheckpoint {
     fn shard(&self, tensor: &str) -> Option<&dyn Checkpoint> {
         Some(self.shards.get(self.shard_of.get(tensor)?)?.as_ref())
     }
+
+    fn holder(&self, tensor: &str) -> Result<&dyn Checkpoint, Error> {
+        self.shard(tensor).ok_or_else(|| Error::NoTensor { path: self.path.clone(), name: tensor.to_owned() })
+    }
 }
 
 impl Checkpoint for ShardedCheckpoint {
@@ -101,14 +106,27 @@ impl Checkpoint for ShardedCheckpoint {
     }
 
     fn tensor(&self, name: &str) -> Result<TensorView<'_>, Error> {
-        let shard = self.shard(name);
-        shard.ok_or_else(|| Error::NoTensor { path: self.path.clone(), name: name.to_owned() })?.tensor(name)
+        self.holder(name)?.tensor(name)
+    }
+
+    fn read_at(&self, name: &str, offset: u64, out: &mut [u8]) -> Result<(), Error> {
+        self.holder(name)?.read_at(name, offset, out)
+    }
+
+    fn reads_in_place(&self, name: &str) -> bool {
+        self.shard(name).is_some_and(|shard| shard.reads_in_place(name))
     }
 
     fn release(&self, name: &str) {
         if let Some(shard) = self.shard(name) {
             shard.release(name);
         }
+    }
+
+    fn identity(&self) -> Result<String, Error> {
+        let index = file_identity(&self.path);
+        let all = std::iter::once(index).chain(self.shards.values().map(|shard| shard.identity()));
+        Ok(all.collect::<Result<Vec<_>, _>>()?.join("; "))
     }
 
     /// Ties within a shard; two shards share no storage.

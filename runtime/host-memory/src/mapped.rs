@@ -1,14 +1,14 @@
 //! A file as bytes, without reading it.
 #![allow(unsafe_code)]
 
-use std::{fs::File, io, ops::Deref, ops::Range, path::Path};
+use std::{fs::File, io, ops::Deref, ops::Range, os::unix::fs::FileExt, path::Path};
 
 use memmap2::{Mmap, UncheckedAdvice};
 
 /// A read-only map of a whole file. Dereferences to its bytes. The default is that of an empty file.
 #[derive(Default)]
 pub struct MappedFile {
-    map: Option<Mmap>,
+    map: Option<(Mmap, File)>,
 }
 
 impl MappedFile {
@@ -27,13 +27,24 @@ impl MappedFile {
         // written once, and every reader of untrusted bytes validates what it copies out, so a
         // changed byte is a wrong number, never an out-of-bounds access.
         let map = unsafe { Mmap::map(&file)? };
-        Ok(Self { map: Some(map) })
+        Ok(Self { map: Some((map, file)) })
+    }
+
+    /// Copies the bytes from `offset` on into `out`, by reading the file and not its map: nothing
+    /// counts as this process's memory but `out`, and a file that was cut short is an error of the
+    /// kind [`UnexpectedEof`](io::ErrorKind::UnexpectedEof).
+    pub fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        match &self.map {
+            Some((_, file)) => file.read_exact_at(out, offset),
+            None if out.is_empty() => Ok(()),
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
     }
 
     /// Tells the system that `range` will not be read again soon, so that its pages stop counting
     /// as this process's memory. A later read brings them back from the file.
     pub fn release(&self, range: Range<usize>) {
-        let Some(map) = &self.map else { return };
+        let Some((map, _)) = &self.map else { return };
         if range.start >= range.end || range.end > map.len() {
             return;
         }
@@ -50,7 +61,7 @@ impl Deref for MappedFile {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.map.as_deref().unwrap_or_default()
+        self.map.as_ref().map_or(&[], |(map, _)| map)
     }
 }
 

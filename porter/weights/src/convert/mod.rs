@@ -4,6 +4,7 @@
 //! exactly; integers go to integers through `i128`, and a value that does not fit is an error.
 
 mod decode;
+mod direct;
 mod encode;
 mod float16;
 mod float8;
@@ -49,6 +50,8 @@ pub(crate) struct Cast {
 enum Path {
     /// The stored bytes are the result.
     Copy,
+    /// Element by element, for the pairs that checkpoints are mostly made of.
+    Direct(direct::Convert),
     /// Through `f32`.
     Single(Decode<f32>, Encode<f32>),
     /// Through `f64`.
@@ -67,8 +70,11 @@ impl Cast {
     /// The conversion from `from` to `to`.
     pub(crate) fn new(from: &Encoding, to: DType) -> Result<Self, CastError> {
         let refuse = |why| CastError { from: from.clone(), to, why };
-        let unit =
-            from.unit().ok_or_else(|| refuse("this element type is listed only, never read as numbers"))?;
+        let listed_only = || refuse("this element type is listed only, never read as numbers");
+        let unit = match from {
+            Encoding::Other(_) => return Err(listed_only()),
+            Encoding::Plain(_) | Encoding::Block(_) => from.unit().ok_or_else(listed_only)?,
+        };
         if to.bits() < 8 && to != DType::Bool {
             return Err(refuse("types below a byte are not written"));
         }
@@ -76,10 +82,16 @@ impl Cast {
         Ok(Self { unit, to_bytes: to.host_bytes(), path })
     }
 
+    /// True if the stored bytes are the result.
+    pub(crate) fn copies(&self) -> bool {
+        matches!(self.path, Path::Copy)
+    }
+
     /// Converts whole units: `out` takes exactly the elements of `stored`.
     pub(crate) fn run(&self, stored: &[u8], out: &mut [u8]) -> Result<(), OutOfRange> {
         match self.path {
             Path::Copy => out.copy_from_slice(stored),
+            Path::Direct(convert) => convert(stored, out),
             Path::Single(decode, encode) => self.tiles(stored, out, &mut [0_f32; TILE], decode, encode),
             Path::Double(decode, encode) => self.tiles(stored, out, &mut [0_f64; TILE], decode, encode),
             Path::Widen(decode) => self.tiles(stored, out, &mut [0_f32; TILE], decode, encode::f64_from_f32),
@@ -126,6 +138,9 @@ fn path(from: &Encoding, to: DType) -> Result<Path, &'static str> {
 }
 
 fn float_path(from: &Encoding, to: DType) -> Result<Path, &'static str> {
+    if let Some(convert) = direct::pair(from, to) {
+        return Ok(Path::Direct(convert));
+    }
     if let Some(decode) = decode::single(from) {
         return Ok(if to == DType::F64 {
             Path::Widen(decode)

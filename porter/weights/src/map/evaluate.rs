@@ -1,34 +1,32 @@
 //! Evaluating an expression into the caller's memory.
 //!
 //! Every term can write any run of its result in row-major order, by asking its inputs for runs.
-//! So the result is written in pieces, in parallel, with no memory but a tile on each stack.
+//! So a result is written in pieces, in parallel, and in any order.
 
 use porter_ir::{DType, Shape, TensorType};
 
 use super::{
     Expr, ExprError,
+    boxes::Boxes,
     runs::{From, Run, Runs},
-    terms::{
-        concat::Concat,
-        pad::Pad,
-        permute::{Permute, Scattered},
-        repeat::Repeat,
-        slice::Slice,
-        stack,
-    },
+    terms::{concat::Concat, pad::Pad, permute::Permute, repeat::Repeat, slice::Slice, stack},
 };
 use crate::{
     Checkpoint, Encoding,
-    convert::{Cast, OutOfRange},
-    read::{Reader, fill},
+    convert::Cast,
+    read::{Access, Fault, Reader, fill},
+    scratch::Scratch,
 };
 
 /// Bytes of an intermediate tile.
 const TILE_BYTES: usize = 4096;
+/// Runs of a permuted source that are at least as long are read where they belong, without a box.
+const LONG_RUN_BYTES: usize = 4096;
 
 impl Expr {
     /// Writes the result, as `dtype`, into `out`, which must have exactly its size: elements in
-    /// row-major order, each of `dtype.host_bytes()`. Runs on all threads of the current rayon pool.
+    /// row-major order, each of `dtype.host_bytes()`. Runs on all threads of the current rayon pool,
+    /// each of which takes as much memory as a piece of 1 MiB for every permutation on the way.
     pub fn evaluate(
         &self,
         checkpoint: &dyn Checkpoint,
@@ -40,95 +38,118 @@ impl Expr {
         if out.len() != expected {
             return Err(ExprError::OutputSize { expected, found: out.len() });
         }
-        let (_, node) = build(self, checkpoint, dtype)?;
-        fill(out, dtype.host_bytes(), |start, out| node.read(start, out))
-            .map_err(|OutOfRange| ExprError::OutOfRange { dtype })
+        let node = Node::new(self, checkpoint, dtype, Access::Mapped)?;
+        fill(out, dtype.host_bytes(), |start, out, scratch| node.read(start, out, scratch))
+            .map_err(|fault| fault.into_error(dtype))
     }
 }
 
 /// A term whose sources, shapes and casts are resolved, for results of one dtype.
-enum Node<'a> {
+pub(crate) enum Node<'a> {
     Source(Reader<'a>),
     Cast { input: Box<Node<'a>>, cast: Cast, from_bytes: usize, to_bytes: usize },
     Reshape(Box<Node<'a>>),
     Moved { runs: Box<dyn Runs>, inputs: Vec<Node<'a>>, bytes: usize },
-    Transposed { permute: Permute, input: Box<Node<'a>>, bytes: usize },
+    Permuted { boxes: Boxes, input: Box<Node<'a>> },
 }
 
-/// Resolves `expr` for results of `dtype`.
-fn build<'a>(
-    expr: &Expr,
+/// Resolves one term after the other.
+struct Build<'a> {
     checkpoint: &'a dyn Checkpoint,
-    dtype: DType,
-) -> Result<(Shape, Node<'a>), ExprError> {
-    match expr {
-        Expr::Source(name) => {
-            let view = checkpoint.tensor(name).map_err(|error| ExprError::Checkpoint(Box::new(error)))?;
-            Ok((view.info.shape.clone(), Node::Source(Reader::new(view.bytes, &view.info.encoding, dtype)?)))
+    access: Access,
+}
+
+impl<'a> Build<'a> {
+    /// `expr` for results of `dtype`, and its shape.
+    fn node(&self, expr: &Expr, dtype: DType) -> Result<(Shape, Node<'a>), ExprError> {
+        match expr {
+            Expr::Source(name) => {
+                let missing = || ExprError::Missing { source_name: name.clone() };
+                let info = self.checkpoint.tensors().get(name).ok_or_else(missing)?;
+                let reader = Reader::of(self.checkpoint, name, dtype, self.access)?;
+                Ok((info.shape.clone(), Node::Source(reader)))
+            }
+            Expr::Cast { input, dtype: rounded } if *rounded == dtype => self.node(input, dtype),
+            Expr::Cast { input, dtype: rounded } => {
+                let (shape, input) = self.node(input, *rounded)?;
+                let cast = Cast::new(&Encoding::Plain(*rounded), dtype)?;
+                let (from_bytes, to_bytes) = (rounded.host_bytes(), dtype.host_bytes());
+                Ok((shape, Node::Cast { input: Box::new(input), cast, from_bytes, to_bytes }))
+            }
+            _ => self.moved(expr, dtype),
         }
-        Expr::Cast { input, dtype: rounded } if *rounded == dtype => build(input, checkpoint, dtype),
-        Expr::Cast { input, dtype: rounded } => {
-            let (shape, input) = build(input, checkpoint, *rounded)?;
-            let cast = Cast::new(&Encoding::Plain(*rounded), dtype)?;
-            let (from_bytes, to_bytes) = (rounded.host_bytes(), dtype.host_bytes());
-            Ok((shape, Node::Cast { input: Box::new(input), cast, from_bytes, to_bytes }))
-        }
-        _ => build_moved(expr, checkpoint, dtype),
+    }
+
+    /// A term that only moves elements.
+    fn moved(&self, expr: &Expr, dtype: DType) -> Result<(Shape, Node<'a>), ExprError> {
+        let inputs = expr.inputs().iter().map(|e| self.node(e, dtype)).collect::<Result<Vec<_>, _>>()?;
+        let (shapes, mut nodes): (Vec<Shape>, Vec<Node<'a>>) = inputs.into_iter().unzip();
+        let shape = expr.shape(&shapes)?;
+        let bytes = dtype.host_bytes();
+        let first = shapes.first().cloned().unwrap_or_default();
+        let runs: Box<dyn Runs> = match expr {
+            Expr::Source(_) | Expr::Cast { .. } | Expr::Reshape { .. } => {
+                return Ok((shape, Node::Reshape(Box::new(nodes.swap_remove(0)))));
+            }
+            Expr::Permute { dims, .. } => {
+                let permute = Permute::new(&first, dims);
+                if permute.run * bytes < LONG_RUN_BYTES || !nodes[0].is_stored_in_order() {
+                    let boxes = Boxes::new(&first, dims, bytes);
+                    return Ok((shape, Node::Permuted { boxes, input: Box::new(nodes.swap_remove(0)) }));
+                }
+                Box::new(permute)
+            }
+            Expr::Slice { ranges, .. } => Box::new(Slice::new(&first, ranges)),
+            Expr::Concat { dim, .. } => Box::new(Concat::new(&shapes, *dim)),
+            Expr::Stack { .. } => Box::new(stack::runs(&shapes)),
+            Expr::Pad { padding, .. } => Box::new(Pad::new(&first, padding)),
+            Expr::Repeat { dim, times, .. } => Box::new(Repeat::new(&first, *dim, *times)),
+        };
+        Ok((shape, Node::Moved { runs, inputs: nodes, bytes }))
     }
 }
 
-/// Resolves a term that only moves elements.
-fn build_moved<'a>(
-    expr: &Expr,
-    checkpoint: &'a dyn Checkpoint,
-    dtype: DType,
-) -> Result<(Shape, Node<'a>), ExprError> {
-    let inputs = expr.inputs().iter().map(|e| build(e, checkpoint, dtype)).collect::<Result<Vec<_>, _>>()?;
-    let (shapes, mut nodes): (Vec<Shape>, Vec<Node<'a>>) = inputs.into_iter().unzip();
-    let shape = expr.shape(&shapes)?;
-    let bytes = dtype.host_bytes();
-    let first = shapes.first().cloned().unwrap_or_default();
-    let runs: Box<dyn Runs> = match expr {
-        Expr::Source(_) | Expr::Cast { .. } | Expr::Reshape { .. } => {
-            return Ok((shape, Node::Reshape(Box::new(nodes.swap_remove(0)))));
-        }
-        Expr::Permute { dims, .. } => {
-            let permute = Permute::new(&first, dims);
-            if permute.last.stride > 1 {
-                return Ok((
-                    shape,
-                    Node::Transposed { permute, input: Box::new(nodes.swap_remove(0)), bytes },
-                ));
-            }
-            Box::new(permute)
-        }
-        Expr::Slice { ranges, .. } => Box::new(Slice::new(&first, ranges)),
-        Expr::Concat { dim, .. } => Box::new(Concat::new(&shapes, *dim)),
-        Expr::Stack { .. } => Box::new(stack::runs(&shapes)),
-        Expr::Pad { padding, .. } => Box::new(Pad::new(&first, padding)),
-        Expr::Repeat { dim, times, .. } => Box::new(Repeat::new(&first, *dim, *times)),
-    };
-    Ok((shape, Node::Moved { runs, inputs: nodes, bytes }))
-}
+impl<'a> Node<'a> {
+    /// Resolves `expr` for results of `dtype`.
+    pub(crate) fn new(
+        expr: &Expr,
+        checkpoint: &'a dyn Checkpoint,
+        dtype: DType,
+        access: Access,
+    ) -> Result<Self, ExprError> {
+        Ok(Build { checkpoint, access }.node(expr, dtype)?.1)
+    }
 
-impl Node<'_> {
-    /// Writes the elements from `start` on that `out` has room for.
-    fn read(&self, start: usize, out: &mut [u8]) -> Result<(), OutOfRange> {
+    /// True if runs of this are runs of stored bytes.
+    fn is_stored_in_order(&self) -> bool {
         match self {
-            Node::Source(reader) => reader.read(start, out),
-            Node::Reshape(input) => input.read(start, out),
+            Node::Source(_) => true,
+            Node::Reshape(input) | Node::Cast { input, .. } => input.is_stored_in_order(),
+            Node::Moved { .. } | Node::Permuted { .. } => false,
+        }
+    }
+
+    /// Writes the elements from `start` on that `out` has room for.
+    pub(crate) fn read(&self, start: usize, out: &mut [u8], scratch: &mut Scratch) -> Result<(), Fault> {
+        match self {
+            Node::Source(reader) => reader.read(start, out, scratch),
+            Node::Reshape(input) => input.read(start, out, scratch),
             Node::Cast { input, cast, from_bytes, to_bytes } => {
                 let tile_elements = TILE_BYTES / from_bytes;
                 let mut tile = [0; TILE_BYTES];
                 for (i, out) in out.chunks_mut(tile_elements * to_bytes).enumerate() {
                     let tile = &mut tile[..out.len() / to_bytes * from_bytes];
-                    input.read(start + i * tile_elements, tile)?;
+                    input.read(start + i * tile_elements, tile, scratch)?;
                     cast.run(tile, out)?;
                 }
                 Ok(())
             }
-            Node::Moved { runs, inputs, bytes } => read_moved(runs.as_ref(), inputs, *bytes, start, out),
-            Node::Transposed { permute, input, bytes } => read_transposed(permute, input, *bytes, start, out),
+            Node::Moved { runs, inputs, bytes } => {
+                read_moved(runs.as_ref(), inputs, *bytes, start, out, scratch)
+            }
+            Node::Permuted { boxes, input } => {
+                boxes.read(start, out, scratch, &|start, out, scratch| input.read(start, out, scratch))
+            }
         }
     }
 }
@@ -140,7 +161,8 @@ fn read_moved(
     bytes: usize,
     start: usize,
     mut out: &mut [u8],
-) -> Result<(), OutOfRange> {
+    scratch: &mut Scratch,
+) -> Result<(), Fault> {
     let mut position = start;
     while !out.is_empty() {
         let Run { from, len } = runs.run_at(position);
@@ -148,44 +170,9 @@ fn read_moved(
         let (now, later) = out.split_at_mut(len * bytes);
         match from {
             From::Zeros => now.fill(0),
-            From::Input { input, start } => inputs[input].read(start, now)?,
+            From::Input { input, start } => inputs[input].read(start, now, scratch)?,
         }
         position += len;
-        out = later;
-    }
-    Ok(())
-}
-
-/// Fills `out` where the input's last dimension is spread out: whole stretches of it are read, and
-/// their elements put in place one by one.
-fn read_transposed(
-    permute: &Permute,
-    input: &Node<'_>,
-    bytes: usize,
-    start: usize,
-    mut out: &mut [u8],
-) -> Result<(), OutOfRange> {
-    let Scattered { size, stride } = permute.last;
-    let mut position = start;
-    while !out.is_empty() {
-        let (at, column) = (position / stride % size, position % stride);
-        let columns = (stride - column).min(out.len() / bytes);
-        let rows = if columns == stride {
-            (size - at).min(out.len() / bytes / stride).min(TILE_BYTES / bytes)
-        } else {
-            1
-        };
-        let (now, later) = out.split_at_mut(rows * columns * bytes);
-        let mut stretch = [0; TILE_BYTES];
-        let stretch = &mut stretch[..rows * bytes];
-        for c in 0..columns {
-            let Run { from: From::Input { start, .. }, .. } = permute.run_at(position + c) else { continue };
-            input.read(start, stretch)?;
-            for (row, element) in now.chunks_exact_mut(columns * bytes).zip(stretch.chunks_exact(bytes)) {
-                row[c * bytes..][..bytes].copy_from_slice(element);
-            }
-        }
-        position += rows * columns;
         out = later;
     }
     Ok(())

@@ -1,8 +1,9 @@
 //! Weight maps: each parameter of a model as a typed expression over checkpoint tensors.
 
+mod boxes;
 mod cost;
 mod error;
-mod evaluate;
+pub(crate) mod evaluate;
 mod expr;
 mod infer;
 mod inverse;

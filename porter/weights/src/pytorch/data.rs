@@ -133,6 +133,16 @@ impl Data {
         }
     }
 
+    /// The range of the file that is the elements in row-major order, if there is one.
+    pub(super) fn in_place(&self) -> Option<Range<usize>> {
+        match self {
+            Data::Range(Blob::Stored(blob), range) if range.end <= blob.len() => {
+                Some(blob.start + range.start..blob.start + range.end)
+            }
+            _ => None,
+        }
+    }
+
     /// The range of the file that the elements lie in.
     pub(super) fn range(&self) -> Option<Range<usize>> {
         match self {

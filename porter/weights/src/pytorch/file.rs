@@ -20,7 +20,9 @@ use super::{
 };
 use crate::{
     Checkpoint, Error, Format, Metadata, OpenOptions, PickleGlobals, PyTorchKind, TensorInfo, TensorView,
+    checkpoint::copy_stored,
     error::{Problem, Problems},
+    mapped::read_range,
 };
 
 /// A mapped PyTorch file. Its pickle is read as data; nothing in it is run.
@@ -204,6 +206,21 @@ impl Checkpoint for PyTorchFile {
         let bytes =
             data.bytes(&self.map).map_err(|fault| self.error(fault, |what| Problem::tensor(name, what)))?;
         Ok(TensorView { info, bytes })
+    }
+
+    fn read_at(&self, name: &str, offset: u64, out: &mut [u8]) -> Result<(), Error> {
+        if let Some(range) = self.data.get(name).and_then(Data::in_place) {
+            return read_range(&self.map, &range, offset, out).map_err(|source| Error::Read {
+                path: self.path.clone(),
+                name: name.to_owned(),
+                source,
+            });
+        }
+        copy_stored(self, name, offset, out)
+    }
+
+    fn reads_in_place(&self, name: &str) -> bool {
+        self.data.get(name).and_then(Data::in_place).is_some()
     }
 
     fn release(&self, name: &str) {

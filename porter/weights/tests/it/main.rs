@@ -12,3 +12,4 @@ mod memory;
 mod mutation;
 mod pytorch;
 mod sharded;
+mod stream;

@@ -26,16 +26,8 @@ pub(crate) struct Permute {
     /// Sizes in the result, and strides in the input, of the dimensions before those.
     outer: Vec<usize>,
     outer_strides: Vec<usize>,
-    run: usize,
-    /// Size of the input's last dimension, and elements of the result between its neighbours.
-    pub(crate) last: Scattered,
-}
-
-/// How the input's last dimension lies in the result.
-#[derive(Clone, Copy)]
-pub(crate) struct Scattered {
-    pub(crate) size: usize,
-    pub(crate) stride: usize,
+    /// Elements of a run.
+    pub(crate) run: usize,
 }
 
 impl Permute {
@@ -44,15 +36,10 @@ impl Permute {
         let moved =
             dims.iter().enumerate().rposition(|(place, &dim)| place != dim).map_or(0, |place| place + 1);
         let result: Vec<usize> = dims.iter().map(|&dim| input[dim]).collect();
-        let last_place = dims.iter().position(|&dim| dim + 1 == dims.len()).unwrap_or(0);
         Self {
             outer: result.iter().take(moved).copied().collect(),
             outer_strides: dims.iter().take(moved).map(|&dim| in_strides[dim]).collect(),
             run: product(result.iter().skip(moved)),
-            last: Scattered {
-                size: input.last().copied().unwrap_or(1),
-                stride: product(result.iter().skip(last_place + 1)),
-            },
         }
     }
 }

@@ -1,0 +1,10 @@
+//! Checkpoint formats out: each plans a [`Layout`], every file to the byte, before anything is read.
+
+mod error;
+mod layout;
+mod output;
+pub mod safetensors;
+
+pub use error::{Unwritable, WriteError};
+pub use layout::{Layout, OutputFile, OutputTensor, Piece};
+pub(crate) use output::Output;
