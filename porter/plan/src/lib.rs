@@ -10,6 +10,7 @@ mod chip;
 mod chips;
 mod estimate;
 pub mod hlo;
+pub mod html;
 mod model_flops;
 mod target;
 

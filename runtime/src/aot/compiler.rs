@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     ffi::OsString,
-    io::{BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read},
     path::PathBuf,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::mpsc::{self, Receiver},
@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     OutOfMemory, TopologyRequest,
-    message::{CompiledMessage, Named, Outcome, Request, find_reply, write_request},
+    message::{CompiledMessage, Named, Outcome, Request, find_reply, is_complete, write_request},
 };
 use crate::{Code, CompileOptions, Error, NamedValue, OptimizedProgram, ProgramMemory, Result, Value};
 
@@ -140,30 +140,43 @@ impl Compiler {
         let mut child = self.start()?;
         let deadline = Instant::now() + self.time_limit;
         let streams = Streams::of(&mut child, request);
-        let ended = wait(&mut child, deadline);
-        if ended.is_none() {
+        let mut written = None;
+        let status = loop {
+            written = written.or_else(|| streams.written.try_recv().ok());
+            // Whoever has replied may hang in its own destructors.
+            let replied = written.as_ref().is_some_and(|written| is_complete(written));
+            match child.try_wait() {
+                Ok(None) if !replied && Instant::now() < deadline => thread::sleep(PATIENCE),
+                Ok(Some(status)) => break Some(status),
+                _ => break None,
+            }
+        };
+        if status.is_none() {
             // Both fail only where the process has just ended by itself.
             let _ = child.kill();
             let _ = child.wait();
         }
-        let (written, said) = streams.last_words();
-        let Some(status) = ended else {
+        let written = written.unwrap_or_else(|| streams.written.recv_timeout(LAST_WORDS).unwrap_or_default());
+        let said = streams.said.recv_timeout(LAST_WORDS).unwrap_or_default();
+        if status.is_none() && !is_complete(&written) {
             return Err(Error::CompilerTimedOut { limit: self.time_limit, said });
-        };
+        }
         Ok(Conversation { status, written, said })
     }
 }
 
 /// All that a worker said, and how it ended.
 struct Conversation {
-    status: ExitStatus,
+    /// None where it was stopped after it had replied.
+    status: Option<ExitStatus>,
     written: Vec<u8>,
     said: String,
 }
 
 impl Conversation {
     fn died(&self, why: &str) -> Error {
-        Error::CompilerDied { how: format!("{why}; {}", self.status), said: self.said.clone() }
+        let status = self.status.map_or_else(|| "stopped".to_owned(), |status| status.to_string());
+        Error::CompilerDied { how: format!("{why}; {status}"), said: self.said.clone() }
     }
 }
 
@@ -183,13 +196,8 @@ impl Streams {
             thread::spawn(move || tell(stdin, &request, &done));
         }
         let (send_written, written) = mpsc::channel();
-        if let Some(mut stdout) = child.stdout.take() {
-            thread::spawn(move || {
-                let mut bytes = Vec::new();
-                // What was read until an error is what there is.
-                let _ = stdout.read_to_end(&mut bytes);
-                let _ = send_written.send(bytes);
-            });
+        if let Some(stdout) = child.stdout.take() {
+            thread::spawn(move || send_written.send(read_reply(stdout)));
         }
         let (send_said, said) = mpsc::channel();
         if let Some(stderr) = child.stderr.take() {
@@ -197,11 +205,21 @@ impl Streams {
         }
         Self { written, said, _input: input }
     }
+}
 
-    fn last_words(self) -> (Vec<u8>, String) {
-        let written = self.written.recv_timeout(LAST_WORDS).unwrap_or_default();
-        (written, self.said.recv_timeout(LAST_WORDS).unwrap_or_default())
+/// All that a worker writes until its reply is complete, or until the stream ends.
+fn read_reply(mut stdout: impl Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut chunk = vec![0; 1 << 16];
+    while !is_complete(&bytes) {
+        match stdout.read(&mut chunk) {
+            Ok(read) if read > 0 => bytes.extend(chunk.iter().take(read)),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            // What was read until an error is what there is.
+            _ => break,
+        }
     }
+    bytes
 }
 
 /// Writes the request and keeps the stream open until `done` is dropped. A worker that ends before it
@@ -226,17 +244,6 @@ fn last_lines(mut from: impl BufRead) -> String {
         line.clear();
     }
     Vec::from(kept).join("\n")
-}
-
-/// How the worker ended; none where it did not until `deadline`.
-fn wait(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Some(status),
-            Ok(None) if Instant::now() < deadline => thread::sleep(PATIENCE),
-            _ => return None,
-        }
-    }
 }
 
 fn compiled(message: CompiledMessage) -> Result<Compiled> {

@@ -212,14 +212,23 @@ pub(super) fn write_reply(to: &mut impl Write, reply: &Reply) -> io::Result<()> 
 
 /// Finds the reply in everything that a worker wrote.
 pub(super) fn find_reply(written: &[u8]) -> Result<Reply, String> {
-    let start = written.windows(MARK.len()).position(|bytes| bytes == MARK);
-    let framed = start.and_then(|start| written.get(start + MARK.len()..)).ok_or("it wrote no reply")?;
-    let (length, rest) = framed.split_first_chunk().ok_or("its reply is cut off")?;
-    let length = u64::from_le_bytes(*length);
+    let (length, rest) = framed(written).ok_or("it wrote no reply")?;
     let message = usize::try_from(length).ok().and_then(|length| rest.get(..length));
     let message =
         message.ok_or_else(|| format!("its reply is cut off after {} of {length} bytes", rest.len()))?;
     Reply::decode(message).map_err(|e| format!("its reply is no reply: {e}"))
+}
+
+/// Whether there is nothing more to read of a reply: it is there to its end.
+pub(super) fn is_complete(written: &[u8]) -> bool {
+    framed(written).is_some_and(|(length, rest)| rest.len() as u64 >= length)
+}
+
+/// The length of a reply's message, and what follows.
+fn framed(written: &[u8]) -> Option<(u64, &[u8])> {
+    let start = written.windows(MARK.len()).position(|bytes| bytes == MARK)?;
+    let (length, rest) = written.get(start + MARK.len()..)?.split_first_chunk()?;
+    Some((u64::from_le_bytes(*length), rest))
 }
 
 fn write(to: &mut impl Write, message: &[u8]) -> io::Result<()> {

@@ -158,6 +158,15 @@ fn a_compiler_that_hangs_is_stopped() {
     assert!(matches!(error, Error::CompilerTimedOut { .. }), "{error}");
 }
 
+/// The reply counts, however its writer ends: here not within the time.
+#[test]
+fn a_worker_that_hangs_after_its_reply_is_stopped_and_believed() {
+    // Field 2 is a failure, whose field 3 is its message: "no".
+    let reply = r"\0porter-aot-reply-1\0\006\0\0\0\0\0\0\0\022\004\032\002no";
+    let error = instead(&format!("printf '{reply}'; exec sleep 60"), Duration::from_mins(10));
+    assert!(matches!(&error, Error::Environment(message) if message == "no"), "{error}");
+}
+
 #[test]
 fn a_worker_that_is_none_is_an_error() {
     let long = Duration::from_mins(1);

@@ -21,6 +21,7 @@ use serde::Serialize;
 
 pub use collectives::Collectives;
 pub use rows::Row;
+pub(crate) use text::time;
 
 use crate::{
     Target,

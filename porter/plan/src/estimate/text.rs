@@ -76,6 +76,7 @@ fn table(f: &mut fmt::Formatter<'_>, name: &str, rows: &[Row], whole: f64) -> fm
 /// A time with three digits and its unit.
 pub(crate) fn time(seconds: f64) -> String {
     match seconds {
+        s if !s.is_finite() => "unknown".to_owned(),
         s if s >= 1.0 => format!("{s:.2} s"),
         s if s >= 1e-3 => format!("{:.2} ms", s * 1e3),
         s if s > 0.0 => format!("{:.1} us", s * 1e6),
