@@ -9,12 +9,13 @@
 
 use std::{path::PathBuf, str::FromStr};
 
+use bytesize::ByteSize;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use porter_ir::DType;
 use porter_numerics::Level;
 use porter_plan::Target;
-use porter_weights::{OpenOptions, PickleGlobals};
+use porter_weights::{OpenOptions, PickleGlobals, stream::Share};
 
 /// Port PyTorch, Hugging Face and GGUF models to TPU, and prove that the numbers are still right.
 ///
@@ -64,6 +65,14 @@ pub(crate) enum Verb {
     Check(CheckArgs),
     /// Compare the tensors of two safetensors files, or folders of them, by name
     Compare(CompareArgs),
+    /// Write a checkpoint in another format or type: streamed, in bounded memory, resumable
+    Convert(ConvertArgs),
+    /// Close what `porter convert --shard-of` wrote in shares: check them, write the index
+    MergeIndex {
+        /// The output of the conversions
+        #[arg(value_name = "OUT")]
+        output: PathBuf,
+    },
     /// Measure load, compile, prefill and decode
     Bench(BenchArgs),
     /// Compile a model's programs for a TPU that need not be there: what fits, and how fast it should be
@@ -245,6 +254,68 @@ pub(crate) struct CompareArgs {
     /// What passes: exact, close or approximate
     #[arg(long, value_name = "NAME", value_parser = Level::from_str, default_value = "close")]
     pub(crate) level: Level,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// A folder that is empty or not there, or a file that is not there (.safetensors). A killed
+    /// conversion goes on where it was when it is started again with the same arguments
+    #[arg(long, short, value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// The format to write
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) to: ToFormat,
+    /// The type of all floats; each keeps its own if left out, and quantised ones become bf16
+    #[arg(long, value_enum)]
+    pub(crate) dtype: Option<RunDType>,
+    /// Begin a new file where this is full, as 5GB or 2GiB; `none` writes one file
+    #[arg(long, value_name = "SIZE", value_parser = shard_size, default_value = "5GB")]
+    pub(crate) max_shard_size: ShardSize,
+    /// The most memory to take, as 2GiB; a quarter of this machine's if left out
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) memory: Option<u64>,
+    /// Threads; as many as there are cores if left out
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) threads: Option<usize>,
+    /// Read the output once more and compare every byte with what the source gives
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Write only share I of N, as one of several jobs; `porter merge-index OUT` closes them
+    #[arg(long, value_name = "I/N", value_parser = share)]
+    pub(crate) shard_of: Option<Share>,
+}
+
+/// The formats that are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ToFormat {
+    /// Hugging Face: safetensors, under its names
+    #[default]
+    Safetensors,
+}
+
+/// `--max-shard-size`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ShardSize(pub(crate) Option<u64>);
+
+fn shard_size(text: &str) -> Result<ShardSize, String> {
+    if text == "none" { Ok(ShardSize(None)) } else { Ok(ShardSize(Some(size(text)?))) }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    match text.parse::<ByteSize>() {
+        Ok(ByteSize(0)) => Err("expected more than nothing".to_owned()),
+        Ok(size) => Ok(size.0),
+        Err(_) => Err("expected a size, as 512MiB, 2GiB or 5GB".to_owned()),
+    }
+}
+
+fn share(text: &str) -> Result<Share, String> {
+    let wrong = || "expected I/N with I from 1 to N, as 3/8".to_owned();
+    let (part, of) = text.split_once('/').ok_or_else(wrong)?;
+    let share = Share { part: part.parse().map_err(|_| wrong())?, of: of.parse().map_err(|_| wrong())? };
+    if share.part == 0 || share.part > share.of { Err(wrong()) } else { Ok(share) }
 }
 
 /// The other side of `porter check --against`.

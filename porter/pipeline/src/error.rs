@@ -9,7 +9,7 @@ use porter_numerics::{BudgetFileError, BundleError, MeasureError, bisect::Bisect
 use porter_plan::hlo::HloError;
 use porter_runtime::Error as RuntimeError;
 use porter_text::TextError;
-use porter_weights::Error as WeightsError;
+use porter_weights::{Error as WeightsError, stream::StreamError, write::WriteError};
 use porter_zoo::{ConfigError, ProgramError};
 
 /// An error of one of the crates, or of how they were asked to work together.
@@ -20,6 +20,10 @@ pub enum PipelineError {
     Import(#[from] ImportError),
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error(transparent)]
+    Stream(#[from] StreamError),
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]

@@ -8,6 +8,7 @@ mod ahead;
 mod bring_up;
 pub mod check;
 mod configured;
+pub mod convert;
 mod engine;
 mod error;
 mod lower;

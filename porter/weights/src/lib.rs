@@ -17,6 +17,14 @@
 //! [`MisShaped`], [`Unfit`]); [`WeightMap::load`] evaluates it into [`HostTensor`]s, reporting each
 //! as [`Loaded`].
 //!
+//! # Quantised checkpoints
+//! [`QuantisedConfig`] reads `quantization_config` of a `config.json`; [`QuantisedTensors`] finds the
+//! tensors that are stored in pieces and puts what they stand for into a map, each as an
+//! [`Expr::Dequantise`] of a [`Scheme`] ([`Fp8Block`], [`Mxfp4`], [`Gptq`], [`Awq`],
+//! [`BitsAndBytesInt8`], [`BitsAndBytes4`] of [`FourBits`], and of [`Compressed`] tensors [`Scaled`] and
+//! [`Packed`]). [`holds`] says whether a tensor is there in either form. [`Expr::Quantise`] is the way
+//! back for int8, one [`QuantisedPart`] at a time.
+//!
 //! # Errors
 //! [`Error`] (with [`Problem`]s at [`Place`]s), [`ExprError`] and [`CastError`] say what is wrong
 //! and where; [`ErrorKind`] says what it means for the person who gave the file. No input panics,
@@ -44,6 +52,7 @@ mod mapped;
 mod metadata;
 mod open;
 mod pytorch;
+mod quantised;
 mod read;
 mod safetensors_file;
 mod safetensors_header;
@@ -59,12 +68,16 @@ pub use convert::CastError;
 pub use error::{Error, ErrorKind, Place, Problem};
 pub use gguf::{GgmlType, GgufFile};
 pub use map::{
-    Cost, Expr, ExprError, HostTensor, Loaded, MisShaped, Missing, NoInverse, Parameter, Report, Unfit,
-    WeightMap,
+    Cost, Expr, ExprError, HostTensor, Loaded, MisShaped, Missing, NoInverse, Parameter, QuantisedPart,
+    Report, Unfit, WeightMap,
 };
 pub use metadata::Metadata;
 pub use open::{OpenOptions, PickleGlobals, open, open_with};
 pub use pytorch::PyTorchFile;
+pub use quantised::{
+    Awq, BitsAndBytes4, BitsAndBytesInt8, Compressed, FourBits, Fp8Block, Gptq, Mxfp4, Packed,
+    QuantisedConfig, QuantisedTensors, Scaled, Scheme, holds,
+};
 pub use safetensors_file::SafetensorsFile;
 pub use sharded::ShardedCheckpoint;
 pub use value::{Array, Value};

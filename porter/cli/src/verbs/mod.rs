@@ -5,8 +5,10 @@ mod check;
 mod compare;
 mod compile;
 mod completions;
+mod convert;
 mod inspect;
 mod man;
+mod merge_index;
 mod plugin;
 mod run;
 
@@ -28,6 +30,8 @@ pub(crate) fn run(cli: &Cli, console: &Console) -> Result<Exit, Failure> {
         Verb::Run(args) => run::run(args, &cli.global, console),
         Verb::Check(args) => check::run(args, &cli.global, console),
         Verb::Compare(args) => compare::run(args, console),
+        Verb::Convert(args) => convert::run(args, console),
+        Verb::MergeIndex { output } => merge_index::run(output, console),
         Verb::Bench(args) => bench::run(args, &cli.global, console),
     }
 }

@@ -15,7 +15,7 @@ mod weight_map;
 
 pub use cost::Cost;
 pub use error::ExprError;
-pub use expr::Expr;
+pub use expr::{Expr, QuantisedPart};
 pub use inverse::NoInverse;
 pub use load::{HostTensor, Loaded};
 pub use report::{MisShaped, Missing, Report, Unfit};

@@ -55,6 +55,17 @@ impl WeightMap {
         self.parameters.retain(|name, _| keep(name));
     }
 
+    /// The same parameters, each computed by what `change` makes of its expression.
+    #[must_use]
+    pub fn map_exprs(mut self, change: impl Fn(Expr) -> Expr) -> Self {
+        for parameter in self.parameters.values_mut() {
+            if let Parameter::Computed { expr, .. } = parameter {
+                *expr = change(expr.clone());
+            }
+        }
+        self
+    }
+
     /// Accepts checkpoint tensors that no parameter uses, where their name matches `pattern`: `*`
     /// stands for any text. `reason` says why leaving them out changes nothing.
     pub fn tolerate(&mut self, pattern: impl Into<String>, reason: impl Into<String>) {

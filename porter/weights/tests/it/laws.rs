@@ -2,7 +2,7 @@
 //! index.
 
 use porter_ir::DType;
-use porter_weights::{Checkpoint, Encoding, Expr, GgmlType};
+use porter_weights::{Checkpoint, Encoding, Expr, Fp8Block, GgmlType, QuantisedPart, Scheme};
 use proptest::prelude::*;
 
 use crate::{
@@ -90,6 +90,30 @@ fn reference(expr: &Expr, checkpoint: &dyn Checkpoint) -> Array {
                     .collect();
                 inside.map_or(0.0, |index| inputs[0].at(&index))
             })
+        }
+        Expr::Dequantise { scheme: Scheme::Fp8Block(Fp8Block { block: Some([high, wide]) }), .. } => {
+            Array::of(inputs[0].shape.clone(), |index| {
+                let [outer @ .., row, column] = index else { panic!("a matrix") };
+                let scale = [outer, &[row / high, column / wide]].concat();
+                inputs[0].at(index) * inputs[1].at(&scale)
+            })
+        }
+        Expr::Dequantise { scheme, .. } => panic!("{scheme} is compared with its defining code"),
+        Expr::Quantise { part, .. } => {
+            let [outer @ .., columns] = &inputs[0].shape[..] else { panic!("a matrix") };
+            let scale = |row: &[usize]| {
+                let weights = (0..*columns).map(|column| inputs[0].at(&[row, &[column]].concat()).abs());
+                weights.fold(0.0, f32::max) / 127.5
+            };
+            match part {
+                QuantisedPart::Scales => {
+                    Array::of([outer, &[1]].concat(), |index| scale(&index[..outer.len()]))
+                }
+                QuantisedPart::Values => Array::of(inputs[0].shape.clone(), |index| {
+                    let steps = inputs[0].at(index) / scale(&index[..outer.len()]);
+                    steps.clamp(-128.0, 127.0).round_ties_even()
+                }),
+            }
         }
         Expr::Repeat { dim, times, .. } => {
             let mut shape = inputs[0].shape.clone();

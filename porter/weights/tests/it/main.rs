@@ -11,5 +11,6 @@ mod load;
 mod memory;
 mod mutation;
 mod pytorch;
+mod quantised;
 mod sharded;
 mod stream;
