@@ -1,9 +1,9 @@
 //! `porter compile MODEL --target CHIP:SHAPE`: what the TPU compiler makes of a model, without a TPU.
 
-use std::{env, fs, time::Duration};
+use std::{env, fs, iter, time::Duration};
 
 use porter_pipeline::{Ahead, Answer, Configured, Fitting, Variant, compiler_for, open_config, phases};
-use porter_plan::{CAVEAT, Estimate, Target, html};
+use porter_plan::{Estimate, Target, html};
 use porter_runtime::aot;
 use serde::Serialize;
 
@@ -96,13 +96,10 @@ fn document(
     answers: Vec<Answer>,
 ) -> Document {
     let target = &args.target;
-    let mut notes = vec![format!("every time is a {CAVEAT}")];
-    if target.devices() > 1 {
-        notes.push(format!(
-            "not sharded: each program runs on one of {} devices, the others would run copies",
-            target.devices()
-        ));
-    }
+    let unsharded = (target.devices() > 1).then(|| {
+        let devices = target.devices();
+        format!("not sharded: each program runs on one of {devices} devices, the others would run copies")
+    });
     Document {
         model: model.name.clone(),
         architecture: model.model.class(),
@@ -114,7 +111,7 @@ fn document(
         prompt,
         context,
         programs: answers.into_iter().map(Row::new).collect(),
-        notes,
+        notes: unsharded.into_iter().collect(),
     }
 }
 
@@ -168,10 +165,13 @@ impl Row {
     }
 
     fn memory(&self) -> String {
-        let gib = |bytes: f64| format!("{:.2}", bytes / 2_f64.powi(30));
+        let size = |bytes: f64| match bytes {
+            b if b < 2_f64.powi(27) => format!("{:.2} MiB", b / 2_f64.powi(20)),
+            b => format!("{:.2} GiB", b / 2_f64.powi(30)),
+        };
         let used = self.peak.map(|peak| peak as f64).or(self.needed.map(|needed| needed as f64));
-        let part = |bytes: Option<f64>| bytes.map_or_else(|| "?".to_owned(), gib);
-        format!("{} of {} GiB", part(used), part(self.available.map(|bytes| bytes as f64)))
+        let part = |bytes: Option<f64>| bytes.map_or_else(|| "?".to_owned(), size);
+        format!("{} of {}", part(used), part(self.available.map(|bytes| bytes as f64)))
     }
 
     fn cells(&self, console: &Console) -> Vec<String> {
@@ -219,8 +219,8 @@ impl Document {
 
     fn subtitle(&self) -> String {
         format!(
-            "{} on {} ({} chips) in {}: batch {}, prompt {}, context {}",
-            self.architecture, self.target, self.chips, self.dtype, self.batch, self.prompt, self.context
+            "{} on {} in {}: batch {}, prompt {}, context {}",
+            self.architecture, self.target, self.dtype, self.batch, self.prompt, self.context
         )
     }
 }
@@ -231,7 +231,8 @@ fn section(row: &Row) -> html::Section<'_> {
 
 fn page(document: &Document) -> String {
     let sections: Vec<html::Section<'_>> = document.programs.iter().map(section).collect();
-    let subtitle = format!("{}. {}.", document.subtitle(), document.notes.join("; "));
+    let subtitle =
+        iter::once(document.subtitle()).chain(document.notes.clone()).collect::<Vec<_>>().join("; ");
     html::page(&format!("{} on {}", document.model, document.target), &subtitle, &sections)
 }
 

@@ -36,9 +36,10 @@ pub const CAVEAT: &str = "compiler estimate, not checked on hardware";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Resource {
-    /// The core: matrix and vector units.
+    /// The core: matrix units, vector units, and what each step takes at least.
     Core,
-    /// The bandwidth of HBM.
+    /// The bandwidth of HBM: memory is busy longest, or the core is busy with products that read for longer
+    /// than the matrix units need.
     Hbm,
     /// The links between chips.
     Ici,
@@ -59,8 +60,10 @@ pub struct Estimate {
     pub seconds: f64,
     /// What bounds it.
     pub bound: Resource,
-    /// How long the core is busy.
+    /// How long the core is busy, waiting for what a product reads included.
     pub core_seconds: f64,
+    /// What the products would take on the matrix units alone, at the peak.
+    pub mxu_seconds: f64,
     /// How long HBM is.
     pub hbm_seconds: f64,
     /// How long the links are, hidden or not.
@@ -115,14 +118,23 @@ impl Estimate {
             Resource::Core
         };
         let seconds = busiest + exposed;
-        let part = rows::Part { busiest, resource, target };
         let compiled_flops = sum(&|step| step.flops);
+        let mxu_seconds = compiled_flops / chip.bf16_peak();
+        let products = sum(&|step| if step.kind == walk::Kind::Product { step.busy } else { 0.0 });
+        let reading = 2.0 * products > core_seconds && hbm_seconds > mxu_seconds;
+        let bound = match resource {
+            _ if exposed > busiest => Resource::Ici,
+            Resource::Core if reading => Resource::Hbm,
+            resource => resource,
+        };
+        let part = rows::Part { busiest, resource, target };
         let model_flops = inputs.model_flops.unwrap_or(compiled_flops);
         let share = |part: f64| if seconds > 0.0 { part / seconds } else { 0.0 };
         Ok(Self {
             seconds,
-            bound: if exposed > busiest { Resource::Ici } else { resource },
+            bound,
             core_seconds,
+            mxu_seconds,
             hbm_seconds,
             ici_seconds: hidden + exposed,
             window_seconds: sum(&|step| step.window),

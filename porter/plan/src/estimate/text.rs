@@ -22,10 +22,11 @@ impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} a run, bound by {}: core {}, HBM {} ({:.2} GB), links {}",
+            "{} a run, bound by {}: core {} (matrix units {}), HBM {} ({:.2} GB), links {}",
             time(self.seconds),
             self.bound,
             time(self.core_seconds),
+            time(self.mxu_seconds),
             time(self.hbm_seconds),
             self.hbm_bytes / 1e9,
             time(self.ici_seconds),
@@ -79,7 +80,7 @@ pub(crate) fn time(seconds: f64) -> String {
         s if !s.is_finite() => "unknown".to_owned(),
         s if s >= 1.0 => format!("{s:.2} s"),
         s if s >= 1e-3 => format!("{:.2} ms", s * 1e3),
-        s if s > 0.0 => format!("{:.1} us", s * 1e6),
+        s if s >= 5e-8 => format!("{:.1} us", s * 1e6),
         _ => "0".to_owned(),
     }
 }

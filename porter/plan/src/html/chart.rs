@@ -32,6 +32,7 @@ pub(super) fn resources(estimate: &Estimate) -> String {
     let bars = [
         bar("one run", estimate.seconds, None),
         bar("core", estimate.core_seconds, Some(Resource::Core)),
+        bar("matrix units at their peak", estimate.mxu_seconds, None),
         bar("HBM", estimate.hbm_seconds, Some(Resource::Hbm)),
         bar("links", estimate.ici_seconds, Some(Resource::Ici)),
     ];

@@ -104,6 +104,7 @@ mod tests {
             seconds: 2.0,
             bound: Resource::Hbm,
             core_seconds: 1.0,
+            mxu_seconds: 0.5,
             hbm_seconds: 2.0,
             ici_seconds: f64::NAN,
             window_seconds: 1.0,

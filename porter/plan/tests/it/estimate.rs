@@ -98,6 +98,7 @@ fn a_decode_step_reads_what_it_must_and_is_bound_by_it() {
     near(found.model_flops, 2.0 * batch * weights + attention, 1e-3);
     assert!(found.seconds >= found.hbm_seconds && found.seconds < 2.0 * found.hbm_seconds, "{found}");
     assert!(found.mfu < 0.05 && found.hbm_share > 0.5, "{found}");
+    assert_eq!(found.bound, Resource::Hbm, "{found}");
 
     for rows in [&found.by_source, &found.by_kind] {
         near(rows.iter().map(|row: &Row| row.seconds).sum(), found.seconds, 1e-9);
