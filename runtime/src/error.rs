@@ -129,7 +129,7 @@ pub enum Error {
     #[error("check the compiled program against its signature: {}", .0.join("; "))]
     Signature(Vec<String>),
     /// A program that was compiled ahead of time does not fit its devices.
-    #[error("compile the program: it {0}")]
+    #[error("compile the program: out of memory: {0}")]
     OutOfMemory(OutOfMemory),
     /// The compiler's process did not end in time and was killed.
     #[error("compile the program: the compiler was stopped after {} s without a result; give it more time if \

@@ -44,10 +44,11 @@ pub struct Fitting {
 }
 
 impl Answer {
-    /// What the program lacks, where it does not fit.
+    /// What the program lacks, where it does not fit a device's HBM. A step that does not fit vector memory
+    /// is another failure: it is no matter of how large the model is.
     pub fn out_of_memory(&self) -> Option<&OutOfMemory> {
         match &self.outcome {
-            Err(RuntimeError::OutOfMemory(oom)) => Some(oom),
+            Err(RuntimeError::OutOfMemory(oom)) if oom.space == "hbm" => Some(oom),
             _ => None,
         }
     }

@@ -9,8 +9,10 @@ pub struct OutOfMemory {
     pub space: String,
     /// What the program needs in bytes, where the compiler says it. It rounds to a hundredth of a GiB.
     pub needed: Option<u64>,
-    /// What a device has in bytes, likewise.
+    /// What a device has in bytes, or what one step may take of it, likewise.
     pub available: Option<u64>,
+    /// The source path of the step that does not fit, where one is to blame.
+    pub source: Option<String>,
     /// The compiler's message.
     pub message: String,
 }
@@ -31,11 +33,13 @@ impl OutOfMemory {
         });
         let (needed, available) = used_of(&lower)
             .or_else(|| exceeds_available(&lower))
+            .or_else(|| scoped(&lower))
             .map_or((None, None), |(needed, available)| (Some(needed), Some(available)));
         Some(Self {
             space: space.unwrap_or("device memory").to_owned(),
             needed,
             available,
+            source: source(message),
             message: message.to_owned(),
         })
     }
@@ -56,6 +60,19 @@ fn exceeds_available(lower: &str) -> Option<(u64, u64)> {
     Some((parenthesised(before.rsplit_once('(')?.1)?, parenthesised(after.split_once('(')?.1)?))
 }
 
+/// `Scoped allocation with size 64.0K and limit 1.0K exceeded scoped vmem limit by 63.0K.`
+fn scoped(lower: &str) -> Option<(u64, u64)> {
+    let (_, rest) = lower.split_once("allocation with size ")?;
+    let (needed, rest) = rest.split_once(" and limit ")?;
+    Some((size(needed)?, size(rest.split(' ').next()?)?))
+}
+
+/// `metadata={op_name="model.layers.0.mlp"}`
+fn source(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("op_name=\"")?;
+    rest.split_once('"').map(|(source, _)| source.to_owned())
+}
+
 /// A size as XLA prints it: a number and one of K, M, G, T, each 1024 times the one before.
 fn size(text: &str) -> Option<u64> {
     let text = text.trim().trim_end_matches(['.', ',']).trim_end_matches('b').trim_end_matches('i');
@@ -74,6 +91,9 @@ fn size(text: &str) -> Option<u64> {
 impl fmt::Display for OutOfMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let gib = |bytes: u64| bytes as f64 / (1_u64 << 30) as f64;
+        if let Some(source) = &self.source {
+            write!(f, "{source} ")?;
+        }
         match (self.needed, self.available) {
             (Some(needed), Some(available)) if needed >= 1 << 26 => {
                 let (needed, available) = (gib(needed), gib(available));
@@ -100,6 +120,17 @@ mod tests {
         assert_eq!((oom.needed, oom.available), (Some(16 << 30), Some((63 << 30) / 4)));
         assert_eq!(oom.space, "hbm");
         assert_eq!(oom.to_string(), "needs 16.00 GiB of hbm, a device has 15.75 GiB");
+    }
+
+    /// libtpu 0.0.52, of a product with `xla_tpu_scoped_vmem_limit_kib=1`.
+    #[test]
+    fn a_step_that_does_not_fit_vector_memory_is_named() {
+        let message = "E1001: CompileTimeScopedVmemOom:\nRan out of memory in memory space vmem while allocating \
+                       on stack for %fusion = bf16[4096,4096]{1,0} fusion(%a), metadata={op_name=\"model.mlp\"}. \
+                       Scoped allocation with size 64.0K and limit 1.0K exceeded scoped vmem limit by 63.0K.";
+        let oom = OutOfMemory::read(message).unwrap();
+        assert_eq!((oom.space.as_str(), oom.needed, oom.available), ("vmem", Some(64 << 10), Some(1 << 10)));
+        assert_eq!(oom.to_string(), "model.mlp needs 65536 bytes of vmem, a device has 1024");
     }
 
     #[test]

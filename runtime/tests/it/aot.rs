@@ -118,6 +118,16 @@ fn a_program_that_does_not_fit_says_by_how_much() {
     // One array has 20e9 bytes; the argument and the result are both needed.
     assert!(oom.needed.unwrap() > 40_000_000_000, "{oom:?}");
     assert_eq!(oom.available, Some((63 << 30) / 4), "15.75 GiB");
+
+    let product = "func.func @main(%a: tensor<2048x2048xbf16>) -> tensor<2048x2048xbf16> {
+        %0 = stablehlo.dot_general %a, %a, contracting_dims = [1] x [0] : (tensor<2048x2048xbf16>, tensor<2048x2048xbf16>) -> tensor<2048x2048xbf16> loc(\"model.mlp\")
+        return %0 : tensor<2048x2048xbf16> }";
+    let options = CompileOptions::default().flag("xla_tpu_scoped_vmem_limit_kib", Flag::Int(1));
+    let Error::OutOfMemory(oom) = refused(&Job { options, ..job(v5e(), product) }) else {
+        panic!("expected an out-of-memory error")
+    };
+    assert_eq!((oom.space.as_str(), oom.available), ("vmem", Some(1024)));
+    assert!(oom.needed > oom.available && oom.source.as_deref() == Some("model.mlp"), "{oom:?}");
 }
 
 #[test]
