@@ -30,8 +30,34 @@ pub(super) struct Collective {
     pub(super) bytes: f64,
     /// How long it holds the links.
     pub(super) seconds: f64,
+    /// The links of a device that it holds.
+    pub(super) links: Links,
     /// Whether the device computes meanwhile.
     pub(super) overlapped: bool,
+}
+
+/// A set of a device's links: two an axis, one each way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Links(u8);
+
+impl Links {
+    /// As many as a chip has at most.
+    const MOST: usize = 6;
+
+    fn add(&mut self, axis: usize, forward: bool) {
+        self.0 |= 1_u8.checked_shl((2 * axis + usize::from(forward)) as u32).unwrap_or(0);
+    }
+
+    fn hold(self, link: usize) -> bool {
+        self.0 >> link & 1 == 1
+    }
+}
+
+/// How long the busiest link is held: collectives that go other ways run at the same time.
+pub(super) fn busiest_link(collectives: &[&Collective]) -> f64 {
+    let held =
+        |link: usize| -> f64 { collectives.iter().filter(|c| c.links.hold(link)).map(|c| c.seconds).sum() };
+    (0..Links::MOST).map(held).fold(0.0, f64::max)
 }
 
 const KINDS: [&str; 7] = [
@@ -63,7 +89,30 @@ pub(super) fn collective(
     };
     let arrays = within.operands(instruction).flat_map(|x| &x.arrays);
     let bytes = arrays.map(|array: &Array| array.bytes as f64).sum();
-    Some(Collective { kind, bytes, seconds: seconds(kind, bytes, collective, target), overlapped })
+    let seconds = seconds(kind, bytes, collective, target);
+    Some(Collective { kind, bytes, seconds, links: links(kind, collective, target), overlapped })
+}
+
+/// The links that a collective holds: of a permute, those on the ways from sender to receiver.
+fn links(kind: &str, collective: &Instruction, target: &Target) -> Links {
+    let mut links = Links::default();
+    if kind != "collective-permute" {
+        for (axis, ..) in axes(collective, target) {
+            links.add(axis, false);
+            links.add(axis, true);
+        }
+        return links;
+    }
+    let rings = target.rings();
+    for &(from, to) in &collective.pairs {
+        let (from, to) = (place(from, target), place(to, target));
+        let axes = from.iter().zip(&to).zip(target.dims().iter().zip(&rings)).enumerate();
+        for (axis, ((&a, &b), (&size, &ring))) in axes.filter(|(_, ((a, b), _))| a != b) {
+            let around = ring && 2 * a.abs_diff(b) > size;
+            links.add(axis, (b > a) != around);
+        }
+    }
+    links
 }
 
 /// Bytes over the links of the axes that the group spans, both directions of a ring at once. Along an axis
@@ -75,14 +124,14 @@ fn seconds(kind: &str, bytes: f64, collective: &Instruction, target: &Target) ->
         return bytes / link + hops as f64 * HOP;
     }
     let axes = axes(collective, target);
-    let size: f64 = axes.iter().map(|&(size, _)| size as f64).product();
-    let rate: f64 = axes.iter().map(|&(_, ring)| if ring { 2.0 * link } else { link }).sum();
+    let size: f64 = axes.iter().map(|&(_, size, _)| size as f64).product();
+    let rate: f64 = axes.iter().map(|&(.., ring)| if ring { 2.0 * link } else { link }).sum();
     if size <= 1.0 || rate <= 0.0 {
         // A group inside one chip, or of one device.
         return 0.0;
     }
     let latency: f64 =
-        axes.iter().map(|&(size, ring)| if ring { size / 2 } else { size - 1 } as f64 * HOP).sum();
+        axes.iter().map(|&(_, size, ring)| if ring { size / 2 } else { size - 1 } as f64 * HOP).sum();
     let part = (size - 1.0) / size;
     match kind {
         "all-gather" => bytes * (size - 1.0) / rate + latency,
@@ -93,8 +142,8 @@ fn seconds(kind: &str, bytes: f64, collective: &Instruction, target: &Target) ->
     }
 }
 
-/// The axes that a collective's first group spans: chips along it, and whether it closes to a ring.
-fn axes(collective: &Instruction, target: &Target) -> Vec<(usize, bool)> {
+/// The axes that a collective's first group spans: which, chips along it, and whether it closes to a ring.
+fn axes(collective: &Instruction, target: &Target) -> Vec<(usize, usize, bool)> {
     let all: Vec<i64> = (0..target.devices() as i64).collect();
     let group = collective.groups.first().filter(|group| !group.is_empty()).unwrap_or(&all);
     let places: Vec<Vec<usize>> = group.iter().map(|&device| place(device, target)).collect();
@@ -104,7 +153,7 @@ fn axes(collective: &Instruction, target: &Target) -> Vec<(usize, bool)> {
         along.sort_unstable();
         along.dedup();
         // Only all of an axis goes around.
-        (along.len() > 1).then_some((along.len(), ring && along.len() == size))
+        (along.len() > 1).then_some((axis, along.len(), ring && along.len() == size))
     };
     target.dims().iter().zip(rings).enumerate().filter_map(axis).collect()
 }
@@ -154,6 +203,29 @@ mod tests {
         near(time("all-gather", &[&row], "v5e:16x16"), gathered * 15.0 / 16.0 + 8e-6);
         near(time("all-reduce", &[&row], "v5e:16x16"), 2.0 * (45e6 / 90e9 * 15.0 / 16.0 + 8e-6));
         near(time("all-to-all", &[&row], "v5e:16x16"), gathered / 4.0 + 8e-6);
+    }
+
+    fn permute(pairs: &[(i64, i64)], target: &str) -> Collective {
+        let (target, pairs) = (target.parse().unwrap(), pairs.to_vec());
+        let instruction = Instruction { pairs, ..Instruction::default() };
+        let kind = "collective-permute";
+        let seconds = seconds(kind, 45e6, &instruction, &target);
+        let links = links(kind, &instruction, &target);
+        Collective { kind, bytes: 45e6, seconds, links, overlapped: true }
+    }
+
+    #[test]
+    fn permutes_that_go_other_ways_run_at_the_same_time() {
+        let (right, left) = (permute(&[(0, 1), (1, 2)], "v5e:4x4"), permute(&[(1, 0)], "v5e:4x4"));
+        let up = permute(&[(0, 4)], "v5e:4x4");
+        let alone = busiest_link(&[&right]);
+        assert!((alone - (45e6 / 45e9 + 1e-6)).abs() < 1e-9, "one link, one hop: {alone}");
+        assert!((busiest_link(&[&right, &left, &up]) - alone).abs() < 1e-12);
+        assert!((busiest_link(&[&right, &right]) - 2.0 * alone).abs() < 1e-12);
+        // From the end of a ring to its beginning is one hop forward, and back through a line of four three.
+        let (ring, line) = (permute(&[(15, 0)], "v5e:16x16"), permute(&[(3, 0)], "v5e:4x4"));
+        assert_eq!((ring.links, line.links), (right.links, left.links));
+        assert!((line.seconds - ring.seconds - 2e-6).abs() < 1e-12);
     }
 
     #[test]

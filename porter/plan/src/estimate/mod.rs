@@ -5,7 +5,7 @@
 //! - **other work** for the lesser of its window and of its bytes over the HBM bandwidth, a microsecond at
 //!   least, because the windows overstate vector work 2.5 to 5 times;
 //! - **copies in the background** hold the memory only;
-//! - **collectives** hold the links: bytes over the torus, axis by axis.
+//! - **collectives** hold links: bytes over the torus, axis by axis; those that go other ways run at once.
 //!
 //! The program takes the greatest of busy time, HBM time and the links' time behind computation, and the
 //! links' time that nothing hides. `facts/aot.md` part 2 is where these rules come from.
@@ -27,6 +27,7 @@ use crate::{
     Target,
     hlo::{HloError, Module},
 };
+use collectives::Collective;
 use walk::{Steps, Walk};
 
 /// What every report must say of an estimate.
@@ -66,7 +67,7 @@ pub struct Estimate {
     pub mxu_seconds: f64,
     /// How long HBM is.
     pub hbm_seconds: f64,
-    /// How long the links are, hidden or not.
+    /// How long the busiest link is, hidden or not.
     pub ici_seconds: f64,
     /// The sum of the compiler's windows alone. Where it ranks two programs otherwise than `seconds`, the
     /// two are undecided.
@@ -102,13 +103,10 @@ impl Estimate {
         let core_seconds = sum(&|step| step.busy);
         let hbm_bytes = sum(&|step| step.traffic.total());
         let hbm_seconds = hbm_bytes / chip.device_bandwidth();
-        let links = |overlapped: bool| {
-            let of = |step: &walk::Step| {
-                step.collective.as_ref().filter(|c| c.overlapped == overlapped).map_or(0.0, |c| c.seconds)
-            };
-            sum(&of)
-        };
-        let (hidden, exposed) = (links(true), links(false));
+        let (behind, before): (Vec<&Collective>, Vec<&Collective>) =
+            steps.all.iter().filter_map(|step| step.collective.as_ref()).partition(|c| c.overlapped);
+        let hidden = collectives::busiest_link(&behind);
+        let exposed: f64 = before.iter().map(|c| c.seconds).sum();
         let busiest = core_seconds.max(hbm_seconds).max(hidden);
         let resource = if hidden >= busiest && hidden > 0.0 {
             Resource::Ici
