@@ -15,6 +15,7 @@ use clap_complete::Shell;
 use porter_ir::DType;
 use porter_numerics::Level;
 use porter_pipeline::convert::Quantise;
+use porter_plan::Target;
 use porter_weights::{GgmlType, OpenOptions, PickleGlobals, stream::Share};
 
 /// Port PyTorch, Hugging Face and GGUF models to TPU, and prove that the numbers are still right.
@@ -75,6 +76,11 @@ pub(crate) enum Verb {
     },
     /// Measure load, compile, prefill and decode
     Bench(BenchArgs),
+    /// Compile a model's programs for a TPU that need not be there: what fits, and how fast it should be
+    Compile(CompileArgs),
+    /// Compile one program for `porter compile`: a request on stdin, a reply on stdout
+    #[command(hide = true)]
+    AotWorker,
     /// Write a shell's completion script to stdout
     #[command(hide = true)]
     Completions {
@@ -395,6 +401,37 @@ pub(crate) struct BenchArgs {
     /// The type that weights and activations are rounded to
     #[arg(long, value_enum, default_value_t)]
     pub(crate) dtype: RunDType,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompileArgs {
+    /// A config.json, a folder that has one, or any model that the other verbs take; weights are not needed
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: String,
+    /// The chip and the shape of the slice, as v6e:2x4, v5p:4x4x4 or 7x:2x2x1
+    #[arg(long, value_name = "CHIP:SHAPE", value_parser = Target::from_str)]
+    pub(crate) target: Target,
+    /// Rows of the programs
+    #[arg(long, value_name = "N", default_value = "1", value_parser = positive)]
+    pub(crate) batch: usize,
+    /// Tokens of the prefill program
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) prompt: Option<usize>,
+    /// Slots of the cache: prompt and answer together; 1024 if left out, or the model's positions
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) context: Option<usize>,
+    /// The type of weights, activations and cache
+    #[arg(long, value_enum, default_value = "bf16")]
+    pub(crate) dtype: RunDType,
+    /// Stop the compiler of a program after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "1800", value_parser = positive)]
+    pub(crate) time_limit: usize,
+    /// Write the report as one self-contained HTML page
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// A configuration key that Porter does not know and that changes nothing; may be given again
+    #[arg(long, value_name = "KEY")]
+    pub(crate) ignore_config: Vec<String>,
 }
 
 /// The types that models run in.

@@ -6,6 +6,7 @@ use porter_executor::ExecuteError;
 use porter_import::ImportError;
 use porter_ir::OpError;
 use porter_numerics::{BudgetFileError, BundleError, MeasureError, bisect::BisectError};
+use porter_plan::hlo::HloError;
 use porter_runtime::Error as RuntimeError;
 use porter_text::TextError;
 use porter_weights::{Error as WeightsError, stream::StreamError, write::WriteError};
@@ -33,6 +34,9 @@ pub enum PipelineError {
     Op(#[from] OpError),
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// A compiler gave something that is no program.
+    #[error(transparent)]
+    Hlo(#[from] HloError),
     #[error(transparent)]
     Text(#[from] TextError),
     #[error(transparent)]
