@@ -6,6 +6,7 @@ mod casts;
 mod common;
 mod float8;
 mod gguf;
+mod headers;
 mod laws;
 mod load;
 mod memory;
