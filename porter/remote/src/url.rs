@@ -54,6 +54,9 @@ impl RemoteUrl {
         }
         let key = key.strip_suffix('/').unwrap_or(key);
         if !key.is_empty() {
+            if key.split('/').any(str::is_empty) {
+                return Err(wrong("its key has an empty part"));
+            }
             Path::parse(key).map_err(|error| wrong(&error.to_string()))?;
         }
         Ok(Self { provider, bucket: bucket.to_owned(), key: key.to_owned() })

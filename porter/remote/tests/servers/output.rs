@@ -12,7 +12,7 @@ use porter_weights::{
     },
 };
 
-use crate::common::{bucket, download, model, s3, through};
+use crate::common::{SIGNED, bucket, download, model, s3, through};
 
 /// Every tensor renamed, in files of at most `shard` bytes.
 pub(crate) fn layout(source: &dyn Checkpoint, shard: Option<u64>) -> Layout {
@@ -61,7 +61,8 @@ pub(crate) fn source(folder: &Path, tensors: usize, rows: usize) -> Box<dyn Chec
 
 /// Uploads of the bucket that were begun and not ended, as the server counts them.
 fn unfinished(url: &RemoteUrl) -> usize {
-    let listed = ureq::get(format!("{}/{}?uploads", s3(), url.bucket())).call().unwrap();
+    let listed =
+        ureq::get(format!("{}/{}?uploads", s3(), url.bucket())).header(SIGNED.0, SIGNED.1).call().unwrap();
     listed.into_body().read_to_string().unwrap().matches("<UploadId>").count()
 }
 
