@@ -510,7 +510,7 @@ fn a_hub_without_ranges_sends_everything_again() {
 #[test]
 fn a_busy_hub_is_asked_again_when_it_says() {
     let cache = tempfile::tempdir().unwrap();
-    let slow = Retry { first_wait: Duration::from_secs(3600), ..QUICK };
+    let slow = Retry { first_wait: Duration::from_hours(1), ..QUICK };
     let hub = FakeHub::new(&model(), Fault::Busy(2));
     let settings = HubSettings { retry: slow, ..hub.settings(cache.path()) };
     resolve("org/m", "main", None, &settings, &Silent).unwrap();

@@ -10,6 +10,9 @@
 //! [`TensorView::read_into`] turns them into numbers of one dtype. [`GgmlType`] names the block
 //! types of GGUF, [`Format`] the file format.
 //!
+//! [`Header`] reads the same from a file's first bytes ([`HeaderRead`]), with each tensor's place in the file
+//! ([`StoredTensor`]), for files that lie elsewhere.
+//!
 //! # Mapping
 //! An [`Expr`] is a parameter as an expression over checkpoint tensors: it infers its type, states
 //! its [`Cost`], evaluates into the caller's memory, and has an inverse where one exists
@@ -52,6 +55,7 @@ mod convert;
 mod cursor;
 mod error;
 mod gguf;
+mod header;
 mod map;
 mod mapped;
 mod metadata;
@@ -73,6 +77,7 @@ pub use checkpoint::{Checkpoint, Encoding, Format, PyTorchKind, TensorInfo, Tens
 pub use convert::CastError;
 pub use error::{Error, ErrorKind, Place, Problem};
 pub use gguf::{GgmlType, GgufFile, GgufShards};
+pub use header::{Header, HeaderRead, StoredTensor};
 pub use map::{
     Cost, Expr, ExprError, HostTensor, Loaded, MisShaped, Missing, NoInverse, Parameter, QuantisedPart,
     Rename, RenameError, Report, Unfit, Use, WeightMap, rename_all,

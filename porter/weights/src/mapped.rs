@@ -59,17 +59,6 @@ impl MappedTensors {
             self.map.release(range.clone());
         }
     }
-
-    /// Tensors that share bytes.
-    pub(crate) fn overlaps(&self) -> Vec<Problem> {
-        let mut sorted: Vec<_> = self.ranges.iter().filter(|(_, range)| !range.is_empty()).collect();
-        sorted.sort_by_key(|(_, range)| (range.start, range.end));
-        let neighbours = sorted.iter().zip(sorted.iter().skip(1));
-        neighbours
-            .filter(|((_, left), (_, right))| right.start < left.end)
-            .map(|((left, _), (right, _))| Problem::tensor(*right, format!("overlaps tensor {left:?}")))
-            .collect()
-    }
 }
 
 /// Copies the bytes of `range` from its byte `offset` on.

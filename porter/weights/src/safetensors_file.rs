@@ -3,12 +3,19 @@
 use std::{collections::BTreeMap, path::Path};
 
 use porter_ir::DType;
-use safetensors::{Dtype, SafeTensors, tensor::Metadata as Header};
+use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::Metadata as Header};
 
 use crate::{
-    Checkpoint, Encoding, Error, Format, Metadata, TensorInfo, TensorView, Value, mapped::MappedTensors,
-    safetensors_header,
+    Checkpoint, Encoding, Error, Format, Metadata, TensorInfo, TensorView, Value,
+    gguf::Placed,
+    mapped::MappedTensors,
+    safetensors_header::{check_start, explain},
 };
+
+/// The header's length stands before it.
+const LENGTH_BYTES: usize = size_of::<u64>();
+/// The crate refuses longer headers.
+const MAX_HEADER_BYTES: u64 = 100_000_000;
 
 /// A mapped safetensors file.
 #[derive(Debug)]
@@ -21,18 +28,11 @@ impl SafetensorsFile {
     /// Maps `path` and checks its header against its length.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let mut tensors = MappedTensors::open(path)?;
-        safetensors_header::check_start(&tensors.map).map_err(|problem| Error::corrupt(path, problem))?;
+        check_start(&tensors.map).map_err(|problem| Error::corrupt(path, problem))?;
         let (header_bytes, header) = SafeTensors::read_metadata(&tensors.map)
-            .map_err(|error| safetensors_header::explain(path, &tensors.map, &error))?;
-        let data_start = header_bytes + size_of::<u64>();
-        for (name, info) in header.tensors() {
-            let (begin, end) = info.data_offsets;
-            let (shape, encoding) = (info.shape.clone().into(), encoding(info.dtype));
-            tensors.insert(
-                name,
-                TensorInfo { shape, encoding, bytes: end - begin },
-                data_start + begin..data_start + end,
-            );
+            .map_err(|error| explain(path, &tensors.map, tensors.map.len() as u64, &error))?;
+        for (name, info, range) in placed(&header, header_bytes + LENGTH_BYTES) {
+            tensors.insert(name, info, range);
         }
         Ok(Self { tensors, metadata: metadata(&header) })
     }
@@ -70,6 +70,46 @@ impl Checkpoint for SafetensorsFile {
     fn release(&self, name: &str) {
         self.tensors.release(name);
     }
+}
+
+/// The metadata and tensors of a file of `file_bytes` from its first bytes, or how many of those it takes.
+pub(crate) fn first_bytes(
+    path: &Path,
+    first: &[u8],
+    file_bytes: u64,
+) -> Result<Result<(Metadata, Vec<Placed>), u64>, Error> {
+    if (first.len() as u64) < file_bytes.min(LENGTH_BYTES as u64 + 1) {
+        return Ok(Err(LENGTH_BYTES as u64 + 1));
+    }
+    check_start(first).map_err(|problem| Error::corrupt(path, problem))?;
+    let refuse = |refusal: SafeTensorError| Err(explain(path, first, file_bytes, &refusal));
+    let length = first.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    if length > MAX_HEADER_BYTES {
+        return refuse(SafeTensorError::HeaderTooLarge);
+    }
+    let header_end = length + LENGTH_BYTES as u64;
+    if header_end > file_bytes {
+        return refuse(SafeTensorError::InvalidHeaderLength);
+    }
+    let Some(json) = first.get(LENGTH_BYTES..header_end as usize) else { return Ok(Err(header_end)) };
+    let header: Header = match serde_json::from_slice(json) {
+        Ok(header) => header,
+        Err(error) => return refuse(SafeTensorError::InvalidHeaderDeserialization(error)),
+    };
+    if header_end.checked_add(header.data_len() as u64) != Some(file_bytes) {
+        return refuse(SafeTensorError::MetadataIncompleteBuffer);
+    }
+    Ok(Ok((metadata(&header), placed(&header, header_end as usize))))
+}
+
+/// Every tensor of a valid header.
+fn placed(header: &Header, data_start: usize) -> Vec<Placed> {
+    let place = |(name, info): (String, &safetensors::tensor::TensorInfo)| {
+        let (begin, end) = info.data_offsets;
+        let (shape, encoding) = (info.shape.clone().into(), encoding(info.dtype));
+        (name, TensorInfo { shape, encoding, bytes: end - begin }, data_start + begin..data_start + end)
+    };
+    header.tensors().into_iter().map(place).collect()
 }
 
 /// The header's `__metadata__`.

@@ -15,20 +15,21 @@ const DTYPES: &str = "BOOL F4 F6_E2M3 F6_E3M2 U8 I8 F8_E5M2 F8_E4M3 F8_E8M0 F8_E
                       I16 U16 F16 BF16 I32 U32 F32 C64 F64 I64 U64";
 
 /// Checks what the format demands and the crate does not: the header begins with `{`.
-pub(crate) fn check_start(file: &[u8]) -> Result<(), Problem> {
-    match file.get(8) {
+pub(crate) fn check_start(first: &[u8]) -> Result<(), Problem> {
+    match first.get(8) {
         None => Err(Problem::header(format!(
             "the file has {} bytes; an 8-byte header length and a header were expected",
-            file.len()
+            first.len()
         ))),
         Some(b'{') => Ok(()),
         Some(byte) => Err(Problem::header(format!("begins with byte {byte:#04x}; expected '{{'"))),
     }
 }
 
-/// The error of a file that the crate refused with `refusal`.
-pub(crate) fn explain(path: &Path, file: &[u8], refusal: &SafeTensorError) -> Error {
-    let Some(header) = parse(file) else {
+/// The error of a file of `file_bytes`, of which `first` is there, that the crate refused with
+/// `refusal`.
+pub(crate) fn explain(path: &Path, first: &[u8], file_bytes: u64, refusal: &SafeTensorError) -> Error {
+    let Some(header) = parse(first) else {
         return Error::corrupt(path, Problem::header(refusal.to_string()));
     };
     let unknown: Vec<Problem> =
@@ -43,7 +44,7 @@ pub(crate) fn explain(path: &Path, file: &[u8], refusal: &SafeTensorError) -> Er
             SafeTensorError::InvalidOffset(name) => {
                 Problem::tensor(name, "data_offsets overlap another tensor, leave a hole, or run backwards")
             }
-            other => Problem::header(format!("{other}; the file has {} bytes", file.len())),
+            other => Problem::header(format!("{other}; the file has {file_bytes} bytes")),
         });
     }
     Error::Corrupt { path: path.to_owned(), problems }

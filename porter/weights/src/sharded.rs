@@ -37,6 +37,8 @@ enum Kind {
 pub struct ShardedCheckpoint {
     path: PathBuf,
     kind: Kind,
+    /// Of an index that is no file of this machine.
+    index_identity: Option<String>,
     shards: Shards,
     metadata: Metadata,
     tensors: BTreeMap<String, TensorInfo>,
@@ -54,6 +56,19 @@ impl ShardedCheckpoint {
         Self::open(path, Kind::Safetensors, |shard| Ok(Box::new(SafetensorsFile::open(shard)?)))
     }
 
+    /// The same for safetensors shards that lie elsewhere: `index` holds the bytes of the index, which is
+    /// called `path` and has `identity` (see [`Checkpoint::identity`]), and `open` opens a shard by its
+    /// plain file name.
+    pub fn from_index(
+        path: &Path,
+        index: &[u8],
+        identity: String,
+        open: impl Fn(&str) -> Result<Box<dyn Checkpoint>, Error>,
+    ) -> Result<Self, Error> {
+        let sharded = Self::join(path, Kind::Safetensors, &parse_index(path, index)?, open)?;
+        Ok(Self { index_identity: Some(identity), ..sharded })
+    }
+
     /// The same for an index of PyTorch files. A shard is a state dict as a whole.
     pub fn open_pytorch(path: &Path, options: &OpenOptions) -> Result<Self, Error> {
         let options = OpenOptions { prefix: Some(String::new()), ..options.clone() };
@@ -65,14 +80,24 @@ impl ShardedCheckpoint {
         kind: Kind,
         open: impl Fn(&Path) -> Result<Box<dyn Checkpoint>, Error>,
     ) -> Result<Self, Error> {
-        let index = read_index(path)?;
-        let shards = open_shards(path, &index, open)?;
-        let (shard_of, tensors) = join(path, &index, &shards)?;
-        let metadata = index_metadata(&index);
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::join(path, kind, &read_index(path)?, |name| open(&folder.join(name)))
+    }
+
+    fn join(
+        path: &Path,
+        kind: Kind,
+        index: &Index,
+        open: impl Fn(&str) -> Result<Box<dyn Checkpoint>, Error>,
+    ) -> Result<Self, Error> {
+        let shards = open_shards(path, index, open)?;
+        let (shard_of, tensors) = join(path, index, &shards)?;
+        let metadata = index_metadata(index);
         let notes =
             shards.iter().flat_map(|(name, shard)| shard.notes().iter().map(move |n| format!("{name}: {n}")));
         let notes = notes.collect();
-        Ok(Self { path: path.to_owned(), kind, shards, metadata, tensors, shard_of, notes })
+        let path = path.to_owned();
+        Ok(Self { path, kind, index_identity: None, shards, metadata, tensors, shard_of, notes })
     }
 
     fn shard(&self, tensor: &str) -> Option<&dyn Checkpoint> {
@@ -124,7 +149,7 @@ impl Checkpoint for ShardedCheckpoint {
     }
 
     fn identity(&self) -> Result<String, Error> {
-        let index = file_identity(&self.path);
+        let index = self.index_identity.clone().map_or_else(|| file_identity(&self.path), Ok);
         let all = std::iter::once(index).chain(self.shards.values().map(|shard| shard.identity()));
         Ok(all.collect::<Result<Vec<_>, _>>()?.join("; "))
     }
@@ -146,16 +171,19 @@ fn read_index(path: &Path) -> Result<Index, Error> {
         return Err(Error::corrupt(path, Problem::file(what)));
     }
     let bytes = fs::read(path).map_err(|source| Error::open(path, source))?;
-    serde_json::from_slice(&bytes).map_err(|error| Error::corrupt(path, Problem::file(error.to_string())))
+    parse_index(path, &bytes)
+}
+
+fn parse_index(path: &Path, bytes: &[u8]) -> Result<Index, Error> {
+    serde_json::from_slice(bytes).map_err(|error| Error::corrupt(path, Problem::file(error.to_string())))
 }
 
 /// Maps every shard that the index names, or says which ones it could not map.
 fn open_shards(
     path: &Path,
     index: &Index,
-    open: impl Fn(&Path) -> Result<Box<dyn Checkpoint>, Error>,
+    open: impl Fn(&str) -> Result<Box<dyn Checkpoint>, Error>,
 ) -> Result<Shards, Error> {
-    let folder = path.parent().unwrap_or(Path::new(""));
     let names: BTreeSet<&String> = index.weight_map.values().collect();
     let mut shards = BTreeMap::new();
     let mut problems = Problems::default();
@@ -166,7 +194,7 @@ fn open_shards(
                 .push(Problem::shard(name, "is not a plain file name; shards lie beside the index"));
             continue;
         }
-        match open(&folder.join(name)) {
+        match open(name) {
             Ok(shard) => drop(shards.insert(name.clone(), shard)),
             Err(error) => add(&mut problems, name, &error),
         }

@@ -4,11 +4,13 @@ use std::{collections::BTreeMap, ops::Range, path::Path};
 
 use super::{
     ggml_type,
-    header::{self, Entry, Header, Refusal},
+    header::{self, Entry, Header},
 };
 use crate::{
-    Checkpoint, Encoding, Error, Format, Metadata, TensorInfo, TensorView, error::Problem,
-    mapped::MappedTensors, stored::stored_bytes,
+    Checkpoint, Encoding, Error, Format, Metadata, TensorInfo, TensorView,
+    error::{Problem, Problems},
+    mapped::MappedTensors,
+    stored::stored_bytes,
 };
 
 /// A mapped GGUF file. Shapes are row-major: the file's order of dimensions, reversed.
@@ -23,11 +25,10 @@ impl GgufFile {
     /// Maps `path` and checks its header against its length.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let mut tensors = MappedTensors::open(path)?;
-        let header = header::parse(&tensors.map).map_err(|refusal| match refusal {
-            Refusal::Corrupt(problem) => Error::corrupt(path, problem),
-            Refusal::Unsupported(problem) => Error::unsupported(path, problem),
-        })?;
-        lay_out(&header, &mut tensors)?;
+        let header = header::parse(&tensors.map, tensors.map.len()).map_err(|refusal| refusal.of(path))?;
+        for (name, info, range) in lay_out(path, &header, tensors.map.len())? {
+            tensors.insert(name, info, range);
+        }
         let Header { version, metadata, .. } = header;
         Ok(Self { tensors, version, metadata })
     }
@@ -71,36 +72,48 @@ impl Checkpoint for GgufFile {
     }
 }
 
-/// Adds every tensor of the header. All unknown types are reported at once, and so are all
-/// impossible sizes and places.
-fn lay_out(header: &Header, tensors: &mut MappedTensors) -> Result<(), Error> {
-    let mut unsupported = Vec::new();
-    let mut corrupt = Vec::new();
+/// A tensor and where its bytes lie in the file.
+pub(crate) type Placed = (String, TensorInfo, Range<usize>);
+
+/// Every tensor of the header. All unknown types are reported at once, and so are all impossible sizes
+/// and places.
+pub(super) fn lay_out(path: &Path, header: &Header, file_bytes: usize) -> Result<Vec<Placed>, Error> {
+    let mut placed = Vec::with_capacity(header.tensors.len());
+    let mut problems = Problems::default();
     for entry in &header.tensors {
         let encoding = match ggml_type::encoding(entry.type_id) {
             Ok(encoding) => encoding,
             Err(what) => {
-                unsupported.push(Problem::tensor(&entry.name, what));
+                problems.unsupported.push(Problem::tensor(&entry.name, what));
                 continue;
             }
         };
-        match place(entry, &encoding, header, tensors.map.len()) {
+        match place(entry, &encoding, header, file_bytes) {
             Ok(range) => {
                 let info = TensorInfo { shape: entry.shape.clone(), encoding, bytes: range.len() };
-                tensors.insert(entry.name.clone(), info, range);
+                placed.push((entry.name.clone(), info, range));
             }
-            Err(what) => corrupt.push(Problem::tensor(&entry.name, what)),
+            Err(what) => problems.corrupt.push(Problem::tensor(&entry.name, what)),
         }
     }
-    corrupt.extend(tensors.overlaps());
-    let path = tensors.path.clone();
-    if !corrupt.is_empty() {
-        return Err(Error::Corrupt { path, problems: corrupt });
+    problems.corrupt.extend(overlaps(&placed));
+    match (problems.corrupt.is_empty(), problems.unsupported.is_empty()) {
+        (true, true) => Ok(placed),
+        (true, false) => Err(Error::Unsupported { path: path.to_owned(), problems: problems.unsupported }),
+        (false, _) => Err(Error::Corrupt { path: path.to_owned(), problems: problems.corrupt }),
     }
-    if !unsupported.is_empty() {
-        return Err(Error::Unsupported { path, problems: unsupported });
-    }
-    Ok(())
+}
+
+/// Tensors that share bytes.
+fn overlaps(placed: &[Placed]) -> Vec<Problem> {
+    let mut sorted: Vec<_> =
+        placed.iter().map(|(name, _, range)| (name, range)).filter(|(_, range)| !range.is_empty()).collect();
+    sorted.sort_by_key(|(name, range)| (range.start, range.end, *name));
+    let neighbours = sorted.iter().zip(sorted.iter().skip(1));
+    neighbours
+        .filter(|((_, left), (_, right))| right.start < left.end)
+        .map(|((left, _), (right, _))| Problem::tensor(*right, format!("overlaps tensor {left:?}")))
+        .collect()
 }
 
 /// Where a tensor's bytes lie in the file.

@@ -1,11 +1,11 @@
 //! The part of a GGUF file before the tensor data.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use porter_ir::Shape;
 
 use super::values;
-use crate::{Metadata, Value, cursor::Cursor, error::Problem};
+use crate::{Error, Metadata, Value, cursor::Cursor, error::Problem};
 
 /// The alignment of tensor data where `general.alignment` is absent.
 const DEFAULT_ALIGNMENT: u64 = 32;
@@ -45,15 +45,24 @@ pub(super) enum Refusal {
     Unsupported(Problem),
 }
 
+impl Refusal {
+    pub(super) fn of(self, path: &Path) -> Error {
+        match self {
+            Refusal::Corrupt(problem) => Error::corrupt(path, problem),
+            Refusal::Unsupported(problem) => Error::unsupported(path, problem),
+        }
+    }
+}
+
 impl From<Problem> for Refusal {
     fn from(problem: Problem) -> Self {
         Refusal::Corrupt(problem)
     }
 }
 
-/// Parses the header of a whole GGUF file.
-pub(super) fn parse(file: &[u8]) -> Result<Header, Refusal> {
-    let mut cursor = Cursor::new(file);
+/// Parses the header of a GGUF file of `file_bytes` from its first bytes.
+pub(super) fn parse(first: &[u8], file_bytes: usize) -> Result<Header, Refusal> {
+    let mut cursor = Cursor::new(first);
     let version = version(&mut cursor)?;
     let header_field = |field: &str| {
         let field = field.to_owned();
@@ -67,7 +76,7 @@ pub(super) fn parse(file: &[u8]) -> Result<Header, Refusal> {
     let alignment = alignment(&metadata)?;
     let data_start = (cursor.position() as u64).next_multiple_of(alignment);
     // A file without tensor data may end before the padding.
-    let data_start = usize::try_from(data_start).unwrap_or(usize::MAX).min(file.len());
+    let data_start = usize::try_from(data_start).unwrap_or(usize::MAX).min(file_bytes);
     Ok(Header { version, metadata, tensors, alignment, data_start })
 }
 

@@ -7,6 +7,7 @@ mod common;
 mod float8;
 mod gguf;
 mod gguf_out;
+mod headers;
 mod laws;
 mod load;
 mod memory;
