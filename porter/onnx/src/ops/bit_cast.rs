@@ -1,0 +1,15 @@
+//! `BitCast`: the same bits as another element type of the same width.
+//!
+//! <https://onnx.ai/onnx/operators/onnx__BitCast.html>
+//! Versions: 26.
+
+use crate::help::prelude::*;
+
+pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
+    let x = cx.x(0)?;
+    let to = crate::ops::cast::target(cx.int("to", 0))?;
+    if to == DType::Bool || cx.dtype(x) == DType::Bool {
+        return unsupported("bits of booleans");
+    }
+    one(if to == cx.dtype(x) { x } else { cx.bitcast_convert(x, to)? })
+}
