@@ -48,7 +48,7 @@ impl Host {
         let data = if ty.dtype.is_float() {
             Data::Floats(bits.map(|bits| float::decode(ty.dtype, bits).unwrap_or(f64::NAN)).collect())
         } else {
-            Data::Ints(bits.map(|bits| wrap_bits(ty.dtype, i128::from(bits), 8 * width)).collect())
+            Data::Ints(bits.map(|bits| wrap(ty.dtype, i128::from(bits))).collect())
         };
         Some(Self { ty, data })
     }
@@ -97,10 +97,7 @@ impl Host {
 
 /// `value` as `dtype` holds it: integers wrap around.
 pub(crate) fn wrap(dtype: DType, value: i128) -> i128 {
-    wrap_bits(dtype, value, dtype.bits())
-}
-
-fn wrap_bits(dtype: DType, value: i128, bits: usize) -> i128 {
+    let bits = dtype.bits();
     match dtype.kind() {
         Kind::Bool => i128::from(value != 0),
         Kind::Signed => (value << (128 - bits)) >> (128 - bits),

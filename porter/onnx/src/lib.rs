@@ -13,6 +13,7 @@ mod help;
 mod host;
 mod item;
 mod ops;
+mod quantised;
 mod sparse;
 
 use std::collections::BTreeMap;
