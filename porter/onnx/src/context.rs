@@ -241,6 +241,11 @@ impl<'m> Cx<'_, 'm> {
         if self.shape(x) == shape { Ok(x) } else { Ok(self.reshape(x, shape)?) }
     }
 
+    /// The outputs of a subgraph of this node.
+    pub(crate) fn run(&self, builder: &Builder, graph: &'m GraphProto, arguments: Vec<Item>) -> Out {
+        self.importer.subgraph(builder, graph, self.scope, arguments, self.env)
+    }
+
     /// Runs `fill` in a region of its own.
     pub(crate) fn region_of(
         &self,

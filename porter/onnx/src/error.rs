@@ -56,6 +56,8 @@ pub(crate) enum Fault {
     Unsupported(String),
     /// Needs the values of these inputs.
     Needs(BTreeSet<String>),
+    /// It was reported where it was found.
+    Reported,
     /// Needs a value that something computes at run time.
     Dynamic(String),
 }

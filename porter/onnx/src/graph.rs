@@ -129,6 +129,7 @@ impl<'m> Importer<'m> {
 
     fn fault(&self, at: impl Into<String>, fault: Fault) {
         match fault {
+            Fault::Reported => {}
             Fault::Invalid(what) => self.problem(at, ProblemKind::Invalid, what),
             Fault::Unsupported(what) => self.problem(at, ProblemKind::Unsupported, what),
             Fault::Dynamic(what) => {
@@ -455,6 +456,7 @@ impl<'m> Importer<'m> {
         let inner = Env { depth: env.depth + 1, ..env.clone() };
         self.nodes(builder, &graph.node, &mut scope, &inner);
         let output = |output: &ValueInfoProto| match scope.find(output.name()) {
+            Some(Item::Poisoned) => Err(Fault::Reported),
             Some(item) => Ok(item.clone()),
             None => Err(Fault::Invalid(format!("output {:?} of a subgraph is given by nothing", output.name()))),
         };

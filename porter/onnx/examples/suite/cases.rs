@@ -27,6 +27,7 @@ pub(crate) fn child() -> ExitCode {
     for line in std::io::stdin().lock().lines() {
         let folder = line.expect("a folder");
         let (outcome, note) = match case(&client, Path::new(&folder)) {
+            Ok(note) if note.contains("all fixed") => ("folded".to_owned(), note),
             Ok(note) => ("pass".to_owned(), note),
             Err((kind, what)) => (kind.to_owned(), what),
         };
@@ -48,6 +49,9 @@ struct Data {
 }
 
 fn case(client: &Client, folder: &Path) -> Result<String, Failure> {
+    if folder.extension().is_some_and(|e| e == "onnx") {
+        return light(client, folder);
+    }
     let model = Model::open(&folder.join("model.onnx")).map_err(|e| ("open", e.to_string()))?;
     let graph = model.proto().graph.as_ref().expect("an opened model has a graph");
     let initial: BTreeSet<&str> = graph.initializer.iter().map(TensorProto::name).collect();
@@ -77,6 +81,10 @@ fn case(client: &Client, folder: &Path) -> Result<String, Failure> {
             options.shapes.insert(name.clone(), ty.shape.to_vec());
         }
         let program = specialised(&model, &mut options, &given)?;
+        let listed: Vec<&str> = options.lengths.keys().map(String::as_str).collect();
+        if !listed.is_empty() {
+            notes.insert(format!("lengths fixed: {}", listed.join(" ")));
+        }
         if !options.values.is_empty() {
             let names: Vec<&str> = options.values.keys().map(String::as_str).collect();
             let all = given.iter().all(|(name, ..)| options.values.contains_key(name));
@@ -95,6 +103,35 @@ fn case(client: &Client, folder: &Path) -> Result<String, Failure> {
         return Err(("data", "no test data".to_owned()));
     }
     Ok(notes.into_iter().collect::<Vec<_>>().join("; "))
+}
+
+/// A model whose input is `0, 1, .. / n`, as the suite's runner makes it, and whose output lies beside it.
+fn light(client: &Client, path: &Path) -> Result<String, Failure> {
+    let model = Model::open(path).map_err(|e| ("open", e.to_string()))?;
+    let graph = model.proto().graph.as_ref().expect("an opened model has a graph");
+    let initial: BTreeSet<&str> = graph.initializer.iter().map(TensorProto::name).collect();
+    let (mut options, mut given) = (Options::default(), Vec::new());
+    for input in graph.input.iter().filter(|i| !initial.contains(i.name())) {
+        let tensor = input.r#type.as_ref().and_then(|ty| ty.tensor_type.as_ref()).and_then(|ty| ty.shape.as_ref());
+        let dims = tensor.ok_or(("data", "no shape".to_owned()))?.dim.iter();
+        let shape: Vec<usize> = dims.map(|d| d.dim_value.map_or(1, |d| d as usize)).collect();
+        let count: usize = shape.iter().product();
+        let bytes = (0..count).flat_map(|i| ((i as f64 / count as f64) as f32).to_le_bytes()).collect();
+        options.shapes.insert(input.name().to_owned(), shape.clone());
+        given.push((input.name().to_owned(), TensorType::new(porter_ir::DType::F32, shape), bytes));
+    }
+    let program = specialised(&model, &mut options, &given)?;
+    let results = execute(client, &model, &program, &given)?;
+    for (index, output) in graph.output.iter().enumerate() {
+        let file = path.with_file_name(format!("{}_output_{index}.pb", path.file_stem().expect("a name").display()));
+        let bytes = std::fs::read(file).map_err(|e| ("data", e.to_string()))?;
+        let expected = decode(&model, &bytes, output.name(), None).map_err(|e| ("data", e))?;
+        for (name, ty, bytes) in &expected.tensors {
+            let Some(found) = results.get(name) else { return Err(("mismatch", format!("no output {name:?}"))) };
+            compare(name, ty, bytes, found).map_err(|e| ("mismatch", e))?;
+        }
+    }
+    Ok(String::new())
 }
 
 /// The program; inputs that shapes depend on are fixed to the values of the case.

@@ -76,7 +76,9 @@ pub(crate) fn page(data: &Path, outcomes: &BTreeMap<String, Outcome>) -> String 
         if !pass {
             kinds.entry(outcome.kind.clone()).or_default().push(case);
         }
-        let Ok(model) = Model::open(&data.join(case).join("model.onnx")) else { continue };
+        let folder = data.join(case);
+        let file = if folder.is_dir() { folder.join("model.onnx") } else { folder };
+        let Ok(model) = Model::open(&file) else { continue };
         let proto = model.proto();
         let Some(graph) = &proto.graph else { continue };
         let mut names: Vec<String> = graph.node.iter().map(operator).collect();

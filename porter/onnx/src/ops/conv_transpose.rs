@@ -39,7 +39,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
                 continue;
             }
         };
-        let half = total / 2;
+        let half = total.div_euclid(2);
         pads.push(if auto == "SAME_UPPER" { (half, total - half) } else { (total - half, half) });
     }
     // Output features first, the taps in reverse: then it is a convolution over the spread-out input.

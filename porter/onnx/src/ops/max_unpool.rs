@@ -27,11 +27,11 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let zeros = cx.full(TensorType::new(cx.dtype(x), [count]), 0.0)?;
     let elements = cx.shape(x).elements();
     let (points, updates) = (cx.reshaped(places, [elements, 1])?, cx.reshaped(x, [elements])?);
-    if target == inferred || target.len() != inferred.len() {
-        let y = fold_scatter(cx, zeros, points, updates, None)?;
-        return one(cx.reshaped(y, target)?);
+    let y = cx.reshaped(fold_scatter(cx, zeros, points, updates, None)?, inferred.clone())?;
+    if target.len() != inferred.len() {
+        return invalid(format!("an output of {target:?} for {shape:?}"));
     }
-    let count: usize = target.iter().product();
-    let zeros = cx.full(TensorType::new(cx.dtype(x), [count]), 0.0)?;
-    one(cx.reshaped(fold_scatter(cx, zeros, points, updates, None)?, target)?)
+    let more: Vec<i64> = target.iter().zip(&inferred).map(|(&to, &from)| to as i64 - from as i64).collect();
+    let zero = cx.scalar(cx.dtype(x), 0.0)?;
+    one(cx.pad(y, zero, &vec![0; more.len()], &more, &vec![0; more.len()])?)
 }

@@ -118,8 +118,9 @@ impl Form {
         let (at, length, size) = (i as f64, length as f64, size as f64);
         match &*self.coordinates {
             "asymmetric" => at / scale,
-            "align_corners" if size == 1.0 => 0.0,
-            "align_corners" => at * (length - 1.0) / (size - 1.0),
+            "align_corners" if size <= 1.0 => 0.0,
+            // The scaled length counts here, not what it was rounded to.
+            "align_corners" => at * (length - 1.0) / (scale * length - 1.0),
             "pytorch_half_pixel" if size <= 1.0 => -0.5,
             "half_pixel_symmetric" => {
                 let adjustment = size / (scale * length);
@@ -168,8 +169,7 @@ impl Form {
         for at in first..=last {
             let weight = self.kernel((at as f64 - place) * spread);
             let inside = (0..length as i64).contains(&at);
-            let exclude = self.exclude || self.antialias;
-            if inside || !exclude {
+            if inside || !self.exclude {
                 row[at.clamp(0, length as i64 - 1) as usize] += weight;
             }
         }
