@@ -14,6 +14,7 @@ mod host;
 mod item;
 mod ops;
 mod quantised;
+mod recurrent;
 mod sparse;
 
 use std::collections::BTreeMap;

@@ -22,7 +22,8 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
             items.iter().map(value).collect()
         })
     };
-    let regions = [branch(yes)?, branch(no)?];
+    let (Ok(yes), Ok(no)) = (branch(yes), branch(no)) else { return Err(unknown) };
+    let regions = [yes, no];
     let condition = cx.reshaped(condition, [])?;
     match cx.push(porter_ir::ops::If, &[condition], &regions) {
         Ok(values) => Ok(values.into_iter().map(Item::from).collect()),
