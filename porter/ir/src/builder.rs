@@ -74,6 +74,11 @@ impl Builder {
         self.program.borrow().path(self.path).to_owned()
     }
 
+    /// The program so far, to look at. Adding to it while this is held is a bug that panics.
+    pub fn program(&self) -> std::cell::Ref<'_, Program> {
+        self.program.borrow()
+    }
+
     /// A value's type.
     pub fn ty(&self, value: Value) -> TensorType {
         self.program.borrow().ty(value).clone()

@@ -1,0 +1,245 @@
+//! One case: import, compile, run, compare.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{BufRead, Write},
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use onnx_protobuf::{Message, OptionalProto, SequenceProto, TensorProto, TypeProto};
+use porter_ir::TensorType;
+use porter_onnx::{Host, ImportError, Model, Options, ProblemKind, Program};
+use porter_runtime::{
+    Client, ClientOptions, CompileOptions, HostTensor, Plugin, Signature, States, Step, Weights, plugins,
+};
+
+/// `numpy.testing.assert_allclose` as `onnx.backend.test.runner` calls it.
+const RTOL: f64 = 1e-3;
+const ATOL: f64 = 1e-7;
+
+/// Reads case folders from standard input; writes `CASE <tab> OUTCOME <tab> NOTE` for each.
+pub(crate) fn child() -> ExitCode {
+    let located = plugins::ensure(Some("cpu"), &mut |_| {}).expect("a CPU plugin");
+    let options = ClientOptions { cpu_device_count: Some(1), ..ClientOptions::default() };
+    let client = Client::create(&Plugin::load(&located.path).expect("a plugin"), &options).expect("a client");
+    for line in std::io::stdin().lock().lines() {
+        let folder = line.expect("a folder");
+        let (outcome, note) = match case(&client, Path::new(&folder)) {
+            Ok(note) if note.contains("all fixed") => ("folded".to_owned(), note),
+            Ok(note) => ("pass".to_owned(), note),
+            Err((kind, what)) => (kind.to_owned(), what),
+        };
+        let note: String = note.replace(['\n', '\t'], " ").chars().take(400).collect();
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{folder}\t{outcome}\t{note}").expect("a pipe");
+        out.flush().expect("a pipe");
+    }
+    ExitCode::SUCCESS
+}
+
+type Failure = (&'static str, String);
+
+/// Flat tensors of an input or output: `x`, or `x.0`, `x.1`, ... of a sequence; `None` for an optional
+/// without a value.
+struct Data {
+    tensors: Vec<(String, TensorType, Vec<u8>)>,
+    length: Option<usize>,
+}
+
+fn case(client: &Client, folder: &Path) -> Result<String, Failure> {
+    if folder.extension().is_some_and(|e| e == "onnx") {
+        return light(client, folder);
+    }
+    let model = Model::open(&folder.join("model.onnx")).map_err(|e| ("open", e.to_string()))?;
+    let graph = model.proto().graph.as_ref().expect("an opened model has a graph");
+    let initial: BTreeSet<&str> = graph.initializer.iter().map(TensorProto::name).collect();
+    let inputs: Vec<_> = graph.input.iter().filter(|i| !initial.contains(i.name())).collect();
+    let mut notes = BTreeSet::new();
+    let mut sets = 0;
+    while folder.join(format!("test_data_set_{sets}")).exists() {
+        let set = folder.join(format!("test_data_set_{sets}"));
+        sets += 1;
+        let read = |kind: &str, index: usize, name: &str, ty: Option<&TypeProto>| -> Result<Data, Failure> {
+            let bytes = std::fs::read(set.join(format!("{kind}_{index}.pb"))).map_err(|e| ("data", e.to_string()))?;
+            decode(&model, &bytes, name, ty).map_err(|e| ("data", e))
+        };
+        let mut given = Vec::new();
+        let mut options = Options::default();
+        for (index, input) in inputs.iter().enumerate() {
+            if !set.join(format!("input_{index}.pb")).exists() {
+                continue;
+            }
+            let data = read("input", index, input.name(), input.r#type.as_ref())?;
+            if let Some(length) = data.length {
+                options.lengths.insert(input.name().to_owned(), length);
+            }
+            given.extend(data.tensors);
+        }
+        for (name, ty, _) in &given {
+            options.shapes.insert(name.clone(), ty.shape.to_vec());
+        }
+        let program = specialised(&model, &mut options, &given)?;
+        let listed: Vec<&str> = options.lengths.keys().map(String::as_str).collect();
+        if !listed.is_empty() {
+            notes.insert(format!("lengths fixed: {}", listed.join(" ")));
+        }
+        if !options.values.is_empty() {
+            let names: Vec<&str> = options.values.keys().map(String::as_str).collect();
+            let all = given.iter().all(|(name, ..)| options.values.contains_key(name));
+            notes.insert(format!("{}{}", if all { "all fixed: " } else { "fixed: " }, names.join(" ")));
+        }
+        let results = execute(client, &model, &program, &given)?;
+        for (index, output) in graph.output.iter().enumerate() {
+            let expected = read("output", index, output.name(), output.r#type.as_ref())?;
+            for (name, ty, bytes) in &expected.tensors {
+                let Some(found) = results.get(name) else { return Err(("mismatch", format!("no output {name:?}"))) };
+                compare(name, ty, bytes, found).map_err(|e| ("mismatch", e))?;
+            }
+        }
+    }
+    if sets == 0 {
+        return Err(("data", "no test data".to_owned()));
+    }
+    Ok(notes.into_iter().collect::<Vec<_>>().join("; "))
+}
+
+/// A model whose input is `0, 1, .. / n`, as the suite's runner makes it, and whose output lies beside it.
+fn light(client: &Client, path: &Path) -> Result<String, Failure> {
+    let model = Model::open(path).map_err(|e| ("open", e.to_string()))?;
+    let graph = model.proto().graph.as_ref().expect("an opened model has a graph");
+    let initial: BTreeSet<&str> = graph.initializer.iter().map(TensorProto::name).collect();
+    let (mut options, mut given) = (Options::default(), Vec::new());
+    for input in graph.input.iter().filter(|i| !initial.contains(i.name())) {
+        let tensor = input.r#type.as_ref().and_then(|ty| ty.tensor_type.as_ref()).and_then(|ty| ty.shape.as_ref());
+        let dims = tensor.ok_or(("data", "no shape".to_owned()))?.dim.iter();
+        let shape: Vec<usize> = dims.map(|d| d.dim_value.map_or(1, |d| d as usize)).collect();
+        let count: usize = shape.iter().product();
+        let bytes = (0..count).flat_map(|i| ((i as f64 / count as f64) as f32).to_le_bytes()).collect();
+        options.shapes.insert(input.name().to_owned(), shape.clone());
+        given.push((input.name().to_owned(), TensorType::new(porter_ir::DType::F32, shape), bytes));
+    }
+    let program = specialised(&model, &mut options, &given)?;
+    let results = execute(client, &model, &program, &given)?;
+    for (index, output) in graph.output.iter().enumerate() {
+        let file = path.with_file_name(format!("{}_output_{index}.pb", path.file_stem().expect("a name").display()));
+        let bytes = std::fs::read(file).map_err(|e| ("data", e.to_string()))?;
+        let expected = decode(&model, &bytes, output.name(), None).map_err(|e| ("data", e))?;
+        for (name, ty, bytes) in &expected.tensors {
+            let Some(found) = results.get(name) else { return Err(("mismatch", format!("no output {name:?}"))) };
+            compare(name, ty, bytes, found).map_err(|e| ("mismatch", e))?;
+        }
+    }
+    Ok(String::new())
+}
+
+/// The program; inputs that shapes depend on are fixed to the values of the case.
+fn specialised(
+    model: &Model,
+    options: &mut Options,
+    given: &[(String, TensorType, Vec<u8>)],
+) -> Result<Program, Failure> {
+    loop {
+        let error = match porter_onnx::import(model, options) {
+            Ok(program) => return Ok(program),
+            Err(error) => error,
+        };
+        let mut more = false;
+        for (name, ty, bytes) in given {
+            if error.needs.contains(name) && !options.values.contains_key(name) {
+                let host = Host::from_bytes(ty.clone(), bytes).ok_or(("data", name.clone()))?;
+                options.values.insert(name.clone(), host);
+                more = true;
+            }
+        }
+        if !more {
+            return Err((kind(&error), error.to_string()));
+        }
+    }
+}
+
+fn kind(error: &ImportError) -> &'static str {
+    match error.problems.iter().map(|p| p.kind).min() {
+        Some(ProblemKind::Invalid) | None => "invalid",
+        Some(ProblemKind::Unsupported) => "unsupported",
+        Some(ProblemKind::Dynamic) => "dynamic",
+    }
+}
+
+fn execute(
+    client: &Client,
+    model: &Model,
+    program: &Program,
+    given: &[(String, TensorType, Vec<u8>)],
+) -> Result<BTreeMap<String, HostTensor>, Failure> {
+    let device = client.device(0).map_err(|e| ("execute", e.to_string()))?;
+    let tensor = |ty: &TensorType, bytes: &[u8]| {
+        HostTensor::new(ty.clone(), Arc::new(bytes.to_vec())).map_err(|e| ("execute", e.to_string()))
+    };
+    let mut weights = Weights::new();
+    for (name, (ty, bytes)) in porter_onnx::weights(model, program).map_err(|e| ("execute", e))? {
+        let buffer = device.upload(&tensor(&ty, &bytes)?).map_err(|e| ("execute", e.to_string()))?;
+        weights.insert(name, Arc::new(buffer));
+    }
+    let options = CompileOptions::default();
+    let executable = client
+        .compile(&program.to_string(), &Signature::of(program), &options)
+        .map_err(|e| ("compile", e.to_string()))?;
+    let step = Step::new(program, executable, device.clone(), &weights).map_err(|e| ("execute", e.to_string()))?;
+    let mut states = States::zeros(&device, program).map_err(|e| ("execute", e.to_string()))?;
+    let arguments = given.iter().map(|(name, ty, bytes)| Ok((name.as_str(), tensor(ty, bytes)?)));
+    let taken: BTreeSet<&str> = program.inputs().iter().map(|i| i.name.as_str()).collect();
+    let arguments: Vec<_> = arguments.collect::<Result<Vec<_>, Failure>>()?;
+    let arguments: Vec<_> = arguments.into_iter().filter(|(name, _)| taken.contains(name)).collect();
+    step.run(&arguments, &mut states).map_err(|e| ("execute", e.to_string()))
+}
+
+fn decode(model: &Model, bytes: &[u8], name: &str, ty: Option<&TypeProto>) -> Result<Data, String> {
+    let wrong = |e: onnx_protobuf::DecodeError| e.to_string();
+    if let Some(ty) = ty.and_then(|ty| ty.optional_type.as_ref()) {
+        let optional = OptionalProto::decode(bytes).map_err(wrong)?;
+        let inner = ty.elem_type.as_deref();
+        if let Some(tensor) = &optional.tensor_value {
+            return flat(model, name, std::slice::from_ref(tensor), None);
+        }
+        return match &optional.sequence_value {
+            Some(sequence) => decode(model, &sequence.encode_to_vec(), name, inner),
+            None => Ok(Data { tensors: Vec::new(), length: Some(0) }),
+        };
+    }
+    if ty.is_some_and(|ty| ty.sequence_type.is_some()) {
+        let sequence = SequenceProto::decode(bytes).map_err(wrong)?;
+        return flat(model, name, &sequence.tensor_values, Some(sequence.tensor_values.len()));
+    }
+    let tensor = TensorProto::decode(bytes).map_err(wrong)?;
+    flat(model, name, std::slice::from_ref(&tensor), None)
+}
+
+fn flat(model: &Model, name: &str, tensors: &[TensorProto], length: Option<usize>) -> Result<Data, String> {
+    let named = |(i, tensor): (usize, &TensorProto)| {
+        let name = if length.is_some() { format!("{name}.{i}") } else { name.to_owned() };
+        porter_onnx::host_tensor(model, tensor).map(|(ty, bytes)| (name, ty, bytes))
+    };
+    Ok(Data { tensors: tensors.iter().enumerate().map(named).collect::<Result<_, _>>()?, length })
+}
+
+fn compare(name: &str, ty: &TensorType, bytes: &[u8], found: &HostTensor) -> Result<(), String> {
+    if found.ty() != ty {
+        return Err(format!("output {name:?} is {}, expected {ty}", found.ty()));
+    }
+    let values = |bytes: &[u8]| Host::from_bytes(ty.clone(), bytes).map(|h| h.to_floats()).ok_or("too few bytes");
+    let (expected, found) = (values(bytes)?, values(found.bytes())?);
+    let close = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= ATOL + RTOL * b.abs();
+    let wrong: Vec<usize> = (0..expected.len()).filter(|&i| !close(found[i], expected[i])).collect();
+    match wrong.first() {
+        None => Ok(()),
+        Some(&i) => Err(format!(
+            "output {name:?} {ty}: {} of {} differ, element {i} is {:e}, expected {:e}",
+            wrong.len(),
+            expected.len(),
+            found[i],
+            expected[i]
+        )),
+    }
+}

@@ -1,0 +1,10 @@
+//! `BitwiseAnd`: and of bits, broadcast.
+//!
+//! <https://onnx.ai/onnx/operators/onnx__BitwiseAnd.html>
+//! Versions: 18.
+
+use crate::help::prelude::*;
+
+pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
+    binary(cx, Builder::and)
+}

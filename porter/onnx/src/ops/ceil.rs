@@ -1,0 +1,10 @@
+//! `Ceil`: the smallest integer above.
+//!
+//! <https://onnx.ai/onnx/operators/onnx__Ceil.html>
+//! Versions: 1, 6, 13.
+
+use crate::help::prelude::*;
+
+pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
+    unary(cx, Builder::ceil)
+}

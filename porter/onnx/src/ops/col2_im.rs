@@ -1,0 +1,46 @@
+//! `Col2Im`: columns added back into an image.
+//!
+//! <https://onnx.ai/onnx/operators/onnx__Col2Im.html>
+//! Versions: 18.
+
+use crate::help::prelude::*;
+
+pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
+    let x = cx.x(0)?;
+    let (image, block) = (crate::ops::constant_of_shape::sizes(&cx.known_ints(1)?)?, crate::ops::constant_of_shape::sizes(&cx.known_ints(2)?)?);
+    let n = image.len();
+    let spatial = Spatial::read(cx, &image, block.clone())?;
+    let taps: usize = block.iter().product();
+    let &[batch, rows, columns] = &cx.dims(x)[..] else { return invalid("the input has three dimensions") };
+    let channels = rows / taps.max(1);
+    let counts: Vec<usize> = (0..n)
+        .map(|d| {
+            let (low, high) = spatial.pads[d];
+            let reach = (block[d] as i64 - 1) * spatial.dilations[d] as i64 + 1;
+            usize::try_from((image[d] as i64 + low + high - reach) / spatial.strides[d] as i64 + 1).unwrap_or(0)
+        })
+        .collect();
+    if channels * taps != rows || counts.iter().product::<usize>() != columns {
+        return invalid(format!("columns {rows} by {columns} for blocks of {block:?} in {image:?}"));
+    }
+    // The place of each element in the padded image, flat; what lies outside goes past its end.
+    let total: usize = image.iter().product();
+    let steps = crate::host::strides(&image);
+    let mut places = Vec::with_capacity(taps * columns);
+    for tap in crate::host::indices(&block) {
+        for window in crate::host::indices(&counts) {
+            let mut flat = Some(0);
+            for d in 0..n {
+                let at = (window[d] * spatial.strides[d] + tap[d] * spatial.dilations[d]) as i64 - spatial.pads[d].0;
+                let at = usize::try_from(at).ok().filter(|&at| at < image[d]);
+                flat = flat.zip(at).map(|(flat, at)| flat + at * steps[d]);
+            }
+            places.push(flat.unwrap_or(total) as i64);
+        }
+    }
+    let points = cx.reshaped(cx.constant_ints(&places)?, [taps * columns, 1])?;
+    let zeros = cx.full(TensorType::new(cx.dtype(x), [total, batch * channels]), 0.0)?;
+    let updates = cx.transpose(cx.reshaped(x, [batch * channels, taps * columns])?, &[1, 0])?;
+    let y = cx.transpose(fold_scatter(cx, zeros, points, updates, Some(Fold::Sum))?, &[1, 0])?;
+    one(cx.reshaped(y, [batch, channels].into_iter().chain(image).collect::<Vec<_>>())?)
+}

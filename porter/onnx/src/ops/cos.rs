@@ -1,0 +1,10 @@
+//! `Cos`: cosine.
+//!
+//! <https://onnx.ai/onnx/operators/onnx__Cos.html>
+//! Versions: 7, 22.
+
+use crate::help::prelude::*;
+
+pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
+    unary(cx, Builder::cosine)
+}

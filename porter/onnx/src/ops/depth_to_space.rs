@@ -1,0 +1,22 @@
+//! `DepthToSpace`: channels moved into blocks of space.
+//!
+//! <https://onnx.ai/onnx/operators/onnx__DepthToSpace.html>
+//! Versions: 1, 11, 13.
+
+use crate::help::prelude::*;
+
+pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
+    let x = cx.x(0)?;
+    let &[n, c, h, w] = &cx.dims(x)[..] else { return invalid("the input has four dimensions") };
+    let b = usize::try_from(cx.int("blocksize", 0)).unwrap_or(0);
+    if b == 0 || c % (b * b) != 0 {
+        return invalid(format!("{c} channels in blocks of {b}"));
+    }
+    let depth = c / (b * b);
+    let y = if cx.string("mode", "DCR") == "DCR" {
+        cx.transpose(cx.reshaped(x, [n, b, b, depth, h, w])?, &[0, 3, 4, 1, 5, 2])?
+    } else {
+        cx.transpose(cx.reshaped(x, [n, depth, b, b, h, w])?, &[0, 1, 4, 2, 5, 3])?
+    };
+    one(cx.reshaped(y, [n, depth, h * b, w * b])?)
+}

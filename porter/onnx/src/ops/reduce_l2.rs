@@ -1,0 +1,13 @@
+//! `ReduceL2`: the root of the sum of squares over dimensions.
+//!
+//! <https://onnx.ai/onnx/operators/onnx__ReduceL2.html>
+//! Versions: 1, 11, 13, 18.
+
+use crate::help::prelude::*;
+
+pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
+    reduce_op(cx, |cx, x, dims| {
+        let x = cx.cast(x, if cx.dtype(x).is_float() { cx.dtype(x) } else { DType::F32 })?;
+        Ok(cx.sqrt(cx.fold(cx.multiply(x, x)?, dims, Fold::Sum)?)?)
+    })
+}

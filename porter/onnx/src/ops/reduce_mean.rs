@@ -1,0 +1,10 @@
+//! `ReduceMean`: the mean over dimensions.
+//!
+//! <https://onnx.ai/onnx/operators/onnx__ReduceMean.html>
+//! Versions: 1, 11, 13, 18.
+
+use crate::help::prelude::*;
+
+pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
+    reduce_op(cx, mean)
+}

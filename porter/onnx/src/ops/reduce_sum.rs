@@ -1,0 +1,10 @@
+//! `ReduceSum`: the sum over dimensions.
+//!
+//! <https://onnx.ai/onnx/operators/onnx__ReduceSum.html>
+//! Versions: 1, 11, 13.
+
+use crate::help::prelude::*;
+
+pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
+    reduce_op(cx, |cx, x, dims| cx.fold(x, dims, Fold::Sum))
+}

@@ -1,0 +1,10 @@
+//! `Sigmoid`: `1 / (1 + exp(-x))`.
+//!
+//! <https://onnx.ai/onnx/operators/onnx__Sigmoid.html>
+//! Versions: 1, 6, 13.
+
+use crate::help::prelude::*;
+
+pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
+    unary(cx, Builder::logistic)
+}

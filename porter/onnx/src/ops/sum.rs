@@ -1,0 +1,10 @@
+//! `Sum`: the sum of all inputs, broadcast.
+//!
+//! <https://onnx.ai/onnx/operators/onnx__Sum.html>
+//! Versions: 1, 6, 8, 13.
+
+use crate::help::prelude::*;
+
+pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
+    numbers(cx, Builder::add)
+}

@@ -1,0 +1,10 @@
+//! `Tanh`: hyperbolic tangent.
+//!
+//! <https://onnx.ai/onnx/operators/onnx__Tanh.html>
+//! Versions: 1, 6, 13.
+
+use crate::help::prelude::*;
+
+pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
+    unary(cx, Builder::tanh)
+}
