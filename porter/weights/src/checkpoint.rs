@@ -104,6 +104,8 @@ pub enum Format {
         /// The format version: 2 or 3.
         version: u32,
     },
+    /// An Orbax checkpoint of Zarr arrays.
+    Orbax,
     /// One PyTorch file.
     PyTorch(PyTorchKind),
     /// Several PyTorch files under one index.
@@ -130,6 +132,7 @@ impl fmt::Display for Format {
             Format::Safetensors => f.write_str("safetensors"),
             Format::SafetensorsShards { shards } => write!(f, "safetensors, {shards} shards"),
             Format::Gguf { version } => write!(f, "GGUF v{version}"),
+            Format::Orbax => f.write_str("Orbax"),
             Format::PyTorch(PyTorchKind::Zip) => f.write_str("PyTorch"),
             Format::PyTorch(PyTorchKind::Legacy) => f.write_str("PyTorch, legacy"),
             Format::PyTorch(PyTorchKind::TorchScript) => f.write_str("TorchScript"),

@@ -3,7 +3,7 @@
 //! # Reading
 //! [`open`] (and [`open_with`] [`OpenOptions`]) gives a [`Checkpoint`]: [`SafetensorsFile`],
 //! [`PyTorchFile`] (of a [`PyTorchKind`]; [`PickleGlobals`] says how strict), [`ShardedCheckpoint`] of
-//! either, or [`GgufFile`]. It lists [`TensorInfo`]s ([`Encoding`], shape, stored bytes) and [`Metadata`] ([`Value`],
+//! either, [`GgufFile`], or [`OrbaxCheckpoint`]. It lists [`TensorInfo`]s ([`Encoding`], shape, stored bytes) and [`Metadata`] ([`Value`],
 //! [`Array`]), and lends each tensor's stored bytes as a [`TensorView`],
 //! copied only where they are strided or compressed.
 //! [`TensorView::read_into`] turns them into numbers of one dtype. [`GgmlType`] names the block
@@ -43,6 +43,7 @@ mod map;
 mod mapped;
 mod metadata;
 mod open;
+mod orbax;
 mod pytorch;
 mod read;
 mod safetensors_file;
@@ -53,6 +54,7 @@ mod stored;
 pub mod stream;
 mod value;
 pub mod write;
+mod zarr3;
 
 pub use checkpoint::{Checkpoint, Encoding, Format, PyTorchKind, TensorInfo, TensorView};
 pub use convert::CastError;
@@ -64,6 +66,7 @@ pub use map::{
 };
 pub use metadata::Metadata;
 pub use open::{OpenOptions, PickleGlobals, open, open_with};
+pub use orbax::OrbaxCheckpoint;
 pub use pytorch::PyTorchFile;
 pub use safetensors_file::SafetensorsFile;
 pub use sharded::ShardedCheckpoint;

@@ -2,7 +2,10 @@
 
 use std::{fs, io, path::Path};
 
-use crate::{Checkpoint, Error, GgufFile, PyTorchFile, SafetensorsFile, ShardedCheckpoint, error::Problem};
+use crate::{
+    Checkpoint, Error, GgufFile, OrbaxCheckpoint, PyTorchFile, SafetensorsFile, ShardedCheckpoint,
+    error::Problem,
+};
 
 /// The names of weights in a Hugging Face folder, in the order in which transformers looks for them.
 const STANDARD: [&str; 4] = [
@@ -43,7 +46,7 @@ pub fn open(path: &Path) -> Result<Box<dyn Checkpoint>, Error> {
 /// Opens a checkpoint: a `.safetensors` file, a `.safetensors.index.json` index, a `.gguf` file, a
 /// PyTorch file (`.pt`, `.pth`, `.bin`, `.ckpt`), a `.bin.index.json` index, or a folder that holds
 /// `model.safetensors`, `pytorch_model.bin` or the index of one of them (the first wins, as in
-/// transformers).
+/// transformers), or that is an Orbax checkpoint.
 pub fn open_with(path: &Path, options: &OpenOptions) -> Result<Box<dyn Checkpoint>, Error> {
     let metadata = fs::metadata(path).map_err(|source| Error::open(path, source))?;
     if metadata.is_dir() { open_folder(path, options) } else { open_file(path, options) }
@@ -56,7 +59,10 @@ fn open_folder(folder: &Path, options: &OpenOptions) -> Result<Box<dyn Checkpoin
             return open_file(&file, options);
         }
     }
-    let what = format!("the folder holds none of {}", STANDARD.join(", "));
+    if OrbaxCheckpoint::is_one(folder) {
+        return Ok(Box::new(OrbaxCheckpoint::open(folder)?));
+    }
+    let what = format!("the folder holds none of {}, and no Orbax checkpoint", STANDARD.join(", "));
     Err(Error::open(folder, io::Error::new(io::ErrorKind::NotFound, what)))
 }
 

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, ops::Range};
 
 use porter_ir::{DType, Shape};
 
-/// A tensor computed from checkpoint tensors, without arithmetic: every element of the result is
-/// an element of one source, cast, or zero.
+/// A tensor computed from checkpoint tensors, nearly without arithmetic: every element of the result is
+/// an element of one source, cast or scaled, or zero.
 ///
 /// Block-quantised sources are `f32`. Build terms with the methods, which read in the order in
 /// which they apply:
@@ -26,6 +26,15 @@ pub enum Expr {
         input: Box<Expr>,
         /// The dtype of the result.
         dtype: DType,
+    },
+    /// The input times a number, in `f32`: each element is read as `f32`, which is exact, multiplied,
+    /// and rounded once to `f32`, as `numpy` multiplies `float32`s. A power of two rounds nothing,
+    /// except results below the smallest normal `f32`.
+    Scale {
+        /// The tensor to scale: a float of at most 32 bits.
+        input: Box<Expr>,
+        /// The number: finite and not zero.
+        factor: f32,
     },
     /// The input's dimensions in another order: result dimension `i` is input dimension `dims[i]`.
     Permute {
@@ -88,6 +97,12 @@ impl Expr {
     #[must_use]
     pub fn cast(self, dtype: DType) -> Self {
         Expr::Cast { input: Box::new(self), dtype }
+    }
+
+    /// This times `factor`, as `f32`.
+    #[must_use]
+    pub fn scale(self, factor: f32) -> Self {
+        Expr::Scale { input: Box::new(self), factor }
     }
 
     /// Result dimension `i` is this one's dimension `dims[i]`.
@@ -168,6 +183,7 @@ impl Expr {
         match self {
             Expr::Source(_) => &[],
             Expr::Cast { input, .. }
+            | Expr::Scale { input, .. }
             | Expr::Permute { input, .. }
             | Expr::Reshape { input, .. }
             | Expr::Slice { input, .. }
@@ -190,6 +206,7 @@ impl Expr {
         match self {
             Expr::Source(_) => "source",
             Expr::Cast { .. } => "cast",
+            Expr::Scale { .. } => "scale",
             Expr::Permute { .. } => "permute",
             Expr::Reshape { .. } => "reshape",
             Expr::Slice { .. } => "slice",

@@ -19,6 +19,11 @@ impl Expr {
                 cast(&inputs, *dtype)?;
                 *dtype
             }
+            Expr::Scale { factor, .. } => {
+                terms::scale::check(&inputs, *factor)
+                    .map_err(|what| ExprError::Term { term: "scale", what })?;
+                DType::F32
+            }
             _ => self.common_dtype(&inputs)?,
         };
         Ok(TensorType { dtype, shape })
@@ -32,7 +37,7 @@ impl Expr {
         }
         let first = inputs.first().cloned().unwrap_or_default();
         let shape = match self {
-            Expr::Source(_) | Expr::Cast { .. } => Ok(first),
+            Expr::Source(_) | Expr::Cast { .. } | Expr::Scale { .. } => Ok(first),
             Expr::Permute { dims, .. } => terms::permute::shape(&first, dims),
             Expr::Reshape { shape, .. } => terms::reshape::shape(&first, shape),
             Expr::Slice { ranges, .. } => terms::slice::shape(&first, ranges),

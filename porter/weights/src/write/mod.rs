@@ -2,6 +2,7 @@
 
 mod error;
 mod layout;
+pub mod orbax;
 mod output;
 pub mod safetensors;
 

@@ -5,5 +5,6 @@ pub(super) mod pad;
 pub(super) mod permute;
 pub(super) mod repeat;
 pub(super) mod reshape;
+pub(super) mod scale;
 pub(super) mod slice;
 pub(super) mod stack;
