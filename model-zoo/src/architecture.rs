@@ -2,7 +2,7 @@
 
 use porter_ir::Program;
 
-use crate::{Phase, Precision, ProgramError, names::Names};
+use crate::{Phase, Precision, ProgramError, maxtext::Block, names::Names};
 
 /// What a model is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,10 @@ pub(crate) trait Architecture: std::fmt::Debug + Send + Sync {
     fn task(&self) -> Task;
     /// Its sizes.
     fn dimensions(&self) -> Dimensions;
+    /// `MaxText`'s block that computes it, if there is one.
+    fn maxtext(&self) -> Option<Block> {
+        None
+    }
     /// What checkpoints call its parameters.
     fn names(&self) -> Names;
     /// One of its programs.

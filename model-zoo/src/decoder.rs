@@ -6,6 +6,7 @@ use crate::{
     Dimensions, Phase, Precision, ProgramError, Taps, Task,
     architecture::Architecture,
     blocks::{cast, embedding::embedding, linear::Linear, norm::rms_norm, rope::Rope},
+    maxtext::Block,
     names::{DECODER, GgufNames, Names},
     sequence::Sequence,
 };
@@ -57,6 +58,9 @@ pub(crate) trait Decoder: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// `MaxText`'s block that computes the layers.
+    fn maxtext(&self) -> Block;
+
     /// Layer `index` on `x` (`[batch, tokens, hidden_size]`), at the builder's path.
     fn layer(&self, b: &Builder, x: Value, index: usize, sequence: &Sequence) -> Result<Value, OpError>;
 }
@@ -83,6 +87,10 @@ impl<D: Decoder> Architecture for D {
             window: self.window(),
             original_positions: c.rope.original_positions(),
         }
+    }
+
+    fn maxtext(&self) -> Option<Block> {
+        Some(Decoder::maxtext(self))
     }
 
     fn names(&self) -> Names {

@@ -16,6 +16,7 @@ mod blocks;
 mod config;
 mod decoder;
 mod llama;
+mod maxtext;
 mod mistral;
 mod model;
 mod names;
@@ -27,5 +28,6 @@ mod sequence;
 
 pub use architecture::{Dimensions, Task};
 pub use config::{ConfigError, Problem, ProblemKind};
+pub use maxtext::{MaxText, MaxTextError};
 pub use model::Model;
 pub use program::{Phase, Precision, ProgramError, Taps};

@@ -10,6 +10,7 @@ use crate::{
     ConfigError, Dimensions, Phase, Precision, ProgramError, Taps, Task,
     architecture::Architecture,
     config::{Reader, gguf},
+    maxtext::Block,
     registry::{Entry, REGISTRY},
 };
 
@@ -97,6 +98,10 @@ impl Model {
     /// [`Precision::parameter`] for the types that a program takes.
     pub fn weight_map(&self, checkpoint: &dyn Checkpoint) -> Result<WeightMap, ProgramError> {
         Ok(self.architecture.names().weight_map(&self.parameters()?, checkpoint))
+    }
+
+    pub(crate) fn maxtext_block(&self) -> Option<Block> {
+        self.architecture.maxtext()
     }
 
     fn check_sizes(&self, phase: &Phase) -> Result<(), ProgramError> {

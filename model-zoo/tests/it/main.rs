@@ -5,6 +5,7 @@
 mod common;
 mod fixtures;
 mod hostile;
+mod maxtext;
 mod parity;
 mod precisions;
 mod refusals;

@@ -76,11 +76,10 @@ impl Array {
         let total = total.ok_or_else(|| corrupt("the number of chunks overflows".to_owned()))?;
         for chunk in 0..total {
             let path = self.chunk_path(chunk);
-            let file =
-                fs::metadata(self.folder.join(&path)).map_err(|source| match source.kind() {
-                    io::ErrorKind::NotFound => corrupt(format!("chunk {path:?} is missing")),
-                    _ => Error::open(&self.folder.join(&path), source),
-                })?;
+            let file = fs::metadata(self.folder.join(&path)).map_err(|source| match source.kind() {
+                io::ErrorKind::NotFound => corrupt(format!("chunk {path:?} is missing")),
+                _ => Error::open(&self.folder.join(&path), source),
+            })?;
             if !file.is_file() {
                 return Err(corrupt(format!("chunk {path:?} is not a regular file")));
             }

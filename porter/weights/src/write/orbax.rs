@@ -23,7 +23,7 @@ const FORMAT: &str = "Orbax";
 /// The folder of the step and of the item in it: where `MaxText`'s own converter writes.
 const STEP: &str = "0";
 const ITEM: &str = "0/items";
-/// Slices are chunks of their own in arrays above this size.
+/// Arrays of slices are written whole up to this size.
 const SMALL_BYTES: usize = 1 << 20;
 
 /// A leaf of the tree.
@@ -172,7 +172,8 @@ fn check(arrays: &[TreeArray]) -> Result<(), WriteError> {
 fn add(array: TreeArray, max_chunk_bytes: usize, layout: &mut Layout) {
     let name = array.keys.join(".");
     let folder = format!("{ITEM}/{name}");
-    let (dim, parts) = parts(array.content, &array.shape, array.dtype);
+    let small = SMALL_BYTES.min(max_chunk_bytes);
+    let (dim, parts) = parts(array.content, &array.shape, array.dtype, small);
     let mut part_shape = array.shape.to_vec();
     if let Some(dim) = dim {
         part_shape.remove(dim);
@@ -205,11 +206,11 @@ fn add(array: TreeArray, max_chunk_bytes: usize, layout: &mut Layout) {
 }
 
 /// The expressions that are written on their own, and the dimension along which they are slices.
-fn parts(content: Content, shape: &Shape, dtype: DType) -> (Option<usize>, Vec<Expr>) {
+fn parts(content: Content, shape: &Shape, dtype: DType, small: usize) -> (Option<usize>, Vec<Expr>) {
     let bytes = shape.elements().saturating_mul(dtype.host_bytes());
     match content {
         Content::Whole(expr) => (None, vec![expr]),
-        Content::Stacked { dim, slices } if bytes <= SMALL_BYTES => {
+        Content::Stacked { dim, slices } if bytes <= small => {
             let mut dims: Vec<usize> = (1..shape.rank()).collect();
             dims.insert(dim, 0);
             (None, vec![Expr::stack(slices).permute(dims)])
