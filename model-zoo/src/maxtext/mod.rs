@@ -24,7 +24,10 @@ use std::collections::BTreeMap;
 use porter_ir::{DType, Shape};
 use porter_weights::{
     Checkpoint, Expr,
-    write::orbax::{Content, TreeArray},
+    write::{
+        Layout, OutputFile, WriteError,
+        orbax::{self, Content, OrbaxOptions, TreeArray},
+    },
 };
 use serde_json::Value;
 
@@ -45,6 +48,18 @@ pub struct MaxText {
 }
 
 impl MaxText {
+    /// Every file of the checkpoint: the step `0` that `MaxText` loads with `load_parameters_path=OUT/0/items`,
+    /// and the settings as `maxtext.yml`. A chunk has at most `max_chunk_bytes`, where a row is not larger.
+    pub fn layout(&self, max_chunk_bytes: usize) -> Result<Layout, WriteError> {
+        // MaxText compares this one with its own setting.
+        let scan_layers = self.settings.iter().filter(|(key, _)| *key == "scan_layers");
+        let custom_metadata = scan_layers.map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        let mut layout =
+            orbax::plan(self.arrays.clone(), &OrbaxOptions { max_chunk_bytes, custom_metadata })?;
+        layout.closing.insert(0, OutputFile::bytes("maxtext.yml", self.yaml().into_bytes()));
+        Ok(layout)
+    }
+
     /// The settings as a config file of `MaxText`, a YAML document over its `base.yml`.
     pub fn yaml(&self) -> String {
         let mut yaml = "base_config: base.yml\n".to_owned();

@@ -13,11 +13,10 @@ use porter_weights::{
     stream::{self, Conversion, LocalStore, Options},
     write::{
         Layout, OutputTensor,
-        orbax::{self, OrbaxOptions},
         safetensors::{self, SafetensorsOptions},
     },
 };
-use porter_zoo::{MaxText, MaxTextError, Model};
+use porter_zoo::{MaxTextError, Model};
 use serde_json::json;
 
 use crate::common::{MODELS, folder, model};
@@ -44,12 +43,9 @@ fn write(checkpoint: &dyn Checkpoint, layout: &Layout, out: &Path) {
     stream::write(&conversion, &store, &Options::within(64 << 20), &()).unwrap();
 }
 
-fn to_maxtext(model: &Model, checkpoint: &dyn Checkpoint, scan_layers: bool, out: &Path) -> MaxText {
+fn to_maxtext(model: &Model, checkpoint: &dyn Checkpoint, scan_layers: bool, out: &Path) {
     let maxtext = model.to_maxtext(checkpoint, scan_layers, None).unwrap();
-    let mut options = OrbaxOptions { max_chunk_bytes: CHUNK_BYTES, ..OrbaxOptions::default() };
-    options.custom_metadata.insert("scan_layers".to_owned(), json!(scan_layers));
-    write(checkpoint, &orbax::plan(maxtext.arrays.clone(), &options).unwrap(), out);
-    maxtext
+    write(checkpoint, &maxtext.layout(CHUNK_BYTES).unwrap(), out);
 }
 
 /// Every parameter of `map` as a tensor of its inferred type.
@@ -168,8 +164,7 @@ fn orbax_restores_every_decoder() {
         let (model, hf) = (model(name), porter_weights::open(&folder(name)).unwrap());
         for scan_layers in [true, false] {
             let path: PathBuf = out.path().join(format!("{name}-{scan_layers}"));
-            let maxtext = to_maxtext(&model, hf.as_ref(), scan_layers, &path);
-            fs::write(path.join("maxtext.yml"), maxtext.yaml()).unwrap();
+            to_maxtext(&model, hf.as_ref(), scan_layers, &path);
             cases.insert(path, json!({ "hf": folder(name), "scan_layers": scan_layers }));
         }
     }

@@ -10,6 +10,7 @@ mod laws;
 mod load;
 mod memory;
 mod mutation;
+mod orbax;
 mod pytorch;
 mod sharded;
 mod stream;
