@@ -108,7 +108,7 @@ struct Entry {
 
 impl Model {
     /// The model over `checkpoint` as a `MaxText` checkpoint with or without scanned layers. Arrays have
-    /// `dtype`, or the type that the checkpoint has; scaled queries see the [module](self).
+    /// `dtype`, or the type that the checkpoint has; scaled queries of them `f32`, unless the factor is a power of two and they are `bf16`.
     pub fn to_maxtext(
         &self,
         checkpoint: &dyn Checkpoint,
