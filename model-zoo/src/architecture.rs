@@ -1,8 +1,9 @@
 //! What an architecture tells the rest of the crate.
 
 use porter_ir::Program;
+use serde_json::{Map, Value};
 
-use crate::{Phase, Precision, ProgramError, maxtext::Block, names::Names};
+use crate::{Phase, Precision, ProgramError, blocks::rope::Rope, maxtext::Block, names::Names};
 
 /// What a model is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,15 @@ pub(crate) trait Architecture: std::fmt::Debug + Send + Sync {
     fn dimensions(&self) -> Dimensions;
     /// `MaxText`'s block that computes it, if there is one.
     fn maxtext(&self) -> Option<Block> {
+        None
+    }
+    /// Its configuration in the words of `config.json`, every key with its value; `None` where other
+    /// formats than Hugging Face's have no form of it.
+    fn config(&self) -> Option<Map<String, Value>> {
+        None
+    }
+    /// Its rotary embedding, if it has one.
+    fn rope(&self) -> Option<&Rope> {
         None
     }
     /// What checkpoints call its parameters.

@@ -4,10 +4,12 @@
 
 mod common;
 mod fixtures;
+mod gguf_out;
 mod hostile;
 mod maxtext;
 mod parity;
 mod precisions;
+mod quantised;
 mod refusals;
 mod runner;
 mod variants;

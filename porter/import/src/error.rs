@@ -21,7 +21,7 @@ pub enum ErrorKind {
 pub enum ImportError {
     /// A model name that is none of the forms.
     #[error(
-        "`{model}` is not a model: {reason}; expected a path, hf:ORG/NAME[@REVISION] or pip:NAME==VERSION[//PATH]"
+        "`{model}` is not a model: {reason}; expected a path, hf:ORG/NAME[@REVISION][//PATH] or pip:NAME==VERSION[//PATH]"
     )]
     Name {
         /// What was given.
@@ -98,15 +98,28 @@ pub enum ImportError {
         /// What was answered.
         reason: String,
     },
-    /// The hub wants to know who asks.
-    #[error(
-        "{name} cannot be read without permission ({reason}); accept its terms on the hub and set HF_TOKEN, and check the name: the hub answers the same for repositories that do not exist"
-    )]
+    /// The server wants to know who asks, or does not let this one in.
+    #[error("{name} cannot be read without permission ({reason}); {advice}")]
     Forbidden {
-        /// The repository.
+        /// The repository or bucket.
         name: String,
         /// What was answered.
         reason: String,
+        /// What to do.
+        advice: String,
+    },
+    /// No space for a download.
+    #[error(
+        "the disk is full: {} needs {needed} more bytes; free them, or put the cache on another disk ({variable}); what has come is kept, and the next run goes on from there",
+        path.display()
+    )]
+    DiskFull {
+        /// The file being written.
+        path: PathBuf,
+        /// Bytes that it still needs.
+        needed: u64,
+        /// The variable that moves the cache.
+        variable: &'static str,
     },
     /// No connection.
     #[error("cannot reach {place} to fetch {name}: {reason}; {advice}")]
@@ -167,6 +180,7 @@ impl ImportError {
             Self::Json { .. } | Self::TooLarge { .. } | Self::Untrusted { .. } => ErrorKind::Corrupt,
             Self::Io { .. }
             | Self::Forbidden { .. }
+            | Self::DiskFull { .. }
             | Self::Offline { .. }
             | Self::Python { .. }
             | Self::Pip { .. }

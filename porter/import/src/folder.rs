@@ -12,7 +12,7 @@ const MAX_DEPTH: usize = 6;
 const MAX_ENTRIES: usize = 20_000;
 
 /// The names that transformers writes, in the order in which it looks for them.
-const STANDARD: [&str; 4] = [
+pub(crate) const STANDARD: [&str; 4] = [
     "model.safetensors",
     "model.safetensors.index.json",
     "pytorch_model.bin",
@@ -20,7 +20,7 @@ const STANDARD: [&str; 4] = [
 ];
 
 /// PyTorch files.
-const PYTORCH: [&str; 4] = [".pt", ".pth", ".ckpt", ".bin"];
+const PYTORCH: [&str; 5] = [".pt", ".pth", ".ckpt", ".bin", ".jit"];
 /// What training leaves beside the weights, by how its names begin.
 const NOT_WEIGHTS: [&str; 6] =
     ["optimizer", "scheduler", "scaler", "rng_state", "random_states", "training_args"];
@@ -29,7 +29,7 @@ const NOT_WEIGHTS: [&str; 6] =
 const NOT_READ: [&str; 3] = ["onnx", "pt2", "h5"];
 
 /// The model at a path: a folder, a `.safetensors` file, its `.safetensors.index.json`, a `.gguf` file, or
-/// a PyTorch file (`.pt`, `.pth`, `.ckpt`, `.bin`) or its `.bin.index.json`.
+/// a PyTorch file (`.pt`, `.pth`, `.ckpt`, `.bin`, `.jit`) or its `.bin.index.json`, or a `.npz` file.
 pub(crate) fn resolve(path: &Path) -> Result<ModelFiles, ImportError> {
     let metadata = match fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -126,10 +126,7 @@ fn candidates(files: &[PathBuf]) -> Vec<PathBuf> {
     if !found.is_empty() {
         return found;
     }
-    let weights = |file: &&&PathBuf| {
-        is_pytorch(file) && !NOT_WEIGHTS.iter().any(|start| name_of(file).starts_with(start))
-    };
-    files.iter().filter(weights).map(|file| (*file).clone()).collect()
+    files.iter().filter(|file| is_pytorch_weights(file)).map(|file| (*file).clone()).collect()
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, ImportError> {
@@ -145,7 +142,7 @@ fn has_ending(path: &Path, ending: &str) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(ending))
 }
 
-fn is_gguf(path: &Path) -> bool {
+pub(crate) fn is_gguf(path: &Path) -> bool {
     has_ending(path, ".gguf")
 }
 
@@ -153,12 +150,17 @@ fn is_pytorch(path: &Path) -> bool {
     PYTORCH.iter().any(|ending| has_ending(path, ending)) || has_ending(path, ".bin.index.json")
 }
 
-fn is_readable(path: &Path) -> bool {
-    let safetensors = has_ending(path, ".safetensors") || has_ending(path, ".safetensors.index.json");
-    safetensors || is_gguf(path) || is_pytorch(path)
+/// A PyTorch file that is not by its name something else that training leaves.
+pub(crate) fn is_pytorch_weights(path: &Path) -> bool {
+    is_pytorch(path) && !NOT_WEIGHTS.iter().any(|start| name_of(path).starts_with(start))
 }
 
-fn not_readable(path: &Path) -> ImportError {
+pub(crate) fn is_readable(path: &Path) -> bool {
+    let safetensors = has_ending(path, ".safetensors") || has_ending(path, ".safetensors.index.json");
+    safetensors || is_gguf(path) || is_pytorch(path) || has_ending(path, ".npz")
+}
+
+pub(crate) fn not_readable(path: &Path) -> ImportError {
     let extension = path.extension().map(|extension| extension.to_string_lossy().into_owned());
     match extension {
         Some(extension) if NOT_READ.contains(&extension.as_str()) => {
@@ -166,8 +168,8 @@ fn not_readable(path: &Path) -> ImportError {
         }
         _ => ImportError::Name {
             model: path.display().to_string(),
-            reason: "the file is neither .safetensors, .safetensors.index.json, .gguf, .pt, .pth, .ckpt, .bin nor \
-                     .bin.index.json"
+            reason: "the file is neither .safetensors, .safetensors.index.json, .gguf, .pt, .pth, .ckpt, .bin, .jit, \
+                     .bin.index.json nor .npz"
                 .to_owned(),
         },
     }

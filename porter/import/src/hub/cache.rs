@@ -9,15 +9,23 @@ use super::listing::{RemoteFile, is_hex};
 use super::{HubSettings, Repository};
 use crate::error::ImportError;
 
+/// Snapshots are looked through this deep.
+const MAX_DEPTH: usize = 6;
+/// At most this many files of a snapshot are looked at.
+const MAX_FILES: usize = 20_000;
+
 /// The cache of one repository.
 pub(super) struct RepositoryCache {
     root: PathBuf,
+    locks: PathBuf,
 }
 
 impl RepositoryCache {
     pub(super) fn new(settings: &HubSettings, repository: &Repository) -> Self {
         let repo = Repo::new(repository.name.clone(), RepoType::Model);
-        Self { root: Cache::new(settings.cache.clone()).path().join(repo.folder_name()) }
+        let cache = Cache::new(settings.cache.clone());
+        let locks = cache.path().join(".locks").join(repo.folder_name());
+        Self { root: cache.path().join(repo.folder_name()), locks }
     }
 
     /// The folder that a revision is in, if it was fetched before: a commit by itself, others through `refs`.
@@ -46,6 +54,42 @@ impl RepositoryCache {
     /// Where the bytes of a file are kept.
     pub(super) fn blob(&self, file: &RemoteFile) -> PathBuf {
         self.root.join("blobs").join(file.hash.text())
+    }
+
+    /// What is locked while a blob is written.
+    pub(super) fn lock(&self, file: &RemoteFile) -> PathBuf {
+        self.locks.join(format!("{}.lock", file.hash.text()))
+    }
+
+    /// Whether a file is whole and part of a snapshot.
+    pub(super) fn holds(&self, commit: &str, file: &RemoteFile) -> bool {
+        let whole = |path: &Path| fs::metadata(path).is_ok_and(|found| found.len() == file.size);
+        whole(&self.blob(file)) && whole(&self.snapshot_folder(commit).join(&file.name))
+    }
+
+    /// The files of a snapshot, named from its top with `/`; links whose blob is gone are left out.
+    pub(super) fn names(snapshot: &Path) -> Result<Vec<String>, ImportError> {
+        let mut names = Vec::new();
+        let mut waiting = vec![(snapshot.to_owned(), String::new(), 0)];
+        while let Some((folder, prefix, depth)) = waiting.pop() {
+            for entry in fs::read_dir(&folder).map_err(ImportError::io("list", &folder))? {
+                let path = entry.map_err(ImportError::io("list", &folder))?.path();
+                let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+                if path.is_file() {
+                    names.push(format!("{prefix}{name}"));
+                } else if path.is_dir() && !path.is_symlink() && depth < MAX_DEPTH {
+                    waiting.push((path.clone(), format!("{prefix}{name}/"), depth + 1));
+                }
+            }
+            if names.len() > MAX_FILES {
+                return Err(ImportError::NoModel {
+                    place: snapshot.display().to_string(),
+                    found: "too many files to search".to_owned(),
+                });
+            }
+        }
+        names.sort();
+        Ok(names)
     }
 
     /// Makes a fetched file part of a snapshot and returns its path there.

@@ -1,165 +1,136 @@
-//! Fetching a model's files into the cache, each one verified before it gets its name.
+//! Fetching a model's files into the cache, several at a time.
 
-use std::fs;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 
-use sha1::{Digest, Sha1};
-use sha2::Sha256;
-
-use super::Repository;
+use super::blob::{Download, Ended, Told};
 use super::cache::RepositoryCache;
-use super::listing::{self, FileHash, Listing, RemoteFile};
-use super::remote::Remote;
+use super::choice::{Asked, choose};
+use super::listing::{self, Listing, RemoteFile};
+use super::remote::HfHub;
+use super::retry::attempt;
+use super::{Found, HubSettings, Repository};
 use crate::error::ImportError;
 use crate::model_files::JsonFile;
 use crate::progress::{Event, Progress};
 
-/// Fetches what is missing and returns the folder of the snapshot.
+/// Files that travel at the same time.
+const AT_ONCE: usize = 4;
+
+/// Fetches what is missing of the model that is asked for.
 pub(super) fn fetch(
-    remote: &dyn Remote,
+    settings: &HubSettings,
     cache: &RepositoryCache,
     repository: &Repository,
+    asked: Asked<'_>,
     progress: &dyn Progress,
-) -> Result<PathBuf, ImportError> {
-    let listing = remote.list()?;
-    let download = Download { remote, cache, commit: &listing.commit, progress };
-    for file in listing.needed(&repository.name)? {
-        let path = download.file(file)?;
-        if listing::is_index(file) {
-            download.shards(&JsonFile::read(&path)?.value, &listing, repository)?;
-        }
+) -> Result<Found, ImportError> {
+    let hub = HfHub::new(settings, repository)?;
+    let listing = attempt(settings.retry, || hub.list())?;
+    let choice = choose(&listing.names(), asked)?;
+    let files = Files { hub: &hub, cache, settings, listing: &listing, place: asked.place };
+    let weights = cache.snapshot_folder(&listing.commit).join(choice.weights);
+    let mut wanted = choice.others;
+    wanted.push(choice.weights);
+    if listing::is_index(choice.weights) {
+        files.fetch(&wanted, choice.weights, progress)?;
+        let shards = listing::shards(&JsonFile::read(&weights)?, choice.weights)?;
+        wanted = shards.iter().map(|name| files.shard(name, choice.weights)).collect::<Result<_, _>>()?;
     }
+    files.fetch(&wanted, choice.weights, progress)?;
     cache.remember(repository, &listing.commit)?;
-    Ok(cache.snapshot_folder(&listing.commit))
+    Ok(Found { root: cache.snapshot_folder(&listing.commit), weights })
 }
 
-struct Download<'a> {
-    remote: &'a dyn Remote,
+struct Files<'a> {
+    hub: &'a HfHub<'a>,
     cache: &'a RepositoryCache,
-    commit: &'a str,
-    progress: &'a dyn Progress,
+    settings: &'a HubSettings,
+    listing: &'a Listing,
+    place: &'a str,
 }
 
-impl Download<'_> {
-    fn shards(
-        &self,
-        index: &serde_json::Value,
-        listing: &Listing,
-        repository: &Repository,
-    ) -> Result<(), ImportError> {
-        for shard in listing::shards(index, listing, &repository.name)? {
-            self.file(shard)?;
+impl<'a> Files<'a> {
+    /// A shard that an index names, which must be in the listing.
+    fn shard(&self, name: &str, index: &str) -> Result<&'a str, ImportError> {
+        let found = self.listing.find(name).map(|file| file.name.as_str());
+        found.ok_or_else(|| ImportError::Untrusted {
+            name: format!("{}: {index}", self.place),
+            reason: format!("it names {name:?}, which the repository does not hold"),
+        })
+    }
+
+    /// Fetches files, at most [`AT_ONCE`] at the same time; the first failure ends all. The progress is that of all of
+    /// them together.
+    fn fetch(&self, names: &[&str], title: &str, progress: &dyn Progress) -> Result<(), ImportError> {
+        let mut files: Vec<&RemoteFile> = names.iter().filter_map(|name| self.listing.find(name)).collect();
+        files.retain(|file| !self.cache.holds(&self.listing.commit, file));
+        // The largest first, so that none of them is left alone at the end.
+        files.sort_by_key(|file| std::cmp::Reverse(file.size));
+        if files.is_empty() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    /// Fetches a file, unless its blob is there: a blob gets its name only when it is whole.
-    fn file(&self, file: &RemoteFile) -> Result<PathBuf, ImportError> {
-        let blob = self.cache.blob(file);
-        let present = fs::metadata(&blob).is_ok_and(|found| found.len() == file.size);
-        if !present {
-            self.blob(file, &blob)?;
-        }
-        self.cache.link(self.commit, file)
-    }
-
-    fn blob(&self, file: &RemoteFile, blob: &Path) -> Result<(), ImportError> {
-        let folder = blob.parent().unwrap_or(blob);
-        fs::create_dir_all(folder).map_err(ImportError::io("create", folder))?;
-        let incomplete = tempfile::Builder::new()
-            .prefix(file.hash.text())
-            .suffix(".incomplete")
-            .tempfile_in(folder)
-            .map_err(ImportError::io("create a file in", folder))?;
-        let body = self.remote.open(self.commit, file)?;
-        self.progress.event(Event::Started { name: &file.name, bytes: file.size });
-        let mut writer = Verified::new(incomplete, file, self.progress);
-        writer.copy(body)?;
-        let verified = writer.finish()?;
-        verified.persist(blob).map_err(|error| ImportError::io("create", blob)(error.error))?;
-        self.progress.event(Event::Finished);
-        Ok(())
-    }
-}
-
-/// A file being written and hashed.
-struct Verified<'a> {
-    to: tempfile::NamedTempFile,
-    file: &'a RemoteFile,
-    progress: &'a dyn Progress,
-    hash: Hash,
-    bytes: u64,
-    start: Vec<u8>,
-}
-
-enum Hash {
-    Sha256(Sha256),
-    Git(Sha1),
-}
-
-impl<'a> Verified<'a> {
-    fn new(to: tempfile::NamedTempFile, file: &'a RemoteFile, progress: &'a dyn Progress) -> Self {
-        let hash = match file.hash {
-            FileHash::Sha256(_) => Hash::Sha256(Sha256::new()),
-            FileHash::Git(_) => Hash::Git(Sha1::new_with_prefix(format!("blob {}\0", file.size))),
+        let name = match files.as_slice() {
+            [one] => one.name.clone(),
+            several => format!("{title} and {} more files", several.len() - 1),
         };
-        Self { to, file, progress, hash, bytes: 0, start: Vec::new() }
+        progress.event(Event::Started { name: &name, bytes: files.iter().map(|file| file.size).sum() });
+        self.in_parallel(&files, progress)?;
+        progress.event(Event::Finished);
+        Ok(())
     }
 
-    /// Takes the whole body, but never more than one buffer beyond the size promised.
-    fn copy(&mut self, mut body: Box<dyn Read>) -> Result<(), ImportError> {
-        const START: usize = 64;
-        let mut buffer = vec![0; 1 << 17];
-        while self.bytes <= self.file.size {
-            let count = match body.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(ImportError::io("receive", Path::new(&self.file.name))(error)),
-            };
-            let part = buffer.get(..count).unwrap_or_default();
-            match &mut self.hash {
-                Hash::Sha256(hash) => hash.update(part),
-                Hash::Git(hash) => hash.update(part),
+    fn in_parallel(&self, files: &[&RemoteFile], progress: &dyn Progress) -> Result<(), ImportError> {
+        let next = AtomicUsize::new(0);
+        let stop = AtomicBool::new(false);
+        let failed = Mutex::new(None);
+        thread::scope(|scope| {
+            let (sender, receiver) = channel();
+            for _ in 0..AT_ONCE.min(files.len()) {
+                let (sender, next, stop, failed) = (sender.clone(), &next, &stop, &failed);
+                scope.spawn(move || {
+                    let tell = |told| sender.send(told).is_ok() && !stop.load(Ordering::Relaxed);
+                    while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        if let Err(Ended::Failed(error)) = self.file(file, &tell) {
+                            stop.store(true, Ordering::Relaxed);
+                            if let Ok(mut failed) = failed.lock() {
+                                failed.get_or_insert(error);
+                            }
+                        }
+                        if stop.load(Ordering::Relaxed) {
+                            break;
+                        }
+                    }
+                });
             }
-            self.to.write_all(part).map_err(ImportError::io("write", self.to.path()))?;
-            self.start.extend(part.iter().take(START.saturating_sub(self.start.len())));
-            self.bytes += count as u64;
-            self.progress.event(Event::Advanced { bytes: count as u64 });
-        }
-        Ok(())
+            drop(sender);
+            show(&receiver, progress);
+        });
+        failed.into_inner().ok().flatten().map_or(Ok(()), Err)
     }
 
-    fn finish(mut self) -> Result<tempfile::NamedTempFile, ImportError> {
-        if self.bytes != self.file.size {
-            let found = if self.bytes > self.file.size { "more".to_owned() } else { self.bytes.to_string() };
-            return Err(self.untrusted(format!("{found} bytes arrived, the listing says {}", self.file.size)));
-        }
-        let found = match std::mem::replace(&mut self.hash, Hash::Git(Sha1::new())) {
-            Hash::Sha256(hash) => hex(&hash.finalize()),
-            Hash::Git(hash) => hex(&hash.finalize()),
+    fn file(&self, file: &RemoteFile, tell: &dyn Fn(Told) -> bool) -> Result<PathBuf, Ended> {
+        let download = Download {
+            hub: self.hub,
+            cache: self.cache,
+            commit: &self.listing.commit,
+            retry: self.settings.retry,
+            tell,
         };
-        if found != self.file.hash.text() {
-            let expected = self.file.hash.text();
-            return Err(self.untrusted(format!("its bytes hash to {found}, the listing says {expected}")));
-        }
-        self.to.as_file().sync_all().map_err(ImportError::io("write", self.to.path()))?;
-        Ok(self.to)
-    }
-
-    fn untrusted(&self, mut reason: String) -> ImportError {
-        if self.start.trim_ascii_start().starts_with(b"<") {
-            reason.push_str("; the server sent a web page instead of the file");
-        }
-        ImportError::Untrusted { name: self.file.name.clone(), reason }
+        download.file(file)
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
+/// Passes on what the downloads tell, until the last of them ends.
+fn show(receiver: &Receiver<Told>, progress: &dyn Progress) {
+    for told in receiver {
+        match told {
+            Told::Bytes(0) => {}
+            Told::Bytes(bytes) => progress.event(Event::Advanced { bytes }),
+            Told::Note(note) => progress.event(Event::Note(&note)),
+        }
+    }
 }

@@ -1,22 +1,13 @@
-//! What a repository holds, as the hub says, and what of it a model needs.
+//! What a repository holds, as the hub says.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Deserialize;
 
 use crate::error::ImportError;
+use crate::model_files::JsonFile;
 use crate::source::is_inside;
-
-/// Files that a model is read from besides its weights.
-const BESIDE: [&str; 5] = [
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "chat_template.jinja",
-];
-const SINGLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
 
 /// A checked listing: its names stay below a folder, its hashes are hashes.
 #[derive(Debug, Clone)]
@@ -106,34 +97,9 @@ impl Listing {
         }
     }
 
-    /// The files to read a model from; the shards of an index are not known yet.
-    pub(super) fn needed(&self, repository: &str) -> Result<Vec<&RemoteFile>, ImportError> {
-        let beside = BESIDE.iter().filter_map(|name| self.find(name));
-        Ok(beside.chain([self.weights(repository)?]).collect())
-    }
-
-    fn weights(&self, repository: &str) -> Result<&RemoteFile, ImportError> {
-        if let Some(standard) = self.find(SINGLE).or_else(|| self.find(INDEX)) {
-            return Ok(standard);
-        }
-        let top = |ending: &'static str| {
-            self.files.iter().filter(move |file| file.name.ends_with(ending) && !file.name.contains('/'))
-        };
-        let found: Vec<&RemoteFile> = top(".safetensors").chain(top(".gguf")).collect();
-        let names = |files: &mut dyn Iterator<Item = &RemoteFile>| -> Vec<String> {
-            files.take(40).map(|file| file.name.clone()).collect()
-        };
-        match found.as_slice() {
-            [one] => Ok(one),
-            [] => Err(ImportError::NoModel {
-                place: format!("hf:{repository}"),
-                found: names(&mut self.files.iter()).join(", "),
-            }),
-            several => Err(ImportError::Ambiguous {
-                place: format!("hf:{repository}"),
-                candidates: names(&mut several.iter().copied()),
-            }),
-        }
+    /// The names of all files.
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.files.iter().map(|file| file.name.as_str()).collect()
     }
 
     pub(super) fn find(&self, name: &str) -> Option<&RemoteFile> {
@@ -141,25 +107,21 @@ impl Listing {
     }
 }
 
-/// The shards that an index names, each of them in the listing.
-pub(super) fn shards<'a>(
-    index: &serde_json::Value,
-    listing: &'a Listing,
-    repository: &str,
-) -> Result<Vec<&'a RemoteFile>, ImportError> {
-    let untrusted =
-        |reason: String| ImportError::Untrusted { name: format!("{repository}: {INDEX}"), reason };
-    let map = index.get("weight_map").and_then(|map| map.as_object());
-    let map = map.ok_or_else(|| untrusted("there is no weight_map object".to_owned()))?;
-    let mut names: Vec<&str> = map.values().filter_map(|name| name.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let missing = |name: &str| untrusted(format!("it names {name:?}, which the repository does not hold"));
-    names.into_iter().map(|name| listing.find(name).ok_or_else(|| missing(name))).collect()
+/// The files that an index names, below the index's folder.
+pub(super) fn shards(index: &JsonFile, name: &str) -> Result<Vec<String>, ImportError> {
+    let map = index.value.get("weight_map").and_then(|map| map.as_object());
+    let map = map.ok_or_else(|| ImportError::Untrusted {
+        name: name.to_owned(),
+        reason: "there is no weight_map object".to_owned(),
+    })?;
+    let folder = name.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    let names: BTreeSet<&str> = map.values().filter_map(|name| name.as_str()).collect();
+    Ok(names.into_iter().map(|name| format!("{folder}{name}")).collect())
 }
 
-pub(super) fn is_index(file: &RemoteFile) -> bool {
-    file.name == INDEX
+/// Whether a file lists shards.
+pub(super) fn is_index(name: &str) -> bool {
+    name.ends_with(".index.json")
 }
 
 fn file(sibling: Sibling) -> Result<RemoteFile, String> {

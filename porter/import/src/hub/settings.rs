@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
+use super::Retry;
 use crate::error::ImportError;
 
 /// Where the hub is, where its files are kept, and who asks.
@@ -17,6 +18,8 @@ pub struct HubSettings {
     pub token: Option<String>,
     /// `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`: nothing is asked of the hub.
     pub offline: bool,
+    /// What is tried again, and when.
+    pub retry: Retry,
 }
 
 /// The token stays out of logs.
@@ -27,6 +30,7 @@ impl std::fmt::Debug for HubSettings {
             .field("cache", &self.cache)
             .field("token", &self.token.as_ref().map(|_| "..."))
             .field("offline", &self.offline)
+            .field("retry", &self.retry)
             .finish()
     }
 }
@@ -60,6 +64,7 @@ impl HubSettings {
             cache,
             token: token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()),
             offline: offline.is_some_and(|value| is_true(&value)),
+            retry: Retry::default(),
         })
     }
 }

@@ -112,6 +112,24 @@ fn what_is_no_tree_is_refused_at_once() {
 }
 
 #[test]
+fn slices_are_read_as_one_array() {
+    let (folder, llama) = (tempfile::tempdir().unwrap(), open("tiny/llama"));
+    let layers = [0, 1, 2].map(|i| Expr::source(format!("model.layers.{i}.mlp.up_proj.weight")));
+    let shape = &llama.tensors()["model.layers.0.mlp.up_proj.weight"].shape;
+    let stacked =
+        array(&["up"], &[shape[0], 3, shape[1]], Content::Stacked { dim: 1, slices: layers.to_vec() });
+    let layout = plan(vec![stacked], &options(7 * shape[1] * 4)).unwrap();
+    let conversion = Conversion { what: "a test", checkpoint: llama.as_ref(), layout: &layout };
+    let store = LocalStore::folder(folder.path()).unwrap();
+    stream::write(&conversion, &store, &Options::within(64 << 20), &()).unwrap();
+    let found = porter_weights::open(folder.path()).unwrap();
+    let mut expected = vec![0; found.tensors()["up"].bytes];
+    let whole = Expr::stack(layers).permute([1, 0, 2]);
+    whole.evaluate(llama.as_ref(), DType::F32, &mut expected).unwrap();
+    assert!(found.tensor("up").unwrap().bytes == expected);
+}
+
+#[test]
 fn what_is_not_read_is_refused_by_name() {
     let folder = written();
     let item = folder.path().join("0/items");
