@@ -3,7 +3,7 @@
 use porter_ir::Program;
 use serde_json::{Map, Value};
 
-use crate::{Phase, Precision, ProgramError, blocks::rope::Rope, names::Names};
+use crate::{Phase, Precision, ProgramError, blocks::rope::Rope, maxtext::Block, names::Names};
 
 /// What a model is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,10 @@ pub(crate) trait Architecture: std::fmt::Debug + Send + Sync {
     fn task(&self) -> Task;
     /// Its sizes.
     fn dimensions(&self) -> Dimensions;
+    /// `MaxText`'s block that computes it, if there is one.
+    fn maxtext(&self) -> Option<Block> {
+        None
+    }
     /// Its configuration in the words of `config.json`, every key with its value; `None` where other
     /// formats than Hugging Face's have no form of it.
     fn config(&self) -> Option<Map<String, Value>> {

@@ -8,6 +8,7 @@ use crate::{
     architecture::Architecture,
     blocks::{cast, embedding::embedding, linear::Linear, norm::rms_norm, rope::Rope},
     config::write_backbone,
+    maxtext::Block,
     names::{DECODER, GgufNames, Names},
     sequence::Sequence,
 };
@@ -61,6 +62,9 @@ pub(crate) trait Decoder: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// `MaxText`'s block that computes the layers.
+    fn maxtext(&self) -> Block;
+
     /// Layer `index` on `x` (`[batch, tokens, hidden_size]`), at the builder's path.
     fn layer(&self, b: &Builder, x: Value, index: usize, sequence: &Sequence) -> Result<Value, OpError>;
 }
@@ -87,6 +91,10 @@ impl<D: Decoder> Architecture for D {
             window: self.window(),
             original_positions: c.rope.original_positions(),
         }
+    }
+
+    fn maxtext(&self) -> Option<Block> {
+        Some(Decoder::maxtext(self))
     }
 
     fn config(&self) -> Option<Map<String, Json>> {

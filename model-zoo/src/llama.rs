@@ -16,6 +16,7 @@ use crate::{
     blocks::{Activation, mlp::GatedMlp, residual::pre_norm, self_attention::SelfAttention},
     config::{BackboneDefaults, Reader, read_activation, read_backbone},
     decoder::{Backbone, Decoder, RopeRows},
+    maxtext::Block,
     sequence::Sequence,
 };
 
@@ -56,6 +57,18 @@ impl Decoder for Llama {
 
     fn backbone(&self) -> &Backbone {
         &self.backbone
+    }
+
+    fn maxtext(&self) -> Block {
+        Block {
+            name: "llama2",
+            scales_query: true,
+            biases: false,
+            head_norms: false,
+            intermediate_size: self.intermediate_size,
+            activation: self.hidden_act,
+            backbone: self.backbone.clone(),
+        }
     }
 
     fn write(&self, config: &mut Map<String, Json>) {

@@ -17,6 +17,7 @@ use crate::{
     blocks::{Activation, mlp::GatedMlp, residual::pre_norm, self_attention::SelfAttention},
     config::{BackboneDefaults, Reader, read_activation, read_backbone},
     decoder::{Backbone, Decoder, RopeRows},
+    maxtext::Block,
     sequence::Sequence,
 };
 
@@ -67,6 +68,18 @@ impl Decoder for Mistral {
 
     fn window(&self) -> Option<usize> {
         self.sliding_window
+    }
+
+    fn maxtext(&self) -> Block {
+        Block {
+            name: "mistral",
+            scales_query: true,
+            biases: false,
+            head_norms: false,
+            intermediate_size: self.intermediate_size,
+            activation: self.hidden_act,
+            backbone: self.backbone.clone(),
+        }
     }
 
     fn layer(&self, b: &Builder, x: Value, index: usize, sequence: &Sequence) -> Result<Value, OpError> {

@@ -10,6 +10,7 @@ use crate::{
     ConfigError, Dimensions, Phase, Precision, ProgramError, Taps, Task,
     architecture::Architecture,
     config::{Reader, gguf},
+    maxtext::Block,
     registry::{Entry, REGISTRY},
 };
 
@@ -115,6 +116,10 @@ impl Model {
     /// How the checkpoints of this model are quantised; `None` where the config says nothing of it.
     pub fn quantised(&self) -> Option<&QuantisedConfig> {
         self.quantised.as_ref()
+    }
+
+    pub(crate) fn maxtext_block(&self) -> Option<Block> {
+        self.architecture.maxtext()
     }
 
     fn check_sizes(&self, phase: &Phase) -> Result<(), ProgramError> {

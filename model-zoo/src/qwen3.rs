@@ -17,6 +17,7 @@ use crate::{
     blocks::{Activation, mlp::GatedMlp, residual::pre_norm, self_attention::SelfAttention},
     config::{BackboneDefaults, Reader, layer_windows, read_activation, read_backbone, write_windows},
     decoder::{Backbone, Decoder, RopeRows},
+    maxtext::Block,
     sequence::Sequence,
 };
 
@@ -72,6 +73,18 @@ impl Decoder for Qwen3 {
 
     fn window(&self) -> Option<usize> {
         self.windows.iter().flatten().copied().min()
+    }
+
+    fn maxtext(&self) -> Block {
+        Block {
+            name: "qwen3",
+            scales_query: false,
+            biases: false,
+            head_norms: true,
+            intermediate_size: self.intermediate_size,
+            activation: self.hidden_act,
+            backbone: self.backbone.clone(),
+        }
     }
 
     fn layer(&self, b: &Builder, x: Value, index: usize, sequence: &Sequence) -> Result<Value, OpError> {

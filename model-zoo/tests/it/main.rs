@@ -6,6 +6,7 @@ mod common;
 mod fixtures;
 mod gguf_out;
 mod hostile;
+mod maxtext;
 mod parity;
 mod precisions;
 mod quantised;

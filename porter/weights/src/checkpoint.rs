@@ -106,6 +106,8 @@ pub enum Format {
         /// How many files.
         parts: usize,
     },
+    /// An Orbax checkpoint of Zarr arrays.
+    Orbax,
     /// One PyTorch file.
     PyTorch(PyTorchKind),
     /// Several PyTorch files under one index.
@@ -135,6 +137,7 @@ impl fmt::Display for Format {
             Format::SafetensorsShards { shards } => write!(f, "safetensors, {shards} shards"),
             Format::Gguf { version, parts: 1 } => write!(f, "GGUF v{version}"),
             Format::Gguf { version, parts } => write!(f, "GGUF v{version}, {parts} parts"),
+            Format::Orbax => f.write_str("Orbax"),
             Format::PyTorch(PyTorchKind::Zip) => f.write_str("PyTorch"),
             Format::PyTorch(PyTorchKind::Legacy) => f.write_str("PyTorch, legacy"),
             Format::PyTorch(PyTorchKind::TorchScript) => f.write_str("TorchScript"),

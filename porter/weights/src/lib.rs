@@ -3,7 +3,7 @@
 //! # Reading
 //! [`open`] (and [`open_with`] [`OpenOptions`]) gives a [`Checkpoint`]: [`SafetensorsFile`],
 //! [`PyTorchFile`] (of a [`PyTorchKind`]; [`PickleGlobals`] says how strict), [`ShardedCheckpoint`] of
-//! either, [`GgufFile`] or [`GgufShards`], or [`NpzFile`]. It lists [`TensorInfo`]s ([`Encoding`], shape,
+//! either, [`GgufFile`] or [`GgufShards`], [`NpzFile`], or [`OrbaxCheckpoint`]. It lists [`TensorInfo`]s ([`Encoding`], shape,
 //! stored bytes) and [`Metadata`] ([`Value`],
 //! [`Array`]), and lends each tensor's stored bytes as a [`TensorView`],
 //! copied only where they are strided or compressed.
@@ -61,6 +61,7 @@ mod mapped;
 mod metadata;
 mod npz;
 mod open;
+mod orbax;
 mod pytorch;
 mod quantised;
 mod read;
@@ -72,6 +73,7 @@ mod stored;
 pub mod stream;
 mod value;
 pub mod write;
+mod zarr3;
 
 pub use checkpoint::{Checkpoint, Encoding, Format, PyTorchKind, TensorInfo, TensorView};
 pub use convert::CastError;
@@ -85,6 +87,7 @@ pub use map::{
 pub use metadata::Metadata;
 pub use npz::NpzFile;
 pub use open::{OpenOptions, PickleGlobals, open, open_with};
+pub use orbax::OrbaxCheckpoint;
 pub use pytorch::PyTorchFile;
 pub use quantised::{
     Awq, BitsAndBytes4, BitsAndBytesInt8, Compressed, FourBits, Fp8Block, Gptq, Mxfp4, Packed,

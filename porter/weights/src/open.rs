@@ -3,7 +3,8 @@
 use std::{fs, io, path::Path};
 
 use crate::{
-    Checkpoint, Error, NpzFile, PyTorchFile, SafetensorsFile, ShardedCheckpoint, error::Problem, gguf::split,
+    Checkpoint, Error, NpzFile, OrbaxCheckpoint, PyTorchFile, SafetensorsFile, ShardedCheckpoint,
+    error::Problem, gguf::split,
 };
 
 /// The names of weights in a Hugging Face folder, in the order in which transformers looks for them.
@@ -46,7 +47,7 @@ pub fn open(path: &Path) -> Result<Box<dyn Checkpoint>, Error> {
 /// parts beside it, if it is one of a split GGUF), a PyTorch file (`.pt`, `.pth`, `.bin`, `.ckpt`, `.jit`),
 /// arrays of NumPy (`.npz`), a `.bin.index.json` index, or a folder that holds
 /// `model.safetensors`, `pytorch_model.bin` or the index of one of them (the first wins, as in
-/// transformers).
+/// transformers), or that is an Orbax checkpoint.
 pub fn open_with(path: &Path, options: &OpenOptions) -> Result<Box<dyn Checkpoint>, Error> {
     let metadata = fs::metadata(path).map_err(|source| Error::open(path, source))?;
     if metadata.is_dir() { open_folder(path, options) } else { open_file(path, options) }
@@ -59,7 +60,10 @@ fn open_folder(folder: &Path, options: &OpenOptions) -> Result<Box<dyn Checkpoin
             return open_file(&file, options);
         }
     }
-    let what = format!("the folder holds none of {}", STANDARD.join(", "));
+    if OrbaxCheckpoint::is_one(folder) {
+        return Ok(Box::new(OrbaxCheckpoint::open(folder)?));
+    }
+    let what = format!("the folder holds none of {}, and no Orbax checkpoint", STANDARD.join(", "));
     Err(Error::open(folder, io::Error::new(io::ErrorKind::NotFound, what)))
 }
 

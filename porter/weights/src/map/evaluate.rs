@@ -12,7 +12,7 @@ use super::{
     runs::{From, Run, Runs},
     terms::{
         concat::Concat, dequantise::Dequantised, pad::Pad, permute::Permute, quantise::Quantised,
-        repeat::Repeat, slice::Slice, stack,
+        repeat::Repeat, scale, slice::Slice, stack,
     },
 };
 use crate::{
@@ -52,6 +52,7 @@ impl Expr {
 pub(crate) enum Node<'a> {
     Source(Reader<'a>),
     Cast { input: Box<Node<'a>>, cast: Cast, from_bytes: usize, to_bytes: usize },
+    Scale { input: Box<Node<'a>>, factor: f32, cast: Cast, to_bytes: usize },
     Reshape(Box<Node<'a>>),
     Moved { runs: Box<dyn Runs>, inputs: Vec<Node<'a>>, bytes: usize },
     Permuted { boxes: Boxes, input: Box<Node<'a>> },
@@ -82,6 +83,12 @@ impl<'a> Build<'a> {
                 let (from_bytes, to_bytes) = (rounded.host_bytes(), dtype.host_bytes());
                 Ok((shape, Node::Cast { input: Box::new(input), cast, from_bytes, to_bytes }))
             }
+            Expr::Scale { input, factor } => {
+                let (shape, input) = self.node(input, DType::F32)?;
+                let cast = Cast::new(&Encoding::Plain(DType::F32), dtype)?;
+                let (factor, to_bytes) = (*factor, dtype.host_bytes());
+                Ok((shape, Node::Scale { input: Box::new(input), factor, cast, to_bytes }))
+            }
             Expr::Dequantise { scheme, inputs } => {
                 let types = inputs.iter().map(|e| e.infer(self.checkpoint)).collect::<Result<Vec<_>, _>>()?;
                 let (ty, kernel) = infer::kernel(scheme, &types)?;
@@ -110,6 +117,7 @@ impl<'a> Build<'a> {
         let runs: Box<dyn Runs> = match expr {
             Expr::Source(_)
             | Expr::Cast { .. }
+            | Expr::Scale { .. }
             | Expr::Dequantise { .. }
             | Expr::Quantise { .. }
             | Expr::Reshape { .. } => {
@@ -148,7 +156,9 @@ impl<'a> Node<'a> {
     fn is_stored_in_order(&self) -> bool {
         match self {
             Node::Source(_) => true,
-            Node::Reshape(input) | Node::Cast { input, .. } => input.is_stored_in_order(),
+            Node::Reshape(input) | Node::Cast { input, .. } | Node::Scale { input, .. } => {
+                input.is_stored_in_order()
+            }
             Node::Moved { .. } | Node::Permuted { .. } | Node::Dequantised(_) | Node::Quantised(_) => false,
         }
     }
@@ -164,6 +174,17 @@ impl<'a> Node<'a> {
                 for (i, out) in out.chunks_mut(tile_elements * to_bytes).enumerate() {
                     let tile = &mut tile[..out.len() / to_bytes * from_bytes];
                     input.read(start + i * tile_elements, tile, scratch)?;
+                    cast.run(tile, out)?;
+                }
+                Ok(())
+            }
+            Node::Scale { input, factor, cast, to_bytes } => {
+                let tile_elements = TILE_BYTES / size_of::<f32>();
+                let mut tile = [0; TILE_BYTES];
+                for (i, out) in out.chunks_mut(tile_elements * to_bytes).enumerate() {
+                    let tile = &mut tile[..out.len() / to_bytes * size_of::<f32>()];
+                    input.read(start + i * tile_elements, tile, scratch)?;
+                    scale::multiply(tile, *factor);
                     cast.run(tile, out)?;
                 }
                 Ok(())

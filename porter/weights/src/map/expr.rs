@@ -7,7 +7,7 @@ use porter_ir::{DType, Shape};
 use crate::Scheme;
 
 /// A tensor computed from checkpoint tensors. Every element of the result is an element of one
-/// source, cast, or zero; only quantising and dequantising compute.
+/// source, cast, or zero; only scaling, quantising and dequantising compute.
 ///
 /// Block-quantised sources are `f32`. Build terms with the methods, which read in the order in
 /// which they apply:
@@ -28,6 +28,15 @@ pub enum Expr {
         input: Box<Expr>,
         /// The dtype of the result.
         dtype: DType,
+    },
+    /// The input times a number, in `f32`: each element is read as `f32`, which is exact, multiplied,
+    /// and rounded once to `f32`, as `numpy` multiplies `float32`s. A power of two rounds nothing,
+    /// except results below the smallest normal `f32`.
+    Scale {
+        /// The tensor to scale: a float of at most 32 bits.
+        input: Box<Expr>,
+        /// The number: finite and not zero.
+        factor: f32,
     },
     /// The input's dimensions in another order: result dimension `i` is input dimension `dims[i]`.
     Permute {
@@ -123,6 +132,12 @@ impl Expr {
         Expr::Cast { input: Box::new(self), dtype }
     }
 
+    /// This times `factor`, as `f32`.
+    #[must_use]
+    pub fn scale(self, factor: f32) -> Self {
+        Expr::Scale { input: Box::new(self), factor }
+    }
+
     /// Result dimension `i` is this one's dimension `dims[i]`.
     #[must_use]
     pub fn permute(self, dims: impl Into<Vec<usize>>) -> Self {
@@ -213,6 +228,7 @@ impl Expr {
         match self {
             Expr::Source(_) => &[],
             Expr::Cast { input, .. }
+            | Expr::Scale { input, .. }
             | Expr::Permute { input, .. }
             | Expr::Reshape { input, .. }
             | Expr::Slice { input, .. }
@@ -231,6 +247,7 @@ impl Expr {
             Expr::Source(name) => return replace(name).unwrap_or(self),
             Expr::Dequantise { .. } => {}
             Expr::Cast { input, .. }
+            | Expr::Scale { input, .. }
             | Expr::Permute { input, .. }
             | Expr::Reshape { input, .. }
             | Expr::Slice { input, .. }
@@ -260,6 +277,7 @@ impl Expr {
         match self {
             Expr::Source(_) => "source",
             Expr::Cast { .. } => "cast",
+            Expr::Scale { .. } => "scale",
             Expr::Permute { .. } => "permute",
             Expr::Reshape { .. } => "reshape",
             Expr::Slice { .. } => "slice",

@@ -27,6 +27,11 @@ impl Expr {
                 cast(&inputs, *dtype)?;
                 *dtype
             }
+            Expr::Scale { factor, .. } => {
+                terms::scale::check(&inputs, *factor)
+                    .map_err(|what| ExprError::Term { term: "scale", what })?;
+                DType::F32
+            }
             _ => self.common_dtype(&inputs)?,
         };
         Ok(TensorType { dtype, shape })
@@ -40,9 +45,11 @@ impl Expr {
         }
         let first = inputs.first().cloned().unwrap_or_default();
         let shape = match self {
-            Expr::Source(_) | Expr::Cast { .. } | Expr::Dequantise { .. } | Expr::Quantise { .. } => {
-                Ok(first)
-            }
+            Expr::Source(_)
+            | Expr::Cast { .. }
+            | Expr::Scale { .. }
+            | Expr::Dequantise { .. }
+            | Expr::Quantise { .. } => Ok(first),
             Expr::Permute { dims, .. } => terms::permute::shape(&first, dims),
             Expr::Reshape { shape, .. } => terms::reshape::shape(&first, shape),
             Expr::Slice { ranges, .. } => terms::slice::shape(&first, ranges),

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use porter_ir::{DType, Shape};
 
-use super::{Expr, ExprError, terms::permute};
+use super::{
+    Expr, ExprError,
+    terms::{permute, scale},
+};
 use crate::{Checkpoint, convert::reversible};
 
 /// Why an expression has no inverse.
@@ -20,6 +23,14 @@ pub enum NoInverse {
         from: DType,
         /// The dtype after it.
         to: DType,
+    },
+    /// A scale that rounds.
+    #[error("multiplying {from} by {factor} rounds, so the values before it are lost")]
+    Scaled {
+        /// The dtype before.
+        from: DType,
+        /// The factor.
+        factor: f32,
     },
     /// A slice that leaves elements out.
     #[error("slicing {from} to {to} leaves elements out")]
@@ -73,6 +84,12 @@ impl Expr {
                     return Err(NoInverse::Rounded { from, to: *dtype });
                 }
                 vec![result.cast(from)]
+            }
+            Expr::Scale { factor, .. } => {
+                let from = types.first().map_or(DType::F32, |input| input.dtype);
+                let back =
+                    scale::inverse(from, *factor).ok_or(NoInverse::Scaled { from, factor: *factor })?;
+                vec![result.scale(back).cast(from)]
             }
             Expr::Permute { dims, .. } => vec![result.permute(permute::inverse(dims))],
             Expr::Reshape { .. } => vec![result.reshape(first)],

@@ -11,6 +11,7 @@ impl fmt::Display for Expr {
         match self {
             Expr::Source(name) => f.write_str(name),
             Expr::Cast { input, dtype } => write!(f, "{input} | cast {dtype}"),
+            Expr::Scale { input, factor } => write!(f, "{input} | times {factor}"),
             Expr::Permute { input, dims } => write!(f, "{input} | permute {}", Words(dims)),
             Expr::Reshape { input, shape } => write!(f, "{input} | reshape {shape}"),
             Expr::Slice { input, ranges } => {

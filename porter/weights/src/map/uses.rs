@@ -80,7 +80,9 @@ impl Uses {
         let inputs = &term.inputs;
         match term.expr {
             Expr::Source(name) => self.insert(name, ranges, times),
-            Expr::Cast { .. } => inputs.iter().try_for_each(|input| self.add(input, ranges, times)),
+            Expr::Cast { .. } | Expr::Scale { .. } => {
+                inputs.iter().try_for_each(|input| self.add(input, ranges, times))
+            }
             Expr::Dequantise { .. } | Expr::Quantise { .. } => {
                 inputs.iter().try_for_each(|input| self.add(input, &whole(&input.shape), 1))
             }

@@ -3,6 +3,7 @@
 mod error;
 pub mod gguf;
 mod layout;
+pub mod orbax;
 mod output;
 pub mod safetensors;
 mod shards;

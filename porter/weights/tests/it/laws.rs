@@ -48,6 +48,9 @@ fn reference(expr: &Expr, checkpoint: &dyn Checkpoint) -> Array {
             let round = |x| if *dtype == DType::BF16 { half::bf16::from_f32(x).to_f32() } else { x };
             Array::of(inputs[0].shape.clone(), |index| round(inputs[0].at(index)))
         }
+        Expr::Scale { factor, .. } => {
+            Array::of(inputs[0].shape.clone(), |index| inputs[0].at(index) * factor)
+        }
         Expr::Permute { dims, .. } => {
             Array::of(dims.iter().map(|&dim| inputs[0].shape[dim]).collect(), |index| {
                 let mut source = vec![0; index.len()];
@@ -233,12 +236,16 @@ proptest! {
         shape in prop::collection::vec(1_usize..6, 1..4),
         steps in steps(9),
         rounded in any::<bool>(),
+        scaled in any::<bool>(),
     ) {
         let mut growing = Growing::new(&shape);
         for (i, (kind, dice)) in steps.into_iter().enumerate() {
             growing.grow(kind, dice);
             if i == 1 && rounded {
                 growing.expr = growing.expr.cast(DType::BF16).cast(DType::F32);
+            }
+            if i == 0 && scaled {
+                growing.expr = growing.expr.scale(0.3);
             }
         }
         assert_agrees(&growing.expr, &growing.checkpoint);
@@ -308,8 +315,11 @@ proptest! {
         steps in steps(6),
     ) {
         let mut growing = Growing::new(&shape);
-        for (kind, dice) in steps {
+        for (i, (kind, dice)) in steps.into_iter().enumerate() {
             growing.grow(kind, dice);
+            if i == 1 {
+                growing.expr = growing.expr.scale(-0.25);
+            }
         }
         let Growing { checkpoint, expr, .. } = growing;
         let mut exported = Memory::default();

@@ -13,6 +13,7 @@ mod load;
 mod memory;
 mod mutation;
 mod npz;
+mod orbax;
 mod pytorch;
 mod quantised;
 mod sharded;

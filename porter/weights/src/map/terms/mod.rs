@@ -7,5 +7,6 @@ pub(super) mod permute;
 pub(super) mod quantise;
 pub(super) mod repeat;
 pub(super) mod reshape;
+pub(super) mod scale;
 pub(super) mod slice;
 pub(super) mod stack;
