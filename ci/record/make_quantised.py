@@ -87,8 +87,18 @@ def fp8() -> None:
     write("fp8_block", config | {"weight_block_size": [3, 4]}, stored, expected,
           "transformers 5.23.0, Fp8Dequantize._dequantize_one", packed_by="any codes")  # fmt: skip
 
-    ragged = {"rows": quantised(130, 3), "columns": quantised(3, 261), "both": quantised(129, 130)[-3:, :]}
-    ragged["both"] = quantised(129, 5)
+    # One scale: transformers' name of it, and that of AutoFP8 and vLLM.
+    single = {"x": quantised(5, 7), "y": quantised(3, 4)}
+    stored = {f"{k}.weight": v for k, v in single.items()}
+    stored |= {"x.weight_scale_inv": torch.rand(1), "y.weight_scale": torch.tensor(0.3), "y.input_scale": torch.rand(1)}
+    expected = {
+        "x.weight": by_transformers(single["x"], stored["x.weight_scale_inv"]),
+        "y.weight": by_transformers(single["y"], stored["y.weight_scale"]),
+    }
+    write("fp8_tensor", config | {"activation_scheme": "static"}, stored, expected,
+          "transformers 5.23.0, Fp8Dequantize._dequantize_one", packed_by="any codes")  # fmt: skip
+
+    ragged = {"rows": quantised(129, 3), "columns": quantised(3, 261)}
     scales = {k: torch.rand(-(-v.shape[0] // 128), -(-v.shape[1] // 128)) for k, v in ragged.items()}
     stored = {f"{k}.weight": v for k, v in ragged.items()}
     stored |= {f"{k}.weight_scale_inv": v for k, v in scales.items()}
