@@ -127,7 +127,7 @@ impl Model {
     ) -> Result<Vec<OutputTensor>, GgufError> {
         let parameters = self.parameters()?;
         let names = self.architecture().names();
-        let map = names.weight_map(&parameters, checkpoint);
+        let map = self.weight_map(checkpoint)?;
         let output = OUTPUT[usize::from(!parameters.contains_key("lm_head.weight"))];
         let mut tensors = Vec::with_capacity(parameters.len());
         let mut unnamed = Vec::new();

@@ -109,7 +109,8 @@ fn there_and_back_is_the_same_checkpoint() {
             let expr = map.resolve(&parameter).unwrap().2.clone();
             OutputTensor { name: parameter, expr, shape, encoding: Encoding::Plain(dtype) }
         });
-        let layout = safetensors::plan(tensors.collect(), &Default::default()).unwrap();
+        let layout =
+            safetensors::plan(tensors.collect(), &safetensors::SafetensorsOptions::default()).unwrap();
         let back = written.path().join("back");
         write(&*there, &layout, &back);
         let back = porter_weights::open(&back).unwrap();
@@ -177,7 +178,7 @@ fn quantised_matrices_are_those_of_the_source_quantised() {
     }
 }
 
-fn refused(fixture: &str, changes: Value) -> String {
+fn refused(fixture: &str, changes: &Value) -> String {
     let mut config = config(&format!("{fixture}/config.json"));
     for (key, value) in changes.as_object().unwrap() {
         config[key] = value.clone();
@@ -189,31 +190,31 @@ fn refused(fixture: &str, changes: Value) -> String {
 
 #[test]
 fn what_ggufs_readers_would_compute_otherwise_is_refused() {
-    let message = refused("llama", json!({"hidden_act": "gelu"}));
+    let message = refused("llama", &json!({"hidden_act": "gelu"}));
     assert!(
         message.contains("hidden_act: found \"gelu\"") && message.contains("compute \"silu\""),
         "{message}"
     );
-    let message = refused("mistral", json!({"sliding_window": 16}));
+    let message = refused("mistral", &json!({"sliding_window": 16}));
     assert!(message.contains("sliding_window: found 16"), "{message}");
     let kinds = config("qwen2/config.json")["layer_types"].as_array().unwrap().len();
     let window = json!({
         "use_sliding_window": true, "sliding_window": 16, "layer_types": vec!["sliding_attention"; kinds],
     });
-    let message = refused("qwen2", window);
+    let message = refused("qwen2", &window);
     assert!(message.contains("use_sliding_window: found true"), "{message}");
     let dynamic = json!({"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0});
-    let message = refused("llama", json!({"rope_parameters": dynamic}));
+    let message = refused("llama", &json!({"rope_parameters": dynamic}));
     assert!(message.contains("rope_scaling.rope_type: found \"dynamic\""), "{message}");
     let yarn = json!({
         "rope_type": "yarn", "factor": 2.0, "attention_factor": 1.5, "mscale": 1.0, "mscale_all_dim": 1.0,
         "rope_theta": 10000.0,
     });
-    let message = refused("llama", json!({"rope_parameters": yarn}));
+    let message = refused("llama", &json!({"rope_parameters": yarn}));
     for key in ["attention_factor", "mscale", "mscale_all_dim"] {
         assert!(message.contains(&format!("rope_scaling.{key}: found")), "{message}");
     }
-    let message = refused("bert", json!({}));
+    let message = refused("bert", &json!({}));
     assert!(
         message.contains("BertForMaskedLM is not supported; supported are llama, qwen2, qwen3"),
         "{message}"

@@ -86,7 +86,7 @@ fn pipeline(error: &PipelineError) -> Exit {
         PipelineError::Import(error) => import(error),
         PipelineError::Weights(error) => weights(error),
         PipelineError::Config(error) => config(error),
-        PipelineError::Write(_) => Exit::Unsupported,
+        PipelineError::Write(_) | PipelineError::Gguf(_) => Exit::Unsupported,
         PipelineError::Stream(error) => stream(error),
         PipelineError::Program(error) => program(error),
         PipelineError::Runtime(error) => runtime(error),
@@ -96,7 +96,10 @@ fn pipeline(error: &PipelineError) -> Exit {
         PipelineError::Part { source, .. } => pipeline(source),
         PipelineError::Budget(BudgetFileError::Read { .. }) | PipelineError::File { .. } => Exit::Environment,
         PipelineError::Budget(BudgetFileError::Problems { .. }) | PipelineError::Usage(_) => Exit::Usage,
-        PipelineError::Op(_) | PipelineError::Execute(_) | PipelineError::Unsupported(_) => Exit::Unsupported,
+        PipelineError::Hlo(_)
+        | PipelineError::Op(_)
+        | PipelineError::Execute(_)
+        | PipelineError::Unsupported(_) => Exit::Unsupported,
     }
 }
 
@@ -164,7 +167,7 @@ fn text(error: &TextError) -> Exit {
     }
 }
 
-fn runtime(error: &RuntimeError) -> Exit {
+pub(crate) fn runtime(error: &RuntimeError) -> Exit {
     if error.is_environment() { Exit::Environment } else { Exit::Unsupported }
 }
 

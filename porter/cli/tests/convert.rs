@@ -110,6 +110,24 @@ fn f32s(path: &Path) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
 }
 
 #[test]
+fn there_and_back_through_gguf_every_byte_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let models =
+        [("llama", "f32"), ("llama_f16", "f16"), ("llama_bf16", "bf16"), ("qwen2", "f32"), ("qwen3", "f32")];
+    for (name, dtype) in models {
+        let (gguf, back) = (folder.path().join(format!("{name}.gguf")), folder.path().join(name));
+        json(&["convert", &tiny(name), "-o", text(&gguf), "--verify"]);
+        json(&["convert", text(&gguf), "-o", text(&back), "--dtype", dtype]);
+        assert_equal(&back, &tiny(name));
+        let (code, stdout, stderr) = porter(&["check", text(&back), "--reference", &tiny(name)]);
+        assert_eq!(code, 0, "{name}: {stdout}{stderr}");
+    }
+    // A window that GGUF has no key for would be lost.
+    let (code, _, stderr) = porter(&["convert", &tiny("mistral"), "-o", text(&folder.path().join("m.gguf"))]);
+    assert!(code == 3 && stderr.contains("sliding_window: found 5"), "{stderr}");
+}
+
+#[test]
 fn shares_are_closed_by_merge_index() {
     let folder = tempfile::tempdir().unwrap();
     let (shared, whole) = (folder.path().join("shared"), folder.path().join("whole"));

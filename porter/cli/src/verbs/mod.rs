@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod compare;
+mod compile;
 mod completions;
 mod convert;
 mod inspect;
@@ -21,6 +22,8 @@ use crate::{
 pub(crate) fn run(cli: &Cli, console: &Console) -> Result<Exit, Failure> {
     match &cli.verb {
         Verb::Plugin(verb) => plugin::run(verb, cli.global.plugin.as_deref(), console),
+        Verb::Compile(args) => compile::run(args, &cli.global, console),
+        Verb::AotWorker => compile::work(),
         Verb::Completions { shell } => completions::run(*shell, console),
         Verb::Man => man::run(console),
         Verb::Inspect(args) => inspect::run(args, console),

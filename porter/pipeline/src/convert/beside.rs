@@ -55,7 +55,7 @@ pub(super) fn files(source: &Unconverted, change: Change) -> Result<Vec<OutputFi
     Ok(files)
 }
 
-fn changed(mut config: Value, change: Change) -> Value {
+pub(super) fn changed(mut config: Value, change: Change) -> Value {
     const QUANTISED: &str = "quantization_config";
     let Some(keys) = config.as_object_mut() else { return config };
     if change.numbers {

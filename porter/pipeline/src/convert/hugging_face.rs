@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use porter_ir::{DType, Kind};
+use porter_text::GgufVocabulary;
 use porter_weights::{
     Checkpoint, Encoding, Expr, ExprError, Format as Stored, Parameter, QuantisedConfig, QuantisedTensors,
-    write::{OutputTensor, safetensors},
+    write::{OutputFile, OutputTensor, safetensors},
 };
+use serde_json::{Map, Value};
 
-use super::{Planned, Quantise, Request, Unconverted, beside, int8};
-use crate::{PipelineError, model};
+use super::{Planned, Quantise, Request, Unconverted, beside, int8, most_common_float};
+use crate::PipelineError;
 
 pub(super) fn plan(source: &Unconverted, request: &Request) -> Result<Planned, PipelineError> {
     let checkpoint = &*source.checkpoint;
@@ -32,11 +34,32 @@ pub(super) fn plan(source: &Unconverted, request: &Request) -> Result<Planned, P
     };
     let mut layout = safetensors::plan(tensors, &options)?;
     if request.beside {
-        layout.closing.extend(beside::files(source, change)?);
+        layout.closing.extend(match checkpoint.format() {
+            Stored::Gguf { .. } => from_gguf(source, change)?,
+            _ => beside::files(source, change)?,
+        });
     }
     let ties = checkpoint.ties();
     let notes = ties.iter().map(|names| format!("{} are one tensor; each is written", names.join(", ")));
     Ok(Planned { layout, notes: checkpoint.notes().iter().cloned().chain(notes).collect() })
+}
+
+/// The files beside the weights that a GGUF holds itself: the configuration and the tokenizer.
+fn from_gguf(source: &Unconverted, change: beside::Change) -> Result<Vec<OutputFile>, PipelineError> {
+    let dtype = change.dtype.unwrap_or_else(|| most_common_float(&*source.checkpoint));
+    let mut files = Vec::new();
+    let pretty = |keys: Map<String, Value>| format!("{:#}\n", Value::Object(keys)).into_bytes();
+    let mut config = source.model()?.hf_config(dtype).unwrap_or_default();
+    if source.checkpoint.metadata().get("tokenizer.ggml.model").is_some() {
+        let tokenizer = GgufVocabulary::try_from(source.checkpoint.metadata())?.to_hf()?;
+        config.extend(tokenizer.ids.clone());
+        files.push(OutputFile::bytes("tokenizer.json", tokenizer.tokenizer.into_bytes()));
+        files.push(OutputFile::bytes("tokenizer_config.json", pretty(tokenizer.config)));
+        files.push(OutputFile::bytes("generation_config.json", pretty(tokenizer.ids)));
+    }
+    let config = beside::changed(Value::Object(config), change);
+    files.push(OutputFile::bytes("config.json", format!("{config:#}\n").into_bytes()));
+    Ok(files)
 }
 
 /// Every tensor under its own name.
@@ -81,10 +104,7 @@ fn unfit(parameter: &str, source: ExprError) -> PipelineError {
 /// The parameters of the model that a GGUF file describes, under Hugging Face's names.
 fn renamed(source: &Unconverted, dtype: Option<DType>) -> Result<Vec<OutputTensor>, PipelineError> {
     let checkpoint = &*source.checkpoint;
-    let ignore: Vec<&str> = source.ignore.iter().map(String::as_str).collect();
-    let model = model(&source.files, checkpoint, &ignore)
-        .unwrap_or_else(|| Err(porter_zoo::ConfigError::NoArchitecture))?;
-    let map = model.weight_map(checkpoint)?;
+    let map = source.model()?.weight_map(checkpoint)?;
     let report = map.check(checkpoint);
     if !report.fits() {
         let path = checkpoint.path().to_owned();

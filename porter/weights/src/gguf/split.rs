@@ -196,7 +196,7 @@ type Joined = (BTreeMap<String, TensorInfo>, BTreeMap<String, usize>);
 fn join(family: &Family, parts: &[Option<GgufFile>], problems: &mut Problems) -> Joined {
     let (mut tensors, mut part_of) = Joined::default();
     for (no, part) in parts.iter().enumerate() {
-        for (name, info) in part.iter().flat_map(|part| part.tensors()) {
+        for (name, info) in part.iter().flat_map(Checkpoint::tensors) {
             if let Some(first) = part_of.insert(name.clone(), no) {
                 let what = format!("stands twice, in {:?} and {:?}", family.name(first), family.name(no));
                 problems.corrupt.push(Problem::tensor(name, what));

@@ -135,5 +135,7 @@ fn put_array(array: &Array, out: &mut Vec<u8>) {
 fn put_elements<T>(id: u32, elements: &[T], out: &mut Vec<u8>, put: fn(&T, &mut Vec<u8>)) {
     out.extend(id.to_le_bytes());
     out.extend((elements.len() as u64).to_le_bytes());
-    elements.iter().for_each(|element| put(element, out));
+    for element in elements {
+        put(element, out);
+    }
 }
