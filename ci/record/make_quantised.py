@@ -87,8 +87,18 @@ def fp8() -> None:
     write("fp8_block", config | {"weight_block_size": [3, 4]}, stored, expected,
           "transformers 5.23.0, Fp8Dequantize._dequantize_one", packed_by="any codes")  # fmt: skip
 
-    ragged = {"rows": quantised(130, 3), "columns": quantised(3, 261), "both": quantised(129, 130)[-3:, :]}
-    ragged["both"] = quantised(129, 5)
+    # One scale: transformers' name of it, and that of AutoFP8 and vLLM.
+    single = {"x": quantised(5, 7), "y": quantised(3, 4)}
+    stored = {f"{k}.weight": v for k, v in single.items()}
+    stored |= {"x.weight_scale_inv": torch.rand(1), "y.weight_scale": torch.tensor(0.3), "y.input_scale": torch.rand(1)}
+    expected = {
+        "x.weight": by_transformers(single["x"], stored["x.weight_scale_inv"]),
+        "y.weight": by_transformers(single["y"], stored["y.weight_scale"]),
+    }
+    write("fp8_tensor", config | {"activation_scheme": "static"}, stored, expected,
+          "transformers 5.23.0, Fp8Dequantize._dequantize_one", packed_by="any codes")  # fmt: skip
+
+    ragged = {"rows": quantised(129, 3), "columns": quantised(3, 261)}
     scales = {k: torch.rand(-(-v.shape[0] // 128), -(-v.shape[1] // 128)) for k, v in ragged.items()}
     stored = {f"{k}.weight": v for k, v in ragged.items()}
     stored |= {f"{k}.weight_scale_inv": v for k, v in scales.items()}
@@ -100,7 +110,8 @@ def fp8() -> None:
 def mxfp4() -> None:
     from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
-    stored, expected = {}, {}
+    stored: Tensors = {}
+    expected: Tensors = {}
     for name, shape in {"gate_up_proj": (2, 6, 3), "down_proj": (2, 5, 2)}.items():
         blocks = torch.randint(0, 256, (*shape, 16), dtype=torch.uint8)
         scales = torch.randint(110, 140, shape, dtype=torch.uint8)
@@ -228,7 +239,8 @@ def llama(sources: Path) -> None:
 
 def awq(sources: Path) -> None:
     packing = load(sources / "autoawq-0.2.9/awq/utils/packing_utils.py", "packing_utils")
-    stored, expected = {}, {}
+    stored: Tensors = {}
+    expected: Tensors = {}
     for name, (rows, columns, dtype) in {"x": (64, 40, F16), "y": (32, 8, BF16)}.items():
         qweight, qzeros = words(rows, columns // 8), words(rows // 32, columns // 8)
         scales = (torch.rand(rows // 32, columns) / 10).to(dtype)
@@ -305,7 +317,8 @@ def compressed_tensors(sources: Path) -> None:
 
     def case(name: str, fmt: str, weights: Tensors, scheme: Any) -> None:
         compressor = BaseCompressor.get_value_from_registry(fmt)
-        stored, expected = {}, {}
+        stored: Tensors = {}
+        expected: Tensors = {}
         for key, weight in weights.items():
             scale, zero = parameters(weight, scheme.weights)
             state = {"weight": weight, "weight_scale": scale, "weight_zero_point": zero}
@@ -342,7 +355,8 @@ def quantise() -> None:
     from compressed_tensors.quantization.lifecycle.forward import quantize as by_package
 
     args = scheme("channel", 8, "int", symmetric=True).weights
-    stored, expected = {}, {}
+    stored: Tensors = {}
+    expected: Tensors = {}
     for dtype in (BF16, F16, F32):
         name = str(dtype).removeprefix("torch.")
         weight = torch.randn(9, 33) * torch.logspace(-6, 3, 9)[:, None]

@@ -4,6 +4,15 @@
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     free: Vec<Vec<u8>>,
+    /// By what read them, the last at the end.
+    ahead: Vec<(u64, Vec<Ahead>)>,
+}
+
+/// Elements that were read with others and may be wanted next: those from `start` on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ahead {
+    pub(crate) start: usize,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Scratch {
@@ -14,6 +23,20 @@ impl Scratch {
         match best {
             Some(index) => self.free.swap_remove(index),
             None => vec![0; len],
+        }
+    }
+
+    /// What the reader `id` left here; nothing if it never did, or long ago.
+    pub(crate) fn take_ahead(&mut self, id: u64) -> Vec<Ahead> {
+        let found = self.ahead.iter().position(|(reader, _)| *reader == id);
+        found.map(|index| self.ahead.remove(index).1).unwrap_or_default()
+    }
+
+    /// Leaves what the reader `id` read ahead; the oldest goes where there are many.
+    pub(crate) fn leave_ahead(&mut self, id: u64, ahead: Vec<Ahead>) {
+        self.ahead.push((id, ahead));
+        if self.ahead.len() > KEPT {
+            self.ahead.remove(0);
         }
     }
 

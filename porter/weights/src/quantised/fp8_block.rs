@@ -40,10 +40,9 @@ impl Fp8Block {
     }
 
     pub(super) fn find(self, name: &str, lookup: &Lookup<'_>) -> Option<Found> {
-        let weight = match self.block {
-            Some(_) => name.strip_suffix("_scale_inv")?,
-            None => name.strip_suffix("_scale_inv").or_else(|| name.strip_suffix("_scale"))?,
-        };
+        let is_single = |weight: &&str| self.block.is_none() && weight.ends_with(".weight");
+        let single = || name.strip_suffix("_scale").filter(is_single);
+        let weight = name.strip_suffix("_scale_inv").or_else(single)?;
         Some(lookup.quantised(weight, Scheme::Fp8Block(self), &[weight, name]))
     }
 

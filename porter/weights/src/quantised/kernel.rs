@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Elements computed at a time.
-pub(super) const TILE: usize = 512;
+pub(super) const TILE: usize = 256;
 
 /// The pieces of a quantised tensor, in the order in which its scheme takes them.
 pub(crate) trait Pieces {

@@ -1,5 +1,7 @@
 //! A tensor that is stored in pieces, as numbers.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use porter_ir::{DType, TensorType};
 
 use crate::{
@@ -8,16 +10,21 @@ use crate::{
     map::evaluate::Node,
     quantised::{Kernel, Pieces},
     read::Fault,
-    scratch::Scratch,
+    scratch::{Ahead, Scratch},
 };
 
 /// Elements computed at a time.
-const TILE: usize = 1024;
-/// Bytes of a piece that are read ahead: scales and the like are asked for one by one.
+const TILE: usize = 256;
+/// Bytes of a piece that are read ahead: scales and the like are asked for one by one, and the rows of a
+/// transposed tensor in short runs.
 const AHEAD_BYTES: usize = 4096;
+
+/// Tells apart what was read ahead for one tensor and for another.
+static IDS: AtomicU64 = AtomicU64::new(0);
 
 /// A quantised tensor whose pieces are resolved, for results of one dtype.
 pub(crate) struct Dequantised<'a> {
+    id: u64,
     kernel: Box<dyn Kernel>,
     /// The pieces, each in its own dtype.
     pieces: Vec<Node<'a>>,
@@ -34,12 +41,15 @@ impl<'a> Dequantised<'a> {
         to: DType,
     ) -> Result<Self, CastError> {
         let cast = Cast::new(&Encoding::Plain(DType::F32), to)?;
-        Ok(Self { kernel, pieces, types, cast, bytes: to.host_bytes() })
+        let id = IDS.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { id, kernel, pieces, types, cast, bytes: to.host_bytes() })
     }
 
     /// Writes the elements from `start` on that `out` has room for.
     pub(crate) fn read(&self, start: usize, out: &mut [u8], scratch: &mut Scratch) -> Result<(), Fault> {
-        let mut pieces = ReadAhead::new(&self.pieces, &self.types, scratch);
+        let mut kept = scratch.take_ahead(self.id);
+        kept.resize_with(self.pieces.len(), Ahead::default);
+        let mut pieces = ReadAhead { pieces: &self.pieces, types: &self.types, scratch, kept };
         let (mut numbers, mut stored) = ([0.0; TILE], [0; TILE * size_of::<f32>()]);
         for (i, out) in out.chunks_mut(TILE * self.bytes).enumerate() {
             let numbers = &mut numbers[..out.len() / self.bytes];
@@ -50,6 +60,8 @@ impl<'a> Dequantised<'a> {
             }
             self.cast.run(stored, out)?;
         }
+        let kept = pieces.kept;
+        scratch.leave_ahead(self.id, kept);
         Ok(())
     }
 }
@@ -59,20 +71,7 @@ struct ReadAhead<'n, 'a> {
     pieces: &'n [Node<'a>],
     types: &'n [TensorType],
     scratch: &'n mut Scratch,
-    kept: Vec<Kept>,
-}
-
-/// Elements of a piece, from `start` on.
-#[derive(Clone, Default)]
-struct Kept {
-    start: usize,
-    bytes: Vec<u8>,
-}
-
-impl<'n, 'a> ReadAhead<'n, 'a> {
-    fn new(pieces: &'n [Node<'a>], types: &'n [TensorType], scratch: &'n mut Scratch) -> Self {
-        Self { pieces, types, scratch, kept: vec![Kept::default(); pieces.len()] }
-    }
+    kept: Vec<Ahead>,
 }
 
 impl Pieces for ReadAhead<'_, '_> {
@@ -83,7 +82,7 @@ impl Pieces for ReadAhead<'_, '_> {
             return self.pieces[piece].read(start, out, self.scratch);
         }
         let kept = &mut self.kept[piece];
-        let found = |kept: &Kept| {
+        let found = |kept: &Ahead| {
             let begin = start.checked_sub(kept.start)?.checked_mul(element)?;
             Some(begin..begin + out.len()).filter(|range| range.end <= kept.bytes.len())
         };
@@ -93,7 +92,11 @@ impl Pieces for ReadAhead<'_, '_> {
             kept.start = start;
             self.pieces[piece].read(start, &mut kept.bytes, self.scratch)?;
         }
-        let range = found(kept).unwrap_or_default();
+        let Some(range) = found(kept) else {
+            let what =
+                format!("piece {piece} is {ty}, and {} bytes from element {start} on are wanted", out.len());
+            return Err(Fault::Refused { term: "dequantise", what });
+        };
         out.copy_from_slice(&kept.bytes[range]);
         Ok(())
     }
