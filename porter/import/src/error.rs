@@ -21,7 +21,7 @@ pub enum ErrorKind {
 pub enum ImportError {
     /// A model name that is none of the forms.
     #[error(
-        "`{model}` is not a model: {reason}; expected a path, hf:ORG/NAME[@REVISION][//PATH] or pip:NAME==VERSION[//PATH]"
+        "`{model}` is not a model: {reason}; expected a path, hf:ORG/NAME[@REVISION][//PATH], pip:NAME==VERSION[//PATH], s3://BUCKET/KEY or gs://BUCKET/KEY"
     )]
     Name {
         /// What was given.
@@ -167,6 +167,15 @@ pub enum ImportError {
         "this build of Porter has no `hf:` sources (cargo feature `hub`); download the model and give its path"
     )]
     WithoutHub,
+    /// `s3://` or `gs://` in a build without them.
+    #[error(
+        "this build of Porter has no s3:// and gs:// sources (cargo feature `remote`); download {0} and give its path"
+    )]
+    WithoutRemote(String),
+    /// Something in a bucket cannot be read.
+    #[cfg(feature = "remote")]
+    #[error(transparent)]
+    Remote(#[from] porter_remote::RemoteError),
 }
 
 impl ImportError {
@@ -176,6 +185,8 @@ impl ImportError {
             Self::Name { .. } | Self::Missing(_) | Self::Ambiguous { .. } | Self::NotFound { .. } => {
                 ErrorKind::Usage
             }
+            #[cfg(feature = "remote")]
+            Self::Remote(error) => remote(error),
             Self::NoModel { .. } | Self::Format { .. } => ErrorKind::Unsupported,
             Self::Json { .. } | Self::TooLarge { .. } | Self::Untrusted { .. } => ErrorKind::Corrupt,
             Self::Io { .. }
@@ -185,7 +196,8 @@ impl ImportError {
             | Self::Python { .. }
             | Self::Pip { .. }
             | Self::NoCache(_)
-            | Self::WithoutHub => ErrorKind::Environment,
+            | Self::WithoutHub
+            | Self::WithoutRemote(_) => ErrorKind::Environment,
         }
     }
 
@@ -193,5 +205,15 @@ impl ImportError {
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
+    }
+}
+
+#[cfg(feature = "remote")]
+fn remote(error: &porter_remote::RemoteError) -> ErrorKind {
+    use porter_remote::RemoteError;
+    match error {
+        RemoteError::Url { .. } | RemoteError::Missing { .. } => ErrorKind::Usage,
+        RemoteError::Answer { .. } | RemoteError::TooLarge { .. } => ErrorKind::Corrupt,
+        _ => ErrorKind::Environment,
     }
 }

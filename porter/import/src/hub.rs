@@ -11,7 +11,6 @@
 
 mod blob;
 mod cache;
-mod choice;
 mod fetch;
 mod listing;
 mod remote;
@@ -20,6 +19,7 @@ mod settings;
 
 use std::path::{Path, PathBuf};
 
+use crate::choice::{Asked, choose};
 use crate::error::ImportError;
 use crate::model_files::{JsonFile, ModelFiles};
 use crate::progress::{Event, Progress};
@@ -28,7 +28,6 @@ pub use retry::Retry;
 pub use settings::HubSettings;
 
 use cache::RepositoryCache;
-use choice::{Asked, choose};
 
 /// A repository at a revision.
 #[derive(Debug, Clone)]
@@ -60,7 +59,7 @@ pub fn resolve(
         "main" => format!("hf:{}", repository.name),
         _ => format!("hf:{}@{revision}", repository.name),
     };
-    let asked = Asked { place: &place, path: path.as_deref() };
+    let asked = Asked { place: &place, separator: "//", path: path.as_deref() };
     let cache = RepositoryCache::new(settings, &repository);
     let found = if settings.offline {
         let found = cached(&cache, &repository, asked)?;

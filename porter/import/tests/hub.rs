@@ -90,6 +90,8 @@ struct Served {
     count: AtomicUsize,
     waiting: Mutex<usize>,
     arrived: Condvar,
+    /// A request waited for others in vain.
+    alone: AtomicBool,
 }
 
 struct FakeHub {
@@ -116,6 +118,7 @@ impl FakeHub {
             count: AtomicUsize::new(0),
             waiting: Mutex::new(0),
             arrived: Condvar::new(),
+            alone: AtomicBool::new(false),
         });
         let stop = Arc::new(AtomicBool::new(false));
         let (shared, stopped) = (served.clone(), stop.clone());
@@ -251,9 +254,10 @@ impl Served {
                 let mut waiting = self.waiting.lock().unwrap();
                 *waiting += 1;
                 self.arrived.notify_all();
-                let limit = Duration::from_secs(20);
-                let (_waiting, _) =
+                let limit = Duration::from_secs(10);
+                let (_waiting, waited) =
                     self.arrived.wait_timeout_while(waiting, limit, |waiting| *waiting < count).unwrap();
+                self.alone.fetch_or(waited.timed_out(), Ordering::SeqCst);
                 asked()
             }
             _ => asked(),
@@ -526,6 +530,7 @@ fn files_travel_at_the_same_time() {
     let hub = FakeHub::new(&model(), Fault::Together(3));
     fetch(&hub, cache.path()).unwrap();
     assert_eq!(*hub.served.waiting.lock().unwrap(), 3);
+    assert!(!hub.served.alone.load(Ordering::SeqCst), "one waited for the other");
 }
 
 /// The bytes announced, and those that came.

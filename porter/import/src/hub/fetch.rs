@@ -8,11 +8,11 @@ use std::thread;
 
 use super::blob::{Download, Ended, Told};
 use super::cache::RepositoryCache;
-use super::choice::{Asked, choose};
 use super::listing::{self, Listing, RemoteFile};
 use super::remote::HfHub;
 use super::retry::attempt;
 use super::{Found, HubSettings, Repository};
+use crate::choice::{Asked, choose};
 use crate::error::ImportError;
 use crate::model_files::JsonFile;
 use crate::progress::{Event, Progress};

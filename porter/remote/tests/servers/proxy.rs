@@ -31,7 +31,6 @@ pub(crate) enum Fault {
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) method: String,
-    pub(crate) path: String,
     /// Bytes of the answer's body.
     pub(crate) answered: usize,
 }
@@ -96,7 +95,7 @@ impl Shared {
     fn serve(&self, mut stream: TcpStream) {
         let Some((head, body)) = message(&stream) else { return };
         let mut words = head[0].split(' ');
-        let (method, path) = (words.next().unwrap().to_owned(), words.next().unwrap().to_owned());
+        let method = words.next().unwrap().to_owned();
         let turn = {
             let mut count = self.count.lock().unwrap();
             *count += 1;
@@ -111,7 +110,7 @@ impl Shared {
         };
         let split = answer.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
         let (answer_head, answer_body) = answer.split_at(split);
-        self.seen.lock().unwrap().push(Seen { method, path, answered: answer_body.len() });
+        self.seen.lock().unwrap().push(Seen { method, answered: answer_body.len() });
         // The client may have gone.
         let _ = match fault {
             Fault::Cut => stream.write_all(&answer[..split + answer_body.len() / 2]),

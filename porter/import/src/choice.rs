@@ -1,4 +1,4 @@
-//! Which of a repository's files make the model.
+//! Which of a repository's or a bucket's files make the model.
 
 use std::path::Path;
 
@@ -16,26 +16,28 @@ const BESIDE: [&str; 5] = [
 
 /// The weights of a model among the files of a repository, all named from its top.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Choice<'a> {
+pub(crate) struct Choice<'a> {
     /// What is opened: a file or an index.
-    pub(super) weights: &'a str,
+    pub(crate) weights: &'a str,
     /// What is read besides, and the other parts of a split GGUF file.
-    pub(super) others: Vec<&'a str>,
+    pub(crate) others: Vec<&'a str>,
 }
 
 /// Who asks for what, for errors.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked<'a> {
-    /// `hf:ORG/NAME[@REVISION]`.
-    pub(super) place: &'a str,
+pub(crate) struct Asked<'a> {
+    /// The repository or prefix, as the user names it.
+    pub(crate) place: &'a str,
+    /// What stands between the place and a path in it.
+    pub(crate) separator: &'a str,
     /// The file or folder named, if one was.
-    pub(super) path: Option<&'a str>,
+    pub(crate) path: Option<&'a str>,
 }
 
 /// Chooses as transformers does: `model.safetensors`, its index, `pytorch_model.bin`, its index. Where none of them is
 /// there, the only other safetensors or GGUF file, and then the only other PyTorch file. A folder named by the user is
 /// looked through like the top one; a file that is named is taken.
-pub(super) fn choose<'a>(names: &[&'a str], asked: Asked<'_>) -> Result<Choice<'a>, ImportError> {
+pub(crate) fn choose<'a>(names: &[&'a str], asked: Asked<'_>) -> Result<Choice<'a>, ImportError> {
     let folder = match asked.path {
         None => String::new(),
         Some(path) => {
@@ -68,7 +70,7 @@ pub(super) fn choose<'a>(names: &[&'a str], asked: Asked<'_>) -> Result<Choice<'
         [one] => Ok(with_others(one, names)),
         [] => Err(ImportError::NoModel { place: asked.place.to_owned(), found: some(names) }),
         several => {
-            let name = |file: &&str| format!("{}//{file}", asked.place);
+            let name = |file: &&str| format!("{}{}{file}", asked.place, asked.separator);
             Err(ImportError::Ambiguous {
                 place: asked.place.to_owned(),
                 candidates: several.iter().map(name).collect(),
@@ -142,7 +144,7 @@ mod tests {
     const PLACE: &str = "hf:org/m";
 
     fn chosen<'a>(names: &[&'a str], path: Option<&str>) -> Result<&'a str, String> {
-        choose(names, Asked { place: PLACE, path })
+        choose(names, Asked { place: PLACE, separator: "//", path })
             .map(|choice| choice.weights)
             .map_err(|error| error.to_string())
     }
@@ -179,7 +181,7 @@ mod tests {
         assert!(chosen(&names, Some("q")).unwrap_err().contains("hf:org/m//q/a.gguf, hf:org/m//q/b.gguf"));
         assert!(chosen(&names, Some("none.gguf")).unwrap_err().contains("has no none.gguf"));
         assert!(chosen(&names, Some("x.txt")).is_err());
-        let none = choose(&["README.md"], Asked { place: PLACE, path: None }).unwrap_err();
+        let none = choose(&["README.md"], Asked { place: PLACE, separator: "//", path: None }).unwrap_err();
         assert_eq!(none.kind(), ErrorKind::Unsupported);
     }
 
@@ -196,7 +198,7 @@ mod tests {
             "m-00002-of-00002.gguf",
             "n-00002-of-00002.gguf",
         ];
-        let with = |path| choose(&names, Asked { place: PLACE, path }).unwrap();
+        let with = |path| choose(&names, Asked { place: PLACE, separator: "//", path }).unwrap();
         assert_eq!(with(None).others, ["config.json", "tokenizer.json"]);
         assert_eq!(with(Some("b")).others, ["b/config.json"]);
         assert_eq!(with(Some("m-00001-of-00002.gguf")).others, ["m-00002-of-00002.gguf"]);
