@@ -136,7 +136,7 @@ def gptq(sources: Path) -> None:
         return module(torch.eye(rows, dtype=layer["x.scales"].dtype)).T
 
     for bits in (2, 3, 4, 8):
-        stored = layer(bits, 64, 32, 24 if bits == 4 else 16, F16)
+        stored = layer(bits, 64 if bits == 4 else 32, 32, 24 if bits == 4 else 16, F16)
         group = 24 if bits == 4 else 16
         expected = {"x.weight": by_auto_gptq(bits, group, stored)}
         stored["x.bias"] = torch.zeros(32, dtype=F16)
@@ -178,6 +178,52 @@ def gptqmodel_dequantize(sources: Path) -> Any:
         return scope["dequantize_weight"](module)
 
     return run
+
+
+def llama(sources: Path) -> None:
+    """A whole model with every matrix of its layers as gptq stores it, and what transformers computes with
+    the same weights in float32: also a reference bundle."""
+    import transformers
+
+    auto = load(sources / "auto_gptq/nn_modules/qlinear/qlinear_cuda.py", "qlinear_cuda").QuantLinear
+    config = transformers.LlamaConfig(
+        hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=4, num_key_value_heads=4,
+        head_dim=8, vocab_size=47, max_position_embeddings=64, tie_word_embeddings=False, bos_token_id=1,
+        eos_token_id=2,
+    )  # fmt: skip
+    model = transformers.LlamaForCausalLM(config).eval()
+    stored = {k: v.to(F16) for k, v in model.state_dict().items()}
+    expected = {}
+    for name, linear in model.model.named_modules():
+        if not isinstance(linear, torch.nn.Linear):
+            continue
+        name, (columns, rows) = f"model.{name}", linear.weight.shape
+        scales = (torch.rand(rows // 16, columns) / 40).to(F16)
+        layer = {
+            "qweight": words(rows // 8, columns), "qzeros": torch.full((rows // 16, columns // 8), 0x77777777),
+            "scales": scales, "g_idx": torch.arange(rows, dtype=torch.int32) // 16,
+        }  # fmt: skip
+        layer["qzeros"] = layer["qzeros"].to(torch.int32)
+        module = auto(4, 16, rows, columns, bias=False)
+        module.load_state_dict(layer)
+        del stored[f"{name}.weight"]
+        stored |= {f"{name}.{k}": v for k, v in layer.items()}
+        expected[f"{name}.weight"] = module(torch.eye(rows, dtype=F16)).T
+    weights = {k: v.to(F32) for k, v in (stored | expected).items() if k in model.state_dict()}
+    model.load_state_dict(weights)
+    ids = torch.randint(3, 47, (1, 13), generator=torch.Generator().manual_seed(7))
+    logits = model(ids).logits
+    quantization = {"quant_method": "gptq", "bits": 4, "group_size": 16, "sym": True, "desc_act": False}
+    write("gptq_llama", quantization, stored, expected,
+          "auto-gptq 0.7.1, qlinear_cuda.QuantLinear.forward of the unit vectors; logits: transformers 5.23.0",
+          packed_by="any words")  # fmt: skip
+    folder = ROOT / "gptq_llama"
+    text = json.loads(config.to_json_string()) | {
+        "architectures": ["LlamaForCausalLM"], "quantization_config": quantization,
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(text, indent=1) + "\n")
+    save_file({"input_ids": ids}, folder / "inputs.safetensors")
+    save_file({"logits": logits.detach().contiguous()}, folder / "reference.safetensors")
 
 
 def awq(sources: Path) -> None:
@@ -339,7 +385,7 @@ def main() -> None:
     for seed, make in enumerate((fp8, mxfp4, bitsandbytes)):
         torch.manual_seed(seed)
         make()
-    for seed, make_from in enumerate((gptq, awq, compressed_tensors), 10):
+    for seed, make_from in enumerate((gptq, llama, awq, compressed_tensors), 10):
         torch.manual_seed(seed)
         make_from(sources)
     text = json.dumps(dict(sorted(MANIFEST.items())), indent=1)

@@ -14,8 +14,9 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use porter_ir::DType;
 use porter_numerics::Level;
+use porter_pipeline::convert::Quantise;
 use porter_plan::Target;
-use porter_weights::{OpenOptions, PickleGlobals, stream::Share};
+use porter_weights::{GgmlType, OpenOptions, PickleGlobals, stream::Share};
 
 /// Port PyTorch, Hugging Face and GGUF models to TPU, and prove that the numbers are still right.
 ///
@@ -140,6 +141,9 @@ impl ModelArgs {
 pub(crate) struct InspectArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    /// Show where each parameter comes from, as an expression over the checkpoint's tensors
+    #[arg(long)]
+    pub(crate) map: bool,
 }
 
 #[derive(Debug, Args)]
@@ -260,16 +264,21 @@ pub(crate) struct CompareArgs {
 pub(crate) struct ConvertArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
-    /// A folder that is empty or not there, or a file that is not there (.safetensors). A killed
+    /// A folder that is empty or not there, or a file that is not there (.safetensors, .gguf). A killed
     /// conversion goes on where it was when it is started again with the same arguments
     #[arg(long, short, value_name = "OUT")]
     pub(crate) output: PathBuf,
-    /// The format to write
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) to: ToFormat,
-    /// The type of all floats; each keeps its own if left out, and quantised ones become bf16
+    /// The format to write; what the output's name says if left out, or else safetensors
+    #[arg(long, value_enum)]
+    pub(crate) to: Option<ToFormat>,
+    /// The type of all floats; each keeps its own if left out, quantised ones too, but
+    /// for GGUF's, which become bf16
     #[arg(long, value_enum)]
     pub(crate) dtype: Option<RunDType>,
+    /// Store the weights of linear layers quantised: int8, a scale for each output channel, as
+    /// compressed-tensors does; or blocks of GGUF
+    #[arg(long, value_enum)]
+    pub(crate) quantize: Option<QuantizeTo>,
     /// Begin a new file where this is full, as 5GB or 2GiB; `none` writes one file
     #[arg(long, value_name = "SIZE", value_parser = shard_size, default_value = "5GB")]
     pub(crate) max_shard_size: ShardSize,
@@ -288,11 +297,41 @@ pub(crate) struct ConvertArgs {
 }
 
 /// The formats that are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ToFormat {
     /// Hugging Face: safetensors, under its names
-    #[default]
     Safetensors,
+    /// GGUF, as llama.cpp's converter writes it
+    Gguf,
+}
+
+/// The quantised forms that are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum QuantizeTo {
+    Int8,
+    #[value(name = "q8_0")]
+    Q8_0,
+    #[value(name = "q5_0")]
+    Q5_0,
+    #[value(name = "q5_1")]
+    Q5_1,
+    #[value(name = "q4_0")]
+    Q4_0,
+    #[value(name = "q4_1")]
+    Q4_1,
+}
+
+impl From<QuantizeTo> for Quantise {
+    fn from(form: QuantizeTo) -> Self {
+        match form {
+            QuantizeTo::Int8 => Quantise::Int8,
+            QuantizeTo::Q8_0 => Quantise::Block(GgmlType::Q8_0),
+            QuantizeTo::Q5_0 => Quantise::Block(GgmlType::Q5_0),
+            QuantizeTo::Q5_1 => Quantise::Block(GgmlType::Q5_1),
+            QuantizeTo::Q4_0 => Quantise::Block(GgmlType::Q4_0),
+            QuantizeTo::Q4_1 => Quantise::Block(GgmlType::Q4_1),
+        }
+    }
 }
 
 /// `--max-shard-size`.

@@ -86,7 +86,7 @@ fn pipeline(error: &PipelineError) -> Exit {
         PipelineError::Import(error) => import(error),
         PipelineError::Weights(error) => weights(error),
         PipelineError::Config(error) => config(error),
-        PipelineError::Write(_) => Exit::Unsupported,
+        PipelineError::Write(_) | PipelineError::Gguf(_) => Exit::Unsupported,
         PipelineError::Stream(error) => stream(error),
         PipelineError::Program(error) => program(error),
         PipelineError::Runtime(error) => runtime(error),
@@ -154,6 +154,7 @@ fn program(error: &ProgramError) -> Exit {
             Exit::Usage
         }
         ProgramError::Op(_) => Exit::Unsupported,
+        ProgramError::Checkpoint(error) => weights(error),
     }
 }
 

@@ -3,7 +3,8 @@
 //! # Reading
 //! [`open`] (and [`open_with`] [`OpenOptions`]) gives a [`Checkpoint`]: [`SafetensorsFile`],
 //! [`PyTorchFile`] (of a [`PyTorchKind`]; [`PickleGlobals`] says how strict), [`ShardedCheckpoint`] of
-//! either, or [`GgufFile`]. It lists [`TensorInfo`]s ([`Encoding`], shape, stored bytes) and [`Metadata`] ([`Value`],
+//! either, [`GgufFile`] or [`GgufShards`], or [`NpzFile`]. It lists [`TensorInfo`]s ([`Encoding`], shape,
+//! stored bytes) and [`Metadata`] ([`Value`],
 //! [`Array`]), and lends each tensor's stored bytes as a [`TensorView`],
 //! copied only where they are strided or compressed.
 //! [`TensorView::read_into`] turns them into numbers of one dtype. [`GgmlType`] names the block
@@ -16,6 +17,10 @@
 //! [`WeightMap::check`] compares it with a checkpoint and returns a [`Report`] ([`Missing`],
 //! [`MisShaped`], [`Unfit`]); [`WeightMap::load`] evaluates it into [`HostTensor`]s, reporting each
 //! as [`Loaded`].
+//!
+//! [`Expr::uses`] and [`WeightMap::uses`] say how often each element of a source is used, as boxes of
+//! equal [`Use`]. A [`Rename`] calls tensors by a pattern as another says ([`RenameError`] where it cannot),
+//! and [`rename_all`] finds the names that collide.
 //!
 //! # Quantised checkpoints
 //! [`QuantisedConfig`] reads `quantization_config` of a `config.json`; [`QuantisedTensors`] finds the
@@ -50,6 +55,7 @@ mod gguf;
 mod map;
 mod mapped;
 mod metadata;
+mod npz;
 mod open;
 mod pytorch;
 mod quantised;
@@ -66,12 +72,13 @@ pub mod write;
 pub use checkpoint::{Checkpoint, Encoding, Format, PyTorchKind, TensorInfo, TensorView};
 pub use convert::CastError;
 pub use error::{Error, ErrorKind, Place, Problem};
-pub use gguf::{GgmlType, GgufFile};
+pub use gguf::{GgmlType, GgufFile, GgufShards};
 pub use map::{
     Cost, Expr, ExprError, HostTensor, Loaded, MisShaped, Missing, NoInverse, Parameter, QuantisedPart,
-    Report, Unfit, WeightMap,
+    Rename, RenameError, Report, Unfit, Use, WeightMap, rename_all,
 };
 pub use metadata::Metadata;
+pub use npz::NpzFile;
 pub use open::{OpenOptions, PickleGlobals, open, open_with};
 pub use pytorch::PyTorchFile;
 pub use quantised::{

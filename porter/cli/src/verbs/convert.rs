@@ -49,7 +49,7 @@ impl Document {
 }
 
 /// A file where the name says so, and a folder otherwise.
-const FILES: [&str; 1] = ["safetensors"];
+const FILES: [&str; 2] = ["safetensors", "gguf"];
 /// What is taken of a machine that does not tell its memory.
 const UNKNOWN_MEMORY: u64 = 2 << 30;
 
@@ -68,7 +68,10 @@ pub(super) fn run(args: &ConvertArgs, console: &Console) -> Result<Exit, Failure
     notes.iter().for_each(|note| console.note(note));
     let store = if single { LocalStore::file(&args.output) } else { LocalStore::folder(&args.output) };
     let store = store.map_err(|error| Failure::write(&args.output, &error))?;
-    let what = format!("{} to {:?}, dtype {:?}", source.files.name, request.to, request.dtype);
+    let what = format!(
+        "{} to {:?}, dtype {:?}, {:?}",
+        source.files.name, request.to, request.dtype, request.quantise
+    );
     let conversion = Conversion { what: &what, checkpoint: &*source.checkpoint, layout: &layout };
     let options = options(args);
     let observer = Converting::new(console);
@@ -83,6 +86,12 @@ pub(super) fn run(args: &ConvertArgs, console: &Console) -> Result<Exit, Failure
 }
 
 fn request(args: &ConvertArgs, single: bool) -> Result<Request, Failure> {
+    let format = match args.to {
+        Some(ToFormat::Gguf) => Format::Gguf,
+        Some(ToFormat::Safetensors) => Format::Safetensors,
+        None if args.output.extension().is_some_and(|extension| extension == "gguf") => Format::Gguf,
+        None => Format::Safetensors,
+    };
     let stem = args.output.file_stem().and_then(|stem| stem.to_str());
     if single && args.shard_of.is_some() {
         return Err(Failure::new(
@@ -91,10 +100,9 @@ fn request(args: &ConvertArgs, single: bool) -> Result<Request, Failure> {
         ));
     }
     Ok(Request {
-        to: match args.to {
-            ToFormat::Safetensors => Format::Safetensors,
-        },
+        to: format,
         dtype: args.dtype.map(Into::into),
+        quantise: args.quantize.map(Into::into),
         max_shard_bytes: if single { None } else { args.max_shard_size.0 },
         stem: stem.filter(|_| single).unwrap_or("model").to_owned(),
         beside: !single,

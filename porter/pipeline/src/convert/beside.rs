@@ -29,11 +29,21 @@ const NAMES: [&str; 14] = [
 /// A tokenizer of the largest vocabularies has some 35 MB.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// Those that are there, and config.json, which says `dtype` where all floats are of one.
-pub(super) fn files(source: &Unconverted, dtype: Option<DType>) -> Result<Vec<OutputFile>, PipelineError> {
+/// What of a config changes with the weights.
+pub(super) struct Change {
+    /// The type of all floats, if they are of one.
+    pub(super) dtype: Option<DType>,
+    /// True if what was quantised is numbers now.
+    pub(super) numbers: bool,
+    /// The new `quantization_config`.
+    pub(super) quantised: Option<Value>,
+}
+
+/// Those that are there, and config.json as it is after `change`.
+pub(super) fn files(source: &Unconverted, change: Change) -> Result<Vec<OutputFile>, PipelineError> {
     let mut files = Vec::new();
     if let Some(config) = &source.files.config {
-        let config = with_dtype(config.value.clone(), dtype);
+        let config = changed(config.value.clone(), change);
         files.push(OutputFile::bytes("config.json", format!("{config:#}\n").into_bytes()));
     }
     for name in NAMES {
@@ -45,15 +55,23 @@ pub(super) fn files(source: &Unconverted, dtype: Option<DType>) -> Result<Vec<Ou
     Ok(files)
 }
 
-fn with_dtype(mut config: Value, dtype: Option<DType>) -> Value {
-    let name = match dtype {
+pub(super) fn changed(mut config: Value, change: Change) -> Value {
+    const QUANTISED: &str = "quantization_config";
+    let Some(keys) = config.as_object_mut() else { return config };
+    if change.numbers {
+        keys.shift_remove(QUANTISED);
+    }
+    if let Some(quantised) = change.quantised {
+        keys.insert(QUANTISED.to_owned(), quantised);
+    }
+    let name = match change.dtype {
         Some(DType::F32) => "float32",
         Some(DType::BF16) => "bfloat16",
         Some(DType::F16) => "float16",
         _ => return config,
     };
     for key in ["dtype", "torch_dtype"] {
-        if let Some(value) = config.get_mut(key) {
+        if let Some(value) = keys.get_mut(key) {
             *value = name.into();
         }
     }

@@ -2,6 +2,8 @@
 
 use porter_weights::{Checkpoint, Error};
 
+use serde_json::Value;
+
 use super::Unconverted;
 use crate::PipelineError;
 
@@ -17,7 +19,7 @@ const STEP: usize = 1 << 20;
 /// one of them for both.
 pub(super) fn check(source: &Unconverted) -> Result<(), PipelineError> {
     let config = source.files.config.as_ref().map(|config| &config.value);
-    let ties = config.and_then(|config| config.get("tie_word_embeddings")).and_then(|value| value.as_bool());
+    let ties = config.and_then(|config| config.get("tie_word_embeddings")).and_then(Value::as_bool);
     if ties != Some(true) {
         return Ok(());
     }

@@ -11,7 +11,9 @@ use porter_ir::{DType, TensorType};
 
 use super::{
     find::{Found, Lookup},
-    kernel::{Fields, Floats, Groups, Kernel, Pieces, SCALES, TILE, by_row, expect, rounding, tile},
+    kernel::{
+        Fields, Floats, Groups, Kernel, Pieces, Rounding, SCALES, TILE, by_row, expect, rounding, tile,
+    },
     options::Options,
 };
 use crate::{Expr, Scheme, read::Fault};
@@ -90,7 +92,7 @@ struct Layer {
     columns: usize,
     groups: Groups,
     scales: Floats,
-    round: fn(f32) -> f32,
+    round: Rounding,
 }
 
 impl Kernel for Layer {
@@ -104,8 +106,9 @@ impl Kernel for Layer {
             read_ordered(pieces, 1, group * words, column, zeros)?;
             self.scales.read(pieces, group * self.columns + column, out)?;
             for ((out, code), zero) in out.iter_mut().zip(codes).zip(zeros) {
-                *out = (self.round)((*code - *zero) as f32 * *out);
+                *out *= (*code - *zero) as f32;
             }
+            (self.round)(out);
             Ok(())
         })
     }

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::{
     find::{Found, Lookup},
-    kernel::{Floats, Kernel, Pieces, TILE, expect, rounding},
+    kernel::{Floats, Kernel, Pieces, Rounding, TILE, expect, rounding},
 };
 use crate::{Problem, Scheme, read::Fault};
 
@@ -222,7 +222,7 @@ struct Codes {
     unit: usize,
     block: usize,
     scales: Scales,
-    round: fn(f32) -> f32,
+    round: Rounding,
 }
 
 impl Kernel for Codes {
@@ -234,8 +234,9 @@ impl Kernel for Codes {
             let scale = self.scales.of(pieces, position / self.block)?;
             self.codes(pieces, position, now)?;
             for x in now.iter_mut() {
-                *x = (self.round)(*x * scale);
+                *x *= scale;
             }
+            (self.round)(now);
             position += count;
             out = later;
         }

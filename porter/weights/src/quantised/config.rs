@@ -40,6 +40,8 @@ pub enum Compressed {
     Packed(Packed),
 }
 
+/// The key of a `config.json`.
+const PATH: &str = "quantization_config";
 const METHODS: &str = "fp8, mxfp4, gptq, awq, bitsandbytes or compressed-tensors";
 
 impl QuantisedConfig {
@@ -49,11 +51,14 @@ impl QuantisedConfig {
     /// Everything in it that is not understood: an unknown method, a value that is not read, an option
     /// that is not known to leave the weights alone.
     pub fn from_config(config: &Value) -> Result<Option<Self>, Vec<Problem>> {
-        const PATH: &str = "quantization_config";
-        let found = match config.get(PATH) {
-            None | Some(Value::Null) => return Ok(None),
-            Some(found) => found,
-        };
+        match config.get(PATH) {
+            None | Some(Value::Null) => Ok(None),
+            Some(found) => Self::from_options(found).map(Some),
+        }
+    }
+
+    /// What `found`, the value of `quantization_config`, says. Errors as [`QuantisedConfig::from_config`].
+    pub fn from_options(found: &Value) -> Result<Self, Vec<Problem>> {
         let map = found.as_object().filter(|map| !map.is_empty());
         let map = map.ok_or_else(|| vec![Problem::field(PATH, format!("is {found}; expected options"))])?;
         let mut options = Options::new(PATH, map);
@@ -78,7 +83,7 @@ impl QuantisedConfig {
             }
         };
         let problems = options.finish();
-        if problems.is_empty() { Ok(Some(config)) } else { Err(problems) }
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
 
     /// The quantised tensors that the tensor `name` says are there: none, if it belongs to none or is not

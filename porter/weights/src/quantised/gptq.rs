@@ -14,7 +14,7 @@ use porter_ir::{DType, TensorType};
 
 use super::{
     find::{Found, Lookup},
-    kernel::{Fields, Floats, Groups, Kernel, Pieces, SCALES, by_row, expect, rounding, tile},
+    kernel::{Fields, Floats, Groups, Kernel, Pieces, Rounding, SCALES, by_row, expect, rounding, tile},
     options::Options,
 };
 use crate::{Scheme, read::Fault};
@@ -136,7 +136,7 @@ struct Layer {
     zero_offset: i32,
     scales: Floats,
     groups: Groups,
-    round: fn(f32) -> f32,
+    round: Rounding,
 }
 
 impl Kernel for Layer {
@@ -149,8 +149,9 @@ impl Kernel for Layer {
             self.zeros.along_row(pieces, group * self.zero_words, column, zeros)?;
             self.scales.read(pieces, group * self.columns + column, out)?;
             for ((out, code), zero) in out.iter_mut().zip(codes).zip(zeros) {
-                *out = (self.round)(*out * (*code - *zero - self.zero_offset) as f32);
+                *out *= (*code - *zero - self.zero_offset) as f32;
             }
+            (self.round)(out);
             Ok(())
         })
     }

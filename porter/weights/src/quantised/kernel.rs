@@ -286,12 +286,21 @@ pub(super) fn power_of_two(code: u8) -> f32 {
     f32::from_bits(if code == 0 { 0x0040_0000 } else { u32::from(code) << 23 })
 }
 
-/// Rounds to the numbers of `dtype`, to nearest, ties to even.
-pub(crate) fn rounding(dtype: DType) -> fn(f32) -> f32 {
+/// Rounds numbers to those of a dtype, to nearest, ties to even.
+pub(crate) type Rounding = fn(&mut [f32]);
+
+/// The rounding to the numbers of `dtype`; all of f32 are numbers of f32.
+pub(crate) fn rounding(dtype: DType) -> Rounding {
     match dtype {
-        DType::BF16 => |x| bf16_to_f32(f32_to_bf16(x)),
-        DType::F16 => |x| f16_to_f32(f32_to_f16(x)),
-        _ => |x| x,
+        DType::BF16 => |numbers| each(numbers, |x| bf16_to_f32(f32_to_bf16(x))),
+        DType::F16 => |numbers| each(numbers, |x| f16_to_f32(f32_to_f16(x))),
+        _ => |_| {},
+    }
+}
+
+fn each(numbers: &mut [f32], round: impl Fn(f32) -> f32) {
+    for number in numbers {
+        *number = round(*number);
     }
 }
 

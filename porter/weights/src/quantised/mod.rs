@@ -28,7 +28,7 @@ pub use bitsandbytes_int8::BitsAndBytesInt8;
 pub use config::{Compressed, QuantisedConfig};
 pub use fp8_block::Fp8Block;
 pub use gptq::Gptq;
-pub(crate) use kernel::{Kernel, Pieces, rounding};
+pub(crate) use kernel::{Kernel, Pieces, Rounding, rounding};
 pub use mxfp4::Mxfp4;
 pub use packed::Packed;
 pub use scaled::Scaled;

@@ -13,7 +13,7 @@ use porter_ir::{DType, TensorType};
 
 use super::{
     find::{Found, Lookup},
-    kernel::{Fields, Floats, Groups, Kernel, Pieces, SCALES, by_row, expect, rounding, tile},
+    kernel::{Fields, Floats, Groups, Kernel, Pieces, Rounding, SCALES, by_row, expect, rounding, tile},
 };
 use crate::{Problem, Scheme, read::Fault};
 
@@ -123,7 +123,7 @@ struct Rows {
     codes: Fields,
     zeros: Option<Fields>,
     scales: Floats,
-    round: fn(f32) -> f32,
+    round: Rounding,
 }
 
 impl Kernel for Rows {
@@ -140,8 +140,9 @@ impl Kernel for Rows {
                     _ => self.numbers(pieces, row, group)?,
                 };
                 last = Some((group, (zero, scale)));
-                *out = (self.round)((*code - zero) as f32 * scale);
+                *out = (*code - zero) as f32 * scale;
             }
+            (self.round)(out);
             Ok(())
         })
     }

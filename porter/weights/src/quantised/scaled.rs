@@ -10,7 +10,7 @@ use porter_ir::{DType, TensorType};
 
 use super::{
     find::{Found, Lookup},
-    kernel::{Floats, Grid, Kernel, Pieces, SCALES, by_row, rounding},
+    kernel::{Floats, Grid, Kernel, Pieces, Rounding, SCALES, by_row, rounding},
 };
 use crate::{Scheme, read::Fault};
 
@@ -61,7 +61,7 @@ struct Blocks {
     weight: Floats,
     scale: Floats,
     zero: Option<Floats>,
-    round: fn(f32) -> f32,
+    round: Rounding,
 }
 
 impl Kernel for Blocks {
@@ -72,8 +72,13 @@ impl Kernel for Blocks {
                 let scale = self.scale.at(pieces, index)?;
                 let zero = self.zero.map_or(Ok(0.0), |zero| zero.at(pieces, index))?;
                 for x in out.iter_mut() {
-                    *x = (self.round)((self.round)(*x - zero) * scale);
+                    *x -= zero;
                 }
+                (self.round)(out);
+                for x in out.iter_mut() {
+                    *x *= scale;
+                }
+                (self.round)(out);
                 Ok(())
             })
         })

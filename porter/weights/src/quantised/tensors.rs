@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use porter_ir::DType;
 
 use super::{QuantisedConfig, find::Found, find::Lookup};
-use crate::{Checkpoint, Encoding, Error, Expr, Problem, WeightMap};
+use crate::{Checkpoint, Encoding, Error, Expr, Problem, WeightMap, map::matches};
 
 /// What the quantised tensors of one checkpoint stand for, each an expression over its pieces.
 ///
@@ -82,6 +82,11 @@ impl QuantisedTensors {
     /// The tensors, by the names that they would have if they were not quantised.
     pub fn tensors(&self) -> &BTreeMap<String, Expr> {
         &self.tensors
+    }
+
+    /// True for a tensor that lies beside quantised ones and that weights do not need.
+    pub fn leaves_out(&self, name: &str) -> bool {
+        self.tolerated.iter().any(|(pattern, _)| matches(pattern, name))
     }
 
     /// `map`, with each source that is a quantised tensor replaced by what it stands for. Its pieces count

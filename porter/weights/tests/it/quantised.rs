@@ -5,7 +5,10 @@ use std::fs;
 use porter_ir::DType;
 use porter_weights::{
     Checkpoint, Encoding, Error, Expr, QuantisedConfig, QuantisedTensors, WeightMap, holds,
+    stream::{self, Conversion, LocalStore, Options, Share},
+    write::{OutputTensor, safetensors},
 };
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::{
@@ -85,6 +88,30 @@ fn a_run_of_elements_is_a_part_of_the_whole() {
 }
 
 #[test]
+fn streaming_by_positioned_reads_gives_the_same_bytes() {
+    for name in fixtures() {
+        let (stored, quantised, _) = open(&name);
+        let tensors = quantised.tensors().iter().map(|(tensor, expr)| {
+            let ty = expr.infer(stored.as_ref()).unwrap();
+            let encoding = Encoding::Plain(ty.dtype);
+            OutputTensor { name: tensor.clone(), expr: expr.clone(), shape: ty.shape, encoding }
+        });
+        let layout =
+            safetensors::plan(tensors.collect(), &safetensors::SafetensorsOptions::default()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let conversion = Conversion { what: "a test", checkpoint: stored.as_ref(), layout: &layout };
+        let options = Options { memory: 64 << 20, threads: 2, share: Share::default() };
+        stream::write(&conversion, &LocalStore::folder(folder.path()).unwrap(), &options, &()).unwrap();
+        let written = porter_weights::open(folder.path()).unwrap();
+        for (tensor, expr) in quantised.tensors() {
+            let dtype = written.tensors()[tensor].encoding.dtype().unwrap();
+            let bytes = evaluate(expr, stored.as_ref(), dtype);
+            assert_eq!(bytes, *written.tensor(tensor).unwrap().bytes, "{name}: {tensor}");
+        }
+    }
+}
+
+#[test]
 fn a_map_over_the_logical_names_fits_and_uses_every_piece() {
     for name in fixtures() {
         let (stored, quantised, expected) = open(&name);
@@ -93,10 +120,11 @@ fn a_map_over_the_logical_names_fits_and_uses_every_piece() {
             assert!(holds(stored.as_ref(), tensor), "{name}: {tensor}");
             map.insert(tensor, info.shape.clone(), Expr::source(tensor));
         }
-        for (tensor, info) in stored.tensors() {
-            if tensor.ends_with("_bias") || tensor == "plain.weight" {
-                map.insert(tensor, info.shape.clone(), Expr::source(tensor));
-            }
+        let pieces: Vec<&str> = quantised.tensors().values().flat_map(Expr::sources).collect();
+        let plain =
+            |name: &str| !pieces.contains(&name) && !name.ends_with("x.bias") && !name.ends_with("g_idx");
+        for (tensor, info) in stored.tensors().iter().filter(|(name, _)| plain(name)) {
+            map.insert(tensor, info.shape.clone(), Expr::source(tensor));
         }
         assert!(!map.check(stored.as_ref()).fits(), "{name}");
         let map = quantised.resolve(map);
@@ -282,5 +310,112 @@ fn what_has_no_integer_is_refused() {
     memory.insert("i", Encoding::Plain(DType::I32), &[1, 3], vec![0; 12]);
     for name in ["v", "i"] {
         assert!(Expr::source(name).quantised_values().infer(&memory).is_err());
+    }
+}
+
+/// A change to a quantised checkpoint that a hostile file may bring.
+#[derive(Clone, Debug)]
+enum Harm {
+    /// Another number at some place of the config.
+    Config { at: usize, number: u64 },
+    /// Another shape of some tensor, its bytes what the dtype says.
+    Shape { tensor: usize, shape: Vec<usize> },
+    /// Another byte of some tensor.
+    Byte { tensor: usize, at: usize, byte: u8 },
+    /// Another dtype of some tensor.
+    Dtype { tensor: usize, dtype: usize },
+}
+
+fn harms() -> impl Strategy<Value = Vec<Harm>> {
+    let numbers = prop_oneof![0_u64..10, Just(1 << 20), Just(1 << 31), Just(1 << 62), Just(u64::MAX)];
+    let sizes = prop_oneof![4 => 0_usize..70, 1 => Just(1 << 40)];
+    let harm = prop_oneof![
+        (any::<usize>(), numbers).prop_map(|(at, number)| Harm::Config { at, number }),
+        (any::<usize>(), prop::collection::vec(sizes, 0..4))
+            .prop_map(|(tensor, shape)| Harm::Shape { tensor, shape }),
+        (any::<usize>(), any::<usize>(), any::<u8>()).prop_map(|(tensor, at, byte)| Harm::Byte {
+            tensor,
+            at,
+            byte
+        }),
+        (any::<usize>(), any::<usize>()).prop_map(|(tensor, dtype)| Harm::Dtype { tensor, dtype }),
+    ];
+    prop::collection::vec(harm, 1..4)
+}
+
+/// Every number below a JSON value.
+fn numbers(value: &mut Value) -> Vec<&mut Value> {
+    match value {
+        Value::Number(_) => vec![value],
+        Value::Array(list) => list.iter_mut().flat_map(numbers).collect(),
+        Value::Object(map) => map.values_mut().flat_map(numbers).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// `tensor` with another entry, and as many bytes as that takes; nothing where it would not fit here.
+fn reshape(memory: &mut Memory, tensor: &str, dtype: DType, shape: &[usize]) {
+    let elements = shape.iter().try_fold(1_usize, |n, size| n.checked_mul(*size)).filter(|n| *n < 1 << 20);
+    let Some(elements) = elements.filter(|_| dtype.bits() >= 8) else { return };
+    let mut bytes = memory.tensor(tensor).unwrap().bytes.into_owned();
+    bytes.resize(elements * dtype.host_bytes(), 0x31);
+    memory.insert(tensor, Encoding::Plain(dtype), shape, bytes);
+}
+
+fn harm(memory: &mut Memory, config: &mut Value, harm: &Harm) {
+    let names: Vec<String> = memory.tensors().keys().cloned().collect();
+    let name = |tensor: &usize| names[tensor % names.len()].clone();
+    match harm {
+        Harm::Config { at, number } => {
+            let mut places = numbers(config);
+            let count = places.len().max(1);
+            if let Some(place) = places.get_mut(at % count) {
+                **place = (*number).into();
+            }
+        }
+        Harm::Shape { tensor, shape } => {
+            let name = name(tensor);
+            let dtype = memory.tensors()[&name].encoding.dtype().unwrap();
+            reshape(memory, &name, dtype, shape);
+        }
+        Harm::Dtype { tensor, dtype } => {
+            let name = name(tensor);
+            let shape = memory.tensors()[&name].shape.to_vec();
+            reshape(memory, &name, DType::ALL[dtype % DType::ALL.len()], &shape);
+        }
+        Harm::Byte { tensor, at, byte } => {
+            let name = name(tensor);
+            let info = memory.tensors()[&name].clone();
+            let mut bytes = memory.tensor(&name).unwrap().bytes.into_owned();
+            let at = at % bytes.len().max(1);
+            if let Some(place) = bytes.get_mut(at) {
+                *place = *byte;
+            }
+            memory.insert(&name, info.encoding, &info.shape, bytes);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_harm_panics(fixture_number in any::<usize>(), harms in harms()) {
+        let fixtures = fixtures();
+        let name = &fixtures[fixture_number % fixtures.len()];
+        let stored = porter_weights::open(&fixture(&format!("quantised/{name}/model.safetensors"))).unwrap();
+        let mut memory = copy(stored.as_ref());
+        let mut config = json_of(&format!("quantised/{name}/config.json"));
+        for one in &harms {
+            harm(&mut memory, &mut config["quantization_config"], one);
+        }
+        if let Ok(Some(config)) = QuantisedConfig::from_config(&config)
+            && let Ok(quantised) = QuantisedTensors::find(&config, &memory)
+        {
+            for expr in quantised.tensors().values() {
+                let elements = expr.infer(&memory).unwrap().shape.elements();
+                if elements < 1 << 20 {
+                    let _ = expr.evaluate(&memory, DType::F32, &mut vec![0; elements * 4]);
+                }
+            }
+        }
     }
 }

@@ -6,13 +6,16 @@ use crate::{
     CastError, Encoding,
     convert::Cast,
     map::{ExprError, QuantisedPart, evaluate::Node},
-    quantised::rounding,
+    quantised::{Rounding, rounding},
     read::Fault,
     scratch::Scratch,
 };
 
 /// Half the range of the integers, which the scale divides: `(127 + 128) / 2`.
 const HALF_RANGE: f32 = 127.5;
+/// Added to a number below 2^22, it leaves no bit for a fraction: the sum is rounded to nearest, ties to
+/// even, and its last bits are the whole number.
+const WHOLE: f32 = 12_582_912.0;
 /// Elements of a row that are read at a time.
 const STRETCH: usize = 1 << 16;
 /// Integers computed at a time.
@@ -42,7 +45,7 @@ pub(crate) struct Quantised<'a> {
     /// The weight, in f32.
     input: Box<Node<'a>>,
     columns: usize,
-    round: fn(f32) -> f32,
+    round: Rounding,
     /// The scale of zeros.
     epsilon: f32,
     cast: Cast,
@@ -120,11 +123,15 @@ impl<'a> Quantised<'a> {
             let weights = &weights[column % STRETCH..];
             let count = weights.len().min(out.len() / self.bytes).min(TILE);
             let (now, later) = out.split_at_mut(count * self.bytes);
+            let mut steps = [0.0; TILE];
+            let steps = &mut steps[..count];
+            for (steps, weight) in steps.iter_mut().zip(weights) {
+                *steps = f32::from_le_bytes(*weight) / scale;
+            }
+            (self.round)(steps);
             let mut integers = [0; TILE];
-            for (integer, weight) in integers.iter_mut().zip(&weights[..count]) {
-                let steps = (self.round)(f32::from_le_bytes(*weight) / scale);
-                // The cast saturates.
-                *integer = (steps.round_ties_even() as i8).cast_unsigned();
+            for (integer, steps) in integers.iter_mut().zip(steps) {
+                *integer = (steps.clamp(-128.0, 127.0) + WHOLE).to_bits() as u8;
             }
             self.cast.run(&integers[..count], now)?;
             position += count;
@@ -146,7 +153,9 @@ impl<'a> Quantised<'a> {
             let what = format!("row {row} holds {largest}, which has no integer");
             return Err(Fault::Refused { term: "quantise", what });
         }
-        let scale = (self.round)(largest / HALF_RANGE);
+        let mut scale = [largest / HALF_RANGE];
+        (self.round)(&mut scale);
+        let [scale] = scale;
         Ok(if scale == 0.0 { self.epsilon } else { scale })
     }
 
