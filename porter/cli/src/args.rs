@@ -32,7 +32,7 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done. 1 the answer is no (numbers over budget). 2 wrong usage. 3 the model holds \
+Exit codes: 0 done. 1 the answer is no (numbers over budget, does not fit). 2 wrong usage. 3 the model holds \
 something that Porter cannot port. 4 the input is corrupt or hostile. 5 the environment (no plugin, \
 disk, network or permission).";
 

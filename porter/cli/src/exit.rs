@@ -86,7 +86,6 @@ fn pipeline(error: &PipelineError) -> Exit {
         PipelineError::Import(error) => import(error),
         PipelineError::Weights(error) => weights(error),
         PipelineError::Config(error) => config(error),
-        PipelineError::Write(_) | PipelineError::Gguf(_) => Exit::Unsupported,
         PipelineError::Stream(error) => stream(error),
         PipelineError::Program(error) => program(error),
         PipelineError::Runtime(error) => runtime(error),
@@ -96,7 +95,9 @@ fn pipeline(error: &PipelineError) -> Exit {
         PipelineError::Part { source, .. } => pipeline(source),
         PipelineError::Budget(BudgetFileError::Read { .. }) | PipelineError::File { .. } => Exit::Environment,
         PipelineError::Budget(BudgetFileError::Problems { .. }) | PipelineError::Usage(_) => Exit::Usage,
-        PipelineError::Hlo(_)
+        PipelineError::Write(_)
+        | PipelineError::Gguf(_)
+        | PipelineError::Hlo(_)
         | PipelineError::Op(_)
         | PipelineError::Execute(_)
         | PipelineError::Unsupported(_) => Exit::Unsupported,

@@ -124,6 +124,14 @@ fn a_compiler_that_cannot_is_the_environment() {
         .stderr(contains("install the tpu plugin").and(contains("porter plugin install tpu")));
 }
 
+/// libtpu 0.0.52 checks that a bound does not overflow, and aborts where it does.
+#[test]
+fn a_compiler_that_aborts_takes_nothing_with_it() {
+    let args = ["--target", "v5e:1x1", "--batch", "99999999999", "--context", "128"];
+    let output = compile(&tiny("llama"), &args).code(5);
+    output.stdout(contains("decode_99999999999_128").and(contains("SIGABRT")).and(contains("overflow")));
+}
+
 #[test]
 fn a_worker_without_a_request_says_so() {
     let mut worker = Command::cargo_bin("porter").unwrap();

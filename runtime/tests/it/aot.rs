@@ -1,6 +1,15 @@
 //! Compiling with libtpu for TPUs that are not there. libtpu runs in a process of its own, as users have it.
 
-use std::{env, ffi::OsString, path::PathBuf, sync::LazyLock, time::Duration};
+use std::{
+    env,
+    ffi::OsString,
+    fs::File,
+    os::unix::process::ExitStatusExt as _,
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::LazyLock,
+    time::Duration,
+};
 
 use porter_runtime::{
     Code, CompileOptions, Error, Flag, NamedValue, Value,
@@ -175,6 +184,30 @@ fn a_worker_that_hangs_after_its_reply_is_stopped_and_believed() {
     let reply = r"\0porter-aot-reply-1\0\006\0\0\0\0\0\0\0\022\004\032\002no";
     let error = instead(&format!("printf '{reply}'; exec sleep 60"), Duration::from_mins(10));
     assert!(matches!(&error, Error::Environment(message) if message == "no"), "{error}");
+}
+
+/// A program that takes half a minute to compile, and nobody who waits for it.
+#[test]
+fn a_worker_whose_caller_is_gone_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let request = folder.path().join("request");
+    let product = "func.func @main(%a: tensor<4096x4096xbf16>) -> tensor<4096x4096xbf16> {
+        %0 = stablehlo.dot_general %a, %a, contracting_dims = [1] x [0] : (tensor<4096x4096xbf16>, tensor<4096x4096xbf16>) -> tensor<4096x4096xbf16>
+        return %0 : tensor<4096x4096xbf16> }";
+    let options = CompileOptions::default().flag("xla_tpu_scoped_vmem_limit_kib", Flag::Int(1_000_000));
+    // Keeps what a worker is told, and says nothing.
+    let keep = vec!["-c".into(), format!("exec cat > '{}'", request.display()).into()];
+    let time_limit = Duration::from_secs(1);
+    let keeping = Compiler { worker: ("/bin/sh".into(), keep), time_limit, ..compiler() };
+    keeping.compile(&Job { options, ..job(v5e(), product) }).unwrap_err();
+
+    let (program, args) = compiler().worker;
+    let mut worker = Command::new(program);
+    worker.envs([("TPU_SKIP_MDS_QUERY", "1"), ("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")]).args(args);
+    let output = worker.stdin(File::open(request).unwrap()).stderr(Stdio::null()).output().unwrap();
+    // An abort; libtpu's own handler may fall over it while it starts.
+    assert!(output.status.signal().is_some(), "{:?}", output.status);
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("porter-aot-reply"));
 }
 
 #[test]

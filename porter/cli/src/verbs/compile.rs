@@ -170,8 +170,11 @@ impl Row {
             b => format!("{:.2} GiB", b / 2_f64.powi(30)),
         };
         let used = self.peak.map(|peak| peak as f64).or(self.needed.map(|needed| needed as f64));
-        let part = |bytes: Option<f64>| bytes.map_or_else(|| "?".to_owned(), size);
-        format!("{} of {}", part(used), part(self.available.map(|bytes| bytes as f64)))
+        match (used, self.available) {
+            (Some(used), Some(available)) => format!("{} of {}", size(used), size(available as f64)),
+            (Some(used), None) => size(used),
+            (None, _) => "-".to_owned(),
+        }
     }
 
     fn cells(&self, console: &Console) -> Vec<String> {

@@ -3,7 +3,7 @@
 use super::proto::{ConvolutionDimensions, DotDimensions, Instruction, WindowDimension};
 
 /// Positions of a window that are counted one by one; beyond it, all are taken to be inside.
-const COUNTED: f64 = 1e8;
+const COUNTED: f64 = 4e6;
 
 /// The operations of a `dot` or a `convolution`, a multiplication and its addition as two.
 pub(super) fn flops(instruction: &Instruction, lhs: Option<&[u64]>, rhs: Option<&[u64]>) -> f64 {
