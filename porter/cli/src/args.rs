@@ -279,6 +279,12 @@ pub(crate) struct ConvertArgs {
     /// compressed-tensors does; or blocks of GGUF
     #[arg(long, value_enum)]
     pub(crate) quantize: Option<QuantizeTo>,
+    /// With --to maxtext: whether all layers of a parameter are one array, as MaxText's scan_layers
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub(crate) scan_layers: bool,
+    /// Write it even if its readers compute other numbers than the model; what differs is said
+    #[arg(long)]
+    pub(crate) accept: bool,
     /// Begin a new file where this is full, as 5GB or 2GiB; `none` writes one file
     #[arg(long, value_name = "SIZE", value_parser = shard_size, default_value = "5GB")]
     pub(crate) max_shard_size: ShardSize,
@@ -303,6 +309,8 @@ pub(crate) enum ToFormat {
     Safetensors,
     /// GGUF, as llama.cpp's converter writes it
     Gguf,
+    /// A checkpoint that MaxText restores with Orbax
+    Maxtext,
 }
 
 /// The quantised forms that are written.

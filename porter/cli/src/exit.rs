@@ -97,6 +97,7 @@ fn pipeline(error: &PipelineError) -> Exit {
         PipelineError::Budget(BudgetFileError::Problems { .. }) | PipelineError::Usage(_) => Exit::Usage,
         PipelineError::Write(_)
         | PipelineError::Gguf(_)
+        | PipelineError::MaxText(_)
         | PipelineError::Hlo(_)
         | PipelineError::Op(_)
         | PipelineError::Execute(_)

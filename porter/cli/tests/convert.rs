@@ -128,6 +128,41 @@ fn there_and_back_through_gguf_every_byte_is_the_same() {
 }
 
 #[test]
+fn there_and_back_through_maxtext_every_byte_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, dtype) in [("llama_bf16", "bf16"), ("qwen2", "f32"), ("qwen3", "f32")] {
+        for scan in ["true", "false"] {
+            let (there, back) =
+                (folder.path().join(format!("{name}{scan}")), folder.path().join(format!("{name}-{scan}")));
+            json(&[
+                "convert",
+                &tiny(name),
+                "-o",
+                text(&there),
+                "--to",
+                "maxtext",
+                "--scan-layers",
+                scan,
+                "--verify",
+            ]);
+            json(&["convert", text(&there), "-o", text(&back), "--dtype", dtype]);
+            assert_equal(&back, &tiny(name));
+            let (code, stdout, stderr) = porter(&["inspect", text(&there)]);
+            assert!(code == 0 && stdout.contains("every tensor is understood and used"), "{stdout}{stderr}");
+        }
+    }
+    let out = folder.path().join("out");
+    let convert = ["convert", &tiny("mistral_window"), "-o", text(&out), "--to", "maxtext"];
+    let (code, _, stderr) = porter(&convert);
+    assert!(code == 3 && stderr.contains("--accept") && !out.exists(), "{stderr}");
+    assert_eq!(porter(&[&convert[..], &["--accept"]].concat()).0, 0);
+    assert_eq!(
+        porter(&["convert", &tiny("bert"), "-o", text(&folder.path().join("b")), "--to", "maxtext"]).0,
+        3
+    );
+}
+
+#[test]
 fn shares_are_closed_by_merge_index() {
     let folder = tempfile::tempdir().unwrap();
     let (shared, whole) = (folder.path().join("shared"), folder.path().join("whole"));

@@ -38,7 +38,7 @@ pub(crate) fn resolve(path: &Path) -> Result<ModelFiles, ImportError> {
         other => other.map_err(ImportError::io("open", path))?,
     };
     if metadata.is_dir() {
-        let weights = weights_in(path)?;
+        let weights = if is_orbax(path) { path.to_owned() } else { weights_in(path)? };
         let name = name_of(&path.canonicalize().map_err(ImportError::io("open", path))?);
         return ModelFiles::beside(weights, path.to_owned(), name);
     }
@@ -91,6 +91,20 @@ pub(crate) fn search(root: &Path, place: &str) -> Result<PathBuf, ImportError> {
             Err(ImportError::Ambiguous { place: place.to_owned(), candidates })
         }
     }
+}
+
+/// True for the folder of a checkpoint that Orbax wrote: an item, a step of items, or a folder of steps.
+fn is_orbax(folder: &Path) -> bool {
+    const TREE: &str = "_METADATA";
+    let is_step = |path: &Path| path.join(TREE).is_file() || path.join("items").join(TREE).is_file();
+    let is_number = |path: &PathBuf| {
+        path.file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.bytes().all(|c| c.is_ascii_digit()))
+    };
+    is_step(folder)
+        || entries(folder)
+            .is_ok_and(|paths| paths.iter().filter(|path| is_number(path)).any(|path| is_step(path)))
 }
 
 /// What to open for the weights of a folder.

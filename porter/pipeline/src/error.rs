@@ -10,7 +10,7 @@ use porter_plan::hlo::HloError;
 use porter_runtime::Error as RuntimeError;
 use porter_text::TextError;
 use porter_weights::{Error as WeightsError, stream::StreamError, write::WriteError};
-use porter_zoo::{ConfigError, GgufError, ProgramError};
+use porter_zoo::{ConfigError, GgufError, MaxTextError, ProgramError};
 
 /// An error of one of the crates, or of how they were asked to work together.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,8 @@ pub enum PipelineError {
     Write(#[from] WriteError),
     #[error(transparent)]
     Gguf(#[from] GgufError),
+    #[error(transparent)]
+    MaxText(#[from] MaxTextError),
     #[error(transparent)]
     Stream(#[from] StreamError),
     #[error(transparent)]

@@ -26,7 +26,7 @@ pub use engine::{Engine, Resident};
 pub use error::PipelineError;
 pub use lower::{Lowered, lower, programs};
 pub use observer::{Observer, Silent};
-pub use open::{Opened, model, open, open_with};
+pub use open::{Opened, checkpoint, model, open, open_with, weight_map};
 pub use sequences::Sequences;
 pub use sizes::Sizes;
 pub use text::TextSide;

@@ -32,7 +32,7 @@ pub fn open_with(
     progress: &dyn Progress,
 ) -> Result<Opened, PipelineError> {
     let files = resolve(&Source::parse(name)?, progress)?;
-    let checkpoint = porter_weights::open_with(&files.weights, options)?;
+    let checkpoint = checkpoint(&files, options)?;
     let ignore: Vec<&str> = ignore.iter().map(String::as_str).collect();
     let Some(model) = model(&files, &*checkpoint, &ignore) else {
         let folder = files.root.display();
@@ -42,8 +42,26 @@ pub fn open_with(
         )));
     };
     let model = model?;
-    let weight_map = model.weight_map(&*checkpoint)?;
+    let weight_map = weight_map(&model, &*checkpoint)?;
     Ok(Opened { files, checkpoint, model, weight_map })
+}
+
+/// The header of a model's checkpoint, on this machine or in a bucket.
+pub fn checkpoint(files: &ModelFiles, options: &OpenOptions) -> Result<Box<dyn Checkpoint>, PipelineError> {
+    #[cfg(feature = "remote")]
+    if let Some(url) = files.weights.to_str().filter(|path| porter_remote::RemoteUrl::is_one(path)) {
+        let url = porter_remote::RemoteUrl::parse(url).map_err(ImportError::from)?;
+        return Ok(porter_remote::open(&url)?);
+    }
+    Ok(porter_weights::open_with(&files.weights, options)?)
+}
+
+/// How the parameters of `model` come from a checkpoint, by the names of its format.
+pub fn weight_map(model: &Model, checkpoint: &dyn Checkpoint) -> Result<WeightMap, PipelineError> {
+    Ok(match checkpoint.format() {
+        Format::Orbax => model.from_maxtext(checkpoint)?,
+        _ => model.weight_map(checkpoint)?,
+    })
 }
 
 /// The model that a checkpoint belongs to, by its own metadata or by the `config.json` beside it; none

@@ -89,6 +89,7 @@ fn request(args: &ConvertArgs, single: bool) -> Result<Request, Failure> {
     let format = match args.to {
         Some(ToFormat::Gguf) => Format::Gguf,
         Some(ToFormat::Safetensors) => Format::Safetensors,
+        Some(ToFormat::Maxtext) => Format::MaxText { scan_layers: args.scan_layers },
         None if args.output.extension().is_some_and(|extension| extension == "gguf") => Format::Gguf,
         None => Format::Safetensors,
     };
@@ -106,6 +107,7 @@ fn request(args: &ConvertArgs, single: bool) -> Result<Request, Failure> {
         max_shard_bytes: if single { None } else { args.max_shard_size.0 },
         stem: stem.filter(|_| single).unwrap_or("model").to_owned(),
         beside: !single,
+        accept: args.accept,
     })
 }
 

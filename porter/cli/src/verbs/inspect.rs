@@ -16,7 +16,7 @@ use crate::{
     progress::Fetching,
     table,
 };
-use porter_pipeline::{PipelineError, model};
+use porter_pipeline::{PipelineError, checkpoint, model, weight_map};
 
 /// What `porter inspect` says.
 #[derive(Serialize)]
@@ -98,8 +98,7 @@ impl Architecture {
 pub(super) fn run(args: &InspectArgs, console: &Console) -> Result<Exit, Failure> {
     let source = Source::parse(&args.model.model).map_err(PipelineError::from)?;
     let files = resolve(&source, &Fetching::new(console)).map_err(PipelineError::from)?;
-    let checkpoint =
-        porter_weights::open_with(&files.weights, &args.model.options()).map_err(PipelineError::from)?;
+    let checkpoint = checkpoint(&files, &args.model.options())?;
     let ignore: Vec<&str> = args.model.ignore_config.iter().map(String::as_str).collect();
     let document = inspect(&files, &*checkpoint, &ignore, args.map)?;
     console.result(&document, |document| render(document, console))?;
@@ -131,7 +130,7 @@ fn inspect(
     match model(files, checkpoint, ignore).unwrap_or(Err(ConfigError::NoArchitecture)) {
         Ok(model) => {
             document.architecture = Some(Architecture::of(&model));
-            let map = model.weight_map(checkpoint).map_err(PipelineError::from)?;
+            let map = weight_map(&model, checkpoint)?;
             document.add(&map.check(checkpoint));
             document.map = show_map.then(|| map::rows(&map, checkpoint));
         }

@@ -3,8 +3,9 @@
 use std::{fs, io::Read, path::Path};
 
 use porter_ir::DType;
-use porter_weights::write::OutputFile;
-use serde_json::Value;
+use porter_text::GgufVocabulary;
+use porter_weights::{Format, write::OutputFile};
+use serde_json::{Map, Value};
 
 use super::Unconverted;
 use crate::PipelineError;
@@ -41,6 +42,9 @@ pub(super) struct Change {
 
 /// Those that are there, and config.json as it is after `change`.
 pub(super) fn files(source: &Unconverted, change: Change) -> Result<Vec<OutputFile>, PipelineError> {
+    if let Format::Gguf { .. } = source.checkpoint.format() {
+        return from_gguf(source, change);
+    }
     let mut files = Vec::new();
     if let Some(config) = &source.files.config {
         let config = changed(config.value.clone(), change);
@@ -55,7 +59,25 @@ pub(super) fn files(source: &Unconverted, change: Change) -> Result<Vec<OutputFi
     Ok(files)
 }
 
-pub(super) fn changed(mut config: Value, change: Change) -> Value {
+/// The files beside the weights that a GGUF holds itself: the configuration and the tokenizer.
+fn from_gguf(source: &Unconverted, change: Change) -> Result<Vec<OutputFile>, PipelineError> {
+    let dtype = change.dtype.unwrap_or_else(|| super::most_common_float(&*source.checkpoint));
+    let mut files = Vec::new();
+    let pretty = |keys: Map<String, Value>| format!("{:#}\n", Value::Object(keys)).into_bytes();
+    let mut config = source.model()?.hf_config(dtype).unwrap_or_default();
+    if source.checkpoint.metadata().get("tokenizer.ggml.model").is_some() {
+        let tokenizer = GgufVocabulary::try_from(source.checkpoint.metadata())?.to_hf()?;
+        config.extend(tokenizer.ids.clone());
+        files.push(OutputFile::bytes("tokenizer.json", tokenizer.tokenizer.into_bytes()));
+        files.push(OutputFile::bytes("tokenizer_config.json", pretty(tokenizer.config)));
+        files.push(OutputFile::bytes("generation_config.json", pretty(tokenizer.ids)));
+    }
+    let config = changed(Value::Object(config), change);
+    files.push(OutputFile::bytes("config.json", format!("{config:#}\n").into_bytes()));
+    Ok(files)
+}
+
+fn changed(mut config: Value, change: Change) -> Value {
     const QUANTISED: &str = "quantization_config";
     let Some(keys) = config.as_object_mut() else { return config };
     if change.numbers {

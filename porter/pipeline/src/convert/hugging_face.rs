@@ -3,21 +3,19 @@
 use std::collections::BTreeSet;
 
 use porter_ir::{DType, Kind};
-use porter_text::GgufVocabulary;
 use porter_weights::{
     Checkpoint, Encoding, Expr, ExprError, Format as Stored, Parameter, QuantisedConfig, QuantisedTensors,
-    write::{OutputFile, OutputTensor, safetensors},
+    write::{OutputTensor, safetensors},
 };
-use serde_json::{Map, Value};
 
-use super::{Planned, Quantise, Request, Unconverted, beside, int8, most_common_float};
-use crate::PipelineError;
+use super::{Planned, Quantise, Request, Unconverted, beside, int8};
+use crate::{PipelineError, weight_map};
 
 pub(super) fn plan(source: &Unconverted, request: &Request) -> Result<Planned, PipelineError> {
     let checkpoint = &*source.checkpoint;
     let numbers = request.dtype.is_some() || request.quantise.is_some();
     let mut tensors = match checkpoint.format() {
-        Stored::Gguf { .. } => renamed(source, request.dtype)?,
+        Stored::Gguf { .. } | Stored::Orbax => renamed(source, request.dtype)?,
         _ if numbers => dequantised(source, request.dtype)?,
         _ => as_they_are(checkpoint, request.dtype),
     };
@@ -34,32 +32,11 @@ pub(super) fn plan(source: &Unconverted, request: &Request) -> Result<Planned, P
     };
     let mut layout = safetensors::plan(tensors, &options)?;
     if request.beside {
-        layout.closing.extend(match checkpoint.format() {
-            Stored::Gguf { .. } => from_gguf(source, change)?,
-            _ => beside::files(source, change)?,
-        });
+        layout.closing.extend(beside::files(source, change)?);
     }
     let ties = checkpoint.ties();
     let notes = ties.iter().map(|names| format!("{} are one tensor; each is written", names.join(", ")));
     Ok(Planned { layout, notes: checkpoint.notes().iter().cloned().chain(notes).collect() })
-}
-
-/// The files beside the weights that a GGUF holds itself: the configuration and the tokenizer.
-fn from_gguf(source: &Unconverted, change: beside::Change) -> Result<Vec<OutputFile>, PipelineError> {
-    let dtype = change.dtype.unwrap_or_else(|| most_common_float(&*source.checkpoint));
-    let mut files = Vec::new();
-    let pretty = |keys: Map<String, Value>| format!("{:#}\n", Value::Object(keys)).into_bytes();
-    let mut config = source.model()?.hf_config(dtype).unwrap_or_default();
-    if source.checkpoint.metadata().get("tokenizer.ggml.model").is_some() {
-        let tokenizer = GgufVocabulary::try_from(source.checkpoint.metadata())?.to_hf()?;
-        config.extend(tokenizer.ids.clone());
-        files.push(OutputFile::bytes("tokenizer.json", tokenizer.tokenizer.into_bytes()));
-        files.push(OutputFile::bytes("tokenizer_config.json", pretty(tokenizer.config)));
-        files.push(OutputFile::bytes("generation_config.json", pretty(tokenizer.ids)));
-    }
-    let config = beside::changed(Value::Object(config), change);
-    files.push(OutputFile::bytes("config.json", format!("{config:#}\n").into_bytes()));
-    Ok(files)
 }
 
 /// Every tensor under its own name.
@@ -101,10 +78,10 @@ fn unfit(parameter: &str, source: ExprError) -> PipelineError {
     porter_weights::Error::Parameter { parameter: parameter.to_owned(), source }.into()
 }
 
-/// The parameters of the model that a GGUF file describes, under Hugging Face's names.
+/// The parameters of the model under Hugging Face's names, from a checkpoint that has others.
 fn renamed(source: &Unconverted, dtype: Option<DType>) -> Result<Vec<OutputTensor>, PipelineError> {
     let checkpoint = &*source.checkpoint;
-    let map = source.model()?.weight_map(checkpoint)?;
+    let map = weight_map(&source.model()?, checkpoint)?;
     let report = map.check(checkpoint);
     if !report.fits() {
         let path = checkpoint.path().to_owned();

@@ -7,6 +7,7 @@ mod beside;
 mod gguf;
 mod hugging_face;
 mod int8;
+mod maxtext;
 mod ties;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use porter_ir::DType;
 use porter_weights::{Checkpoint, Encoding, GgmlType, OpenOptions, write::Layout};
 use porter_zoo::{ConfigError, Model};
 
-use crate::{PipelineError, model};
+use crate::{PipelineError, checkpoint, model};
 
 /// What a checkpoint becomes.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +35,8 @@ pub struct Request {
     pub stem: String,
     /// Whether the files beside the weights go along: config.json, the tokenizer.
     pub beside: bool,
+    /// Whether a result is written whose readers compute other numbers than the model.
+    pub accept: bool,
 }
 
 /// A format to write.
@@ -43,6 +46,11 @@ pub enum Format {
     Safetensors,
     /// GGUF, as llama.cpp's converter writes it.
     Gguf,
+    /// MaxText's tree of arrays, as Orbax restores it.
+    MaxText {
+        /// Whether all layers of a parameter are one array.
+        scan_layers: bool,
+    },
 }
 
 /// A quantised form to write.
@@ -74,7 +82,7 @@ impl Unconverted {
         progress: &dyn Progress,
     ) -> Result<Self, PipelineError> {
         let files = resolve(&Source::parse(name)?, progress)?;
-        let checkpoint = porter_weights::open_with(&files.weights, options)?;
+        let checkpoint = checkpoint(&files, options)?;
         Ok(Self { files, checkpoint, ignore: ignore.to_vec() })
     }
 
@@ -101,6 +109,9 @@ pub fn plan(source: &Unconverted, request: &Request) -> Result<Planned, Pipeline
         (Format::Safetensors, Some(Quantise::Block(block))) => Err(PipelineError::Usage(format!(
             "{block} is a block type of GGUF, which safetensors has not; int8 is written there"
         ))),
+        (Format::MaxText { .. }, Some(_)) => Err(PipelineError::Usage(
+            "MaxText quantises when it runs (quantization=int8); its checkpoints hold floats".to_owned(),
+        )),
         (Format::Gguf, Some(Quantise::Int8)) => Err(PipelineError::Usage(
             "int8 is a form of safetensors; GGUF has q8_0, q5_0, q5_1, q4_0 and q4_1".to_owned(),
         )),
@@ -110,6 +121,7 @@ pub fn plan(source: &Unconverted, request: &Request) -> Result<Planned, Pipeline
     match request.to {
         Format::Safetensors => hugging_face::plan(source, request),
         Format::Gguf => gguf::plan(source, request),
+        Format::MaxText { scan_layers } => maxtext::plan(source, request, scan_layers),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Writing a [`Layout`](crate::write::Layout): streamed, resumable, in bounded memory.
 //!
-//! [`write`] cuts every output file into tiles, evaluates them on all threads and writes them in order.
+//! [`write()`] cuts every output file into tiles, evaluates them on all threads and writes them in order.
 //! Memory is the budget of [`Options`], whatever the size of the model: sources are read by position,
 //! never through a map. A file is written beside its place, hashed on the way, made durable, and
-//! renamed; a [journal](journal) beside it lets a killed run go on where it was, and a run over another
+//! renamed; a [journal] beside it lets a killed run go on where it was, and a run over another
 //! source or with other options begins again. [`verify`] reads everything once more, and
 //! [`merge_index`] closes what several machines wrote ([`Share`]).
 //!
