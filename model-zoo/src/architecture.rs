@@ -1,8 +1,9 @@
 //! What an architecture tells the rest of the crate.
 
 use porter_ir::Program;
+use serde_json::{Map, Value};
 
-use crate::{Phase, Precision, ProgramError, names::Names};
+use crate::{Phase, Precision, ProgramError, blocks::rope::Rope, names::Names};
 
 /// What a model is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,15 @@ pub(crate) trait Architecture: std::fmt::Debug + Send + Sync {
     fn task(&self) -> Task;
     /// Its sizes.
     fn dimensions(&self) -> Dimensions;
+    /// Its configuration in the words of `config.json`, every key with its value; `None` where other
+    /// formats than Hugging Face's have no form of it.
+    fn config(&self) -> Option<Map<String, Value>> {
+        None
+    }
+    /// Its rotary embedding, if it has one.
+    fn rope(&self) -> Option<&Rope> {
+        None
+    }
     /// What checkpoints call its parameters.
     fn names(&self) -> Names;
     /// One of its programs.

@@ -1,11 +1,13 @@
 //! Decoder-only language models: what all of them share around their layers.
 
 use porter_ir::{Builder, DType, OpError, Program, TensorType, Value};
+use serde_json::{Map, Value as Json};
 
 use crate::{
     Dimensions, Phase, Precision, ProgramError, Taps, Task,
     architecture::Architecture,
     blocks::{cast, embedding::embedding, linear::Linear, norm::rms_norm, rope::Rope},
+    config::write_backbone,
     names::{DECODER, GgufNames, Names},
     sequence::Sequence,
 };
@@ -52,6 +54,8 @@ pub(crate) trait Decoder: std::fmt::Debug + Send + Sync {
     const GGUF_ROWS: RopeRows;
 
     fn backbone(&self) -> &Backbone;
+    /// Adds the keys of `config.json` that are not the backbone's: the inverse of the class's `read`.
+    fn write(&self, config: &mut Map<String, Json>);
     /// The smallest sliding window of any layer.
     fn window(&self) -> Option<usize> {
         None
@@ -83,6 +87,16 @@ impl<D: Decoder> Architecture for D {
             window: self.window(),
             original_positions: c.rope.original_positions(),
         }
+    }
+
+    fn config(&self) -> Option<Map<String, Json>> {
+        let mut config = write_backbone(self.backbone());
+        self.write(&mut config);
+        Some(config)
+    }
+
+    fn rope(&self) -> Option<&Rope> {
+        Some(&self.backbone().rope)
     }
 
     fn names(&self) -> Names {

@@ -15,6 +15,7 @@ mod bert;
 mod blocks;
 mod config;
 mod decoder;
+mod gguf;
 mod llama;
 mod mistral;
 mod model;
@@ -27,5 +28,6 @@ mod sequence;
 
 pub use architecture::{Dimensions, Task};
 pub use config::{ConfigError, Problem, ProblemKind};
+pub use gguf::GgufError;
 pub use model::Model;
 pub use program::{Phase, Precision, ProgramError, Taps};

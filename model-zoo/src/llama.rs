@@ -10,6 +10,7 @@
 //! - `attention_bias` gives all four projections a bias, `o_proj` too.
 
 use porter_ir::{Builder, OpError, Value};
+use serde_json::{Map, Value as Json};
 
 use crate::{
     blocks::{Activation, mlp::GatedMlp, residual::pre_norm, self_attention::SelfAttention},
@@ -55,6 +56,16 @@ impl Decoder for Llama {
 
     fn backbone(&self) -> &Backbone {
         &self.backbone
+    }
+
+    fn write(&self, config: &mut Map<String, Json>) {
+        let keys = [
+            ("intermediate_size", self.intermediate_size.into()),
+            ("hidden_act", self.hidden_act.name().into()),
+            ("attention_bias", self.attention_bias.into()),
+            ("mlp_bias", self.mlp_bias.into()),
+        ];
+        config.extend(keys.map(|(key, value)| (key.to_owned(), value)));
     }
 
     fn layer(&self, b: &Builder, x: Value, index: usize, sequence: &Sequence) -> Result<Value, OpError> {

@@ -11,6 +11,7 @@
 //! - A token sees `sliding_window` tokens, itself among them.
 
 use porter_ir::{Builder, OpError, Value};
+use serde_json::{Map, Value as Json};
 
 use crate::{
     blocks::{Activation, mlp::GatedMlp, residual::pre_norm, self_attention::SelfAttention},
@@ -53,6 +54,15 @@ impl Decoder for Mistral {
 
     fn backbone(&self) -> &Backbone {
         &self.backbone
+    }
+
+    fn write(&self, config: &mut Map<String, Json>) {
+        let keys = [
+            ("intermediate_size", self.intermediate_size.into()),
+            ("hidden_act", self.hidden_act.name().into()),
+            ("sliding_window", self.sliding_window.into()),
+        ];
+        config.extend(keys.map(|(key, value)| (key.to_owned(), value)));
     }
 
     fn window(&self) -> Option<usize> {

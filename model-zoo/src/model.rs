@@ -1,9 +1,9 @@
 //! A model: a configured architecture, its programs and its weight map.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use porter_ir::{DType, InputRole, Program, Shape};
-use porter_weights::{Checkpoint, WeightMap};
+use porter_weights::{Checkpoint, QuantisedConfig, QuantisedTensors, WeightMap};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -17,6 +17,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Model {
     architecture: Box<dyn Architecture>,
+    /// How its checkpoints are quantised, if the config says so.
+    quantised: Option<QuantisedConfig>,
 }
 
 impl Model {
@@ -34,7 +36,7 @@ impl Model {
         let entry = REGISTRY.iter().find(|e| e.gguf == Some(name)).ok_or_else(|| {
             ConfigError::UnknownArchitecture {
                 found: format!("GGUF architecture {name:?}"),
-                supported: REGISTRY.iter().filter_map(|e| e.gguf).map(str::to_owned).collect(),
+                supported: gguf_architectures(),
             }
         })?;
         let config = gguf::config(name, checkpoint)?;
@@ -44,12 +46,18 @@ impl Model {
     fn read(entry: &Entry, config: &Map<String, Value>, ignore: &[&str]) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(config);
         let architecture = (entry.read)(&mut reader);
+        let quantised = reader.quantised();
         let problems = reader.finish(ignore);
         if problems.is_empty() {
-            Ok(Self { architecture })
+            Ok(Self { architecture, quantised })
         } else {
             Err(ConfigError::Refused { architecture: entry.class, problems })
         }
+    }
+
+    /// What it is made of.
+    pub(crate) fn architecture(&self) -> &dyn Architecture {
+        self.architecture.as_ref()
     }
 
     /// The Hugging Face classes that are supported.
@@ -92,11 +100,21 @@ impl Model {
         Ok(weights.map(|i| (i.name.clone(), program.ty(i.value).shape.clone())).collect())
     }
 
-    /// How every parameter comes from `checkpoint`, by the names of its format. What is missing,
-    /// unused or mis-shaped is for [`WeightMap::check`] to say; load it with
-    /// [`Precision::parameter`] for the types that a program takes.
+    /// How every parameter comes from `checkpoint`, by the names of its format; those that the config
+    /// says are quantised, from the pieces that they are stored in. What is missing, unused or mis-shaped
+    /// is for [`WeightMap::check`] to say; load it with [`Precision::parameter`] for the types that a
+    /// program takes.
     pub fn weight_map(&self, checkpoint: &dyn Checkpoint) -> Result<WeightMap, ProgramError> {
-        Ok(self.architecture.names().weight_map(&self.parameters()?, checkpoint))
+        let map = self.architecture.names().weight_map(&self.parameters()?, checkpoint);
+        Ok(match &self.quantised {
+            Some(config) => QuantisedTensors::find(config, checkpoint)?.resolve(map),
+            None => map,
+        })
+    }
+
+    /// How the checkpoints of this model are quantised; `None` where the config says nothing of it.
+    pub fn quantised(&self) -> Option<&QuantisedConfig> {
+        self.quantised.as_ref()
     }
 
     fn check_sizes(&self, phase: &Phase) -> Result<(), ProgramError> {
@@ -111,6 +129,12 @@ impl Model {
         };
         Err(ProgramError::Sizes { architecture: self.class(), phase: phase.name(), problem })
     }
+}
+
+/// Every `general.architecture` that is read.
+pub(crate) fn gguf_architectures() -> Vec<String> {
+    let names: BTreeSet<&str> = REGISTRY.iter().filter_map(|entry| entry.gguf).collect();
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// The registry's entry for a config.

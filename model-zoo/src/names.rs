@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use porter_ir::Shape;
-use porter_weights::{Checkpoint, Expr, Format, WeightMap};
+use porter_weights::{Checkpoint, Expr, Format, WeightMap, holds};
 
 /// What is the same in every checkpoint of an architecture, and what GGUF calls it.
 #[derive(Clone, Debug)]
@@ -74,7 +74,7 @@ impl Names {
         let bare = name.strip_prefix(self.prefix).unwrap_or(name);
         let spellings = [name, bare, &format!("{}{bare}", self.prefix)];
         let known = spellings.into_iter().flat_map(|s| [s.to_owned(), tensorflow_norm(s)]);
-        let found = known.into_iter().find(|s| checkpoint.tensors().contains_key(s));
+        let found = known.into_iter().find(|s| holds(checkpoint, s));
         found.unwrap_or_else(|| name.to_owned())
     }
 }
@@ -90,17 +90,30 @@ fn tensorflow_norm(name: &str) -> String {
     }
 }
 
+/// What GGUF calls a parameter.
+pub(crate) struct GgufName {
+    pub(crate) name: String,
+    /// How many heads' rows are interleaved, where they are.
+    pub(crate) permuted: Option<usize>,
+}
+
 impl GgufNames {
     fn expr(&self, name: &str, shape: &Shape) -> Expr {
-        let (pattern, layer) = split_layer(name);
-        let (module, parameter) = pattern.rsplit_once('.').unwrap_or((&pattern, ""));
-        let gguf =
-            self.modules.iter().find(|(hf, _)| *hf == module).map(|(_, gguf)| gguf.replace("{}", &layer));
-        let source = Expr::source(gguf.map_or_else(|| name.to_owned(), |gguf| format!("{gguf}.{parameter}")));
-        match self.permuted.iter().find(|(hf, _)| *hf == module) {
-            Some(&(_, heads)) => source.unpermute_rope(heads, shape),
+        let Some(gguf) = self.name(name) else { return Expr::source(name) };
+        let source = Expr::source(gguf.name);
+        match gguf.permuted {
+            Some(heads) => source.unpermute_rope(heads, shape),
             None => source,
         }
+    }
+
+    /// GGUF's name of the parameter `name`, if it has one.
+    pub(crate) fn name(&self, name: &str) -> Option<GgufName> {
+        let (pattern, layer) = split_layer(name);
+        let (module, parameter) = pattern.rsplit_once('.')?;
+        let (_, gguf) = self.modules.iter().find(|(hf, _)| *hf == module)?;
+        let permuted = self.permuted.iter().find(|(hf, _)| *hf == module).map(|&(_, heads)| heads);
+        Some(GgufName { name: format!("{}.{parameter}", gguf.replace("{}", &layer)), permuted })
     }
 }
 

@@ -172,4 +172,7 @@ pub enum ProgramError {
     /// An op does not fit its operands: a bug in the architecture, or sizes that contradict each other.
     #[error(transparent)]
     Op(#[from] OpError),
+    /// The quantised tensors of a checkpoint are not what the config says.
+    #[error(transparent)]
+    Checkpoint(#[from] porter_weights::Error),
 }

@@ -11,10 +11,11 @@
 //! - Windows are as in Qwen2.
 
 use porter_ir::{Builder, OpError, Value};
+use serde_json::{Map, Value as Json};
 
 use crate::{
     blocks::{Activation, mlp::GatedMlp, residual::pre_norm, self_attention::SelfAttention},
-    config::{BackboneDefaults, Reader, layer_windows, read_activation, read_backbone},
+    config::{BackboneDefaults, Reader, layer_windows, read_activation, read_backbone, write_windows},
     decoder::{Backbone, Decoder, RopeRows},
     sequence::Sequence,
 };
@@ -57,6 +58,16 @@ impl Decoder for Qwen3 {
 
     fn backbone(&self) -> &Backbone {
         &self.backbone
+    }
+
+    fn write(&self, config: &mut Map<String, Json>) {
+        let keys = [
+            ("intermediate_size", self.intermediate_size.into()),
+            ("hidden_act", self.hidden_act.name().into()),
+            ("attention_bias", self.attention_bias.into()),
+        ];
+        config.extend(keys.map(|(key, value)| (key.to_owned(), value)));
+        write_windows(&self.windows, config);
     }
 
     fn window(&self) -> Option<usize> {

@@ -72,15 +72,7 @@ impl Device {
 
     /// The plugin's description of the device.
     pub fn describe(&self) -> Result<DeviceDescription> {
-        let api = self.client.api();
-        let description = description(api, self.raw())?;
-        Ok(DeviceDescription {
-            id: id(api, description)?,
-            process: process(api, description)?,
-            kind: kind(api, description)?,
-            text: text(api, description)?,
-            attributes: attributes(api, description)?,
-        })
+        describe(self.client.api(), description(self.client.api(), self.raw())?)
     }
 
     /// How full the device's memory is. CPU plugins do not count it.
@@ -116,7 +108,19 @@ impl RawDevice {
     }
 }
 
-// In the functions below, devices and descriptions belong to a client that their caller keeps alive.
+// In the functions below, devices and descriptions belong to a client or a topology that their caller
+// keeps alive.
+
+/// Reads all that a description says.
+pub(crate) fn describe(api: Api, description: *mut PJRT_DeviceDescription) -> Result<DeviceDescription> {
+    Ok(DeviceDescription {
+        id: id(api, description)?,
+        process: process(api, description)?,
+        kind: kind(api, description)?,
+        text: text(api, description)?,
+        attributes: attributes(api, description)?,
+    })
+}
 
 fn description(api: Api, device: NonNull<PJRT_Device>) -> Result<*mut PJRT_DeviceDescription> {
     let mut args = PJRT_Device_GetDescription_Args { device: device.as_ptr(), ..StructSize::sized() };

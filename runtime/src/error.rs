@@ -1,29 +1,29 @@
 //! What can go wrong between Porter and a plugin.
 
-use std::{fmt, io, path::PathBuf};
+use std::{fmt, io, path::PathBuf, time::Duration};
 
-use crate::plugins::KnownPlugin;
+use crate::{aot::OutOfMemory, plugins::KnownPlugin};
 
-/// The status codes of the PJRT C API, which are those of `absl::StatusCode`.
+/// The status codes of the PJRT C API, which are those of `absl::StatusCode`, with its numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the standard ones")]
 pub enum Code {
-    Cancelled,
-    Unknown,
-    InvalidArgument,
-    DeadlineExceeded,
-    NotFound,
-    AlreadyExists,
-    PermissionDenied,
-    ResourceExhausted,
-    FailedPrecondition,
-    Aborted,
-    OutOfRange,
-    Unimplemented,
-    Internal,
-    Unavailable,
-    DataLoss,
-    Unauthenticated,
+    Cancelled = 1,
+    Unknown = 2,
+    InvalidArgument = 3,
+    DeadlineExceeded = 4,
+    NotFound = 5,
+    AlreadyExists = 6,
+    PermissionDenied = 7,
+    ResourceExhausted = 8,
+    FailedPrecondition = 9,
+    Aborted = 10,
+    OutOfRange = 11,
+    Unimplemented = 12,
+    Internal = 13,
+    Unavailable = 14,
+    DataLoss = 15,
+    Unauthenticated = 16,
 }
 
 impl Code {
@@ -128,6 +128,26 @@ pub enum Error {
     /// A compiled program that is not what its signature says.
     #[error("check the compiled program against its signature: {}", .0.join("; "))]
     Signature(Vec<String>),
+    /// A program that was compiled ahead of time does not fit its devices.
+    #[error("compile the program: out of memory: {0}")]
+    OutOfMemory(OutOfMemory),
+    /// The compiler's process did not end in time and was killed.
+    #[error("compile the program: the compiler was stopped after {} s without a result; give it more time if \
+             the machine is slow or busy{}", limit.as_secs(), last_words(said))]
+    CompilerTimedOut {
+        /// How long it was given.
+        limit: Duration,
+        /// The end of its error output.
+        said: String,
+    },
+    /// The compiler's process ended without a result: it aborted, or was killed.
+    #[error("compile the program: the compiler ended without a result: {how}{}", last_words(said))]
+    CompilerDied {
+        /// What it replied and how it ended.
+        how: String,
+        /// The end of its error output.
+        said: String,
+    },
     /// Compile options that no plugin accepts.
     #[error("compile options: {0}")]
     Options(String),
@@ -182,6 +202,8 @@ impl Error {
             | Self::Start { .. }
             | Self::NoPlugin { .. }
             | Self::Install { .. }
+            | Self::CompilerTimedOut { .. }
+            | Self::CompilerDied { .. }
             | Self::Environment(_)
             | Self::NoHome { .. }
             | Self::Io { .. } => true,
@@ -189,6 +211,7 @@ impl Error {
                 matches!(code, Code::PermissionDenied | Code::ResourceExhausted | Code::Unavailable)
             }
             Self::Misbehaved { .. }
+            | Self::OutOfMemory(_)
             | Self::Host(_)
             | Self::Arguments(_)
             | Self::Signature(_)
@@ -204,6 +227,11 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// The end of an error output below an error, where there is one.
+fn last_words(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!("\nIt wrote:\n{said}") }
 }
 
 /// A plugin's message without its misleading tail.

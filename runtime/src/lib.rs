@@ -20,6 +20,7 @@
 //! ```
 #![allow(unsafe_code, reason = "this crate is the one that calls C; every block says why it may")]
 
+pub mod aot;
 mod api;
 mod buffer;
 mod cache;

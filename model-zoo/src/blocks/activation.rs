@@ -41,6 +41,18 @@ impl Activation {
         })
     }
 
+    /// A name that [`Activation::from_name`] knows it by.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Silu => "silu",
+            Self::Gelu => "gelu",
+            Self::GeluTanh => "gelu_pytorch_tanh",
+            Self::QuickGelu => "quick_gelu",
+            Self::Relu => "relu",
+            Self::Tanh => "tanh",
+        }
+    }
+
     /// Applies it, computed in `f32` and rounded once to the type of `x`.
     pub(crate) fn apply(self, b: &Builder, x: Value) -> Result<Value> {
         type Apply = fn(&Builder, Value) -> Result<Value>;

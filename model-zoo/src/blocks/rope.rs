@@ -91,6 +91,52 @@ impl Rope {
         }
     }
 
+    /// What each frequency is divided by, as llama.cpp keeps Llama 3's bands (`generate_extra_tensors` of
+    /// `LlamaModel`), computed in `f32` as there. `None` where nothing is divided, or by the same for
+    /// all lengths and in another way.
+    pub(crate) fn frequency_factors(&self) -> Option<Vec<f32>> {
+        match &self.scaling {
+            &Scaling::Llama3 {
+                factor,
+                low_freq_factor: low,
+                high_freq_factor: high,
+                original_max_position_embeddings,
+            } => {
+                let original = original_max_position_embeddings as f64;
+                let frequencies = inverses(&self.powers(self.theta));
+                let factors = frequencies.iter().map(|&f| llama3_factor(f, factor, low, high, original));
+                Some(factors.collect())
+            }
+            Scaling::LongRope { short_factor, long_factor, .. } if short_factor == long_factor => {
+                Some(short_factor.iter().map(|&factor| factor as f32).collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// The same embedding as Llama 3's bands, where its factors are those of bands from 1 to 4, which
+    /// every published one has. Factors may be apart by what rounding a power and five operations of
+    /// `f32` makes of them.
+    pub(crate) fn with_bands(&self) -> Option<Self> {
+        let Scaling::LongRope { attention_factor: Some(1.0), .. } = self.scaling else { return None };
+        let factors = self.frequency_factors()?;
+        let factor = f64::from(factors.iter().copied().fold(1.0, f32::max));
+        let frequencies = inverses(&self.powers(self.theta));
+        let blended = frequencies.iter().zip(&factors).find(|(_, f)| **f > 1.0 && f64::from(**f) < factor);
+        let (&frequency, &divisor) = blended?;
+        let smooth = (1.0 / f64::from(divisor) - 1.0 / factor) / (1.0 - 1.0 / factor);
+        let original = (TAU / f64::from(frequency) * (1.0 + 3.0 * smooth)).round();
+        let scaling = Scaling::Llama3 {
+            factor,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_max_position_embeddings: original as usize,
+        };
+        let bands = Self { scaling, ..self.clone() };
+        let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 8.0 * f32::EPSILON * b.abs();
+        bands.frequency_factors()?.iter().zip(&factors).all(near).then_some(bands)
+    }
+
     /// Positions before the embedding is stretched; `None` where it never is.
     pub(crate) fn original_positions(&self) -> Option<usize> {
         match self.scaling {
@@ -189,6 +235,18 @@ fn llama3(inv_freq: f32, factor: f32, low: f64, high: f64, original: f64) -> f32
     } else {
         let smooth = (original as f32 / wavelen - low as f32) / (high - low) as f32;
         (1.0 - smooth) * inv_freq / factor + smooth * inv_freq
+    }
+}
+
+fn llama3_factor(frequency: f32, factor: f64, low: f64, high: f64, original: f64) -> f32 {
+    let wavelen = TAU as f32 / frequency;
+    if wavelen < (original / high) as f32 {
+        1.0
+    } else if wavelen > (original / low) as f32 {
+        factor as f32
+    } else {
+        let smooth = (original as f32 / wavelen - low as f32) / (high - low) as f32;
+        1.0 / ((1.0 - smooth) / factor as f32 + smooth)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The keys that every decoder's configuration has.
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use super::{Reader, read_rope};
+use super::{Reader, read_rope, rope::write_scaling};
 use crate::{blocks::Activation, decoder::Backbone};
 
 /// What a configuration class has where a config says nothing.
@@ -44,6 +44,27 @@ pub(crate) fn read_backbone(r: &mut Reader<'_>, defaults: BackboneDefaults) -> B
         rope: read_rope(r, head_dim, max_position_embeddings),
         tie_word_embeddings: r.flag_or("tie_word_embeddings", false),
     }
+}
+
+/// The inverse of [`read_backbone`], in the spelling that every version of transformers reads.
+pub(crate) fn write_backbone(backbone: &Backbone) -> Map<String, Value> {
+    let keys = json!({
+        "vocab_size": backbone.vocab_size,
+        "hidden_size": backbone.hidden_size,
+        "num_hidden_layers": backbone.num_hidden_layers,
+        "num_attention_heads": backbone.num_attention_heads,
+        "num_key_value_heads": backbone.num_key_value_heads,
+        "head_dim": backbone.head_dim,
+        "rms_norm_eps": backbone.rms_norm_eps,
+        "max_position_embeddings": backbone.max_position_embeddings,
+        "rope_theta": backbone.rope.theta,
+        "tie_word_embeddings": backbone.tie_word_embeddings,
+    });
+    let Value::Object(mut keys) = keys else { return Map::new() };
+    if let Some(scaling) = write_scaling(&backbone.rope.scaling) {
+        keys.insert("rope_scaling".to_owned(), scaling.into());
+    }
+    keys
 }
 
 /// Reads `num_hidden_layers`.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{ConfigError, Problem};
 
 /// GGUF keys without their architecture's prefix, and the config keys that mean the same.
-const KEYS: &[(&str, &str)] = &[
+pub(super) const KEYS: &[(&str, &str)] = &[
     ("block_count", "num_hidden_layers"),
     ("context_length", "max_position_embeddings"),
     ("embedding_length", "hidden_size"),
@@ -23,7 +23,7 @@ const KEYS: &[(&str, &str)] = &[
 ];
 
 /// GGUF keys of a rotary embedding's scaling, and their names in `rope_parameters`.
-const SCALING: &[(&str, &str)] = &[
+pub(super) const SCALING: &[(&str, &str)] = &[
     ("rope.scaling.type", "rope_type"),
     ("rope.scaling.factor", "factor"),
     ("rope.scaling.original_context_length", "original_max_position_embeddings"),
@@ -36,7 +36,7 @@ const SCALING: &[(&str, &str)] = &[
 const INERT: &[&str] = &["rope.scaling.finetuned"];
 
 /// The tensor that holds a divisor for each rotary frequency.
-const FREQUENCY_FACTORS: &str = "rope_freqs.weight";
+pub(crate) const FREQUENCY_FACTORS: &str = "rope_freqs.weight";
 
 /// The config of a GGUF file of `architecture`. Keys that have no counterpart keep their GGUF name,
 /// so that reading the config reports them.
@@ -153,6 +153,9 @@ fn json(value: &Metadata) -> Value {
         json!(truth)
     } else if let Some(whole) = value.as_i64() {
         json!(whole)
+    } else if let Metadata::F32(single) = value {
+        // The shortest decimal, which is what the config said that the file was made from.
+        single.to_string().parse::<f64>().map_or_else(|_| json!(single), |number| json!(number))
     } else if let Some(number) = value.as_f64() {
         json!(number)
     } else {

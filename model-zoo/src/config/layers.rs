@@ -1,5 +1,7 @@
 //! Which layers attend through a sliding window.
 
+use serde_json::{Map, Value};
+
 use super::Reader;
 
 /// The window of each of `layers` layers, from `layer_types`, `sliding_window`, `use_sliding_window`
@@ -28,4 +30,14 @@ pub(crate) fn layer_windows(r: &mut Reader<'_>, layers: usize) -> Vec<Option<usi
         }
     }
     windows
+}
+
+/// The inverse of [`layer_windows`].
+pub(crate) fn write_windows(windows: &[Option<usize>], config: &mut Map<String, Value>) {
+    let window = windows.iter().flatten().next();
+    config.insert("use_sliding_window".to_owned(), window.is_some().into());
+    let Some(&window) = window else { return };
+    let kinds = windows.iter().map(|w| if w.is_some() { "sliding_attention" } else { "full_attention" });
+    config.insert("sliding_window".to_owned(), window.into());
+    config.insert("layer_types".to_owned(), kinds.collect());
 }

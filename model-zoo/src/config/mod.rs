@@ -6,14 +6,16 @@ mod inert;
 mod layers;
 mod reader;
 mod rope;
+mod to_gguf;
 
 use std::fmt;
 
-pub(crate) use backbone::{BackboneDefaults, read_activation, read_backbone, read_depth};
+pub(crate) use backbone::{BackboneDefaults, read_activation, read_backbone, read_depth, write_backbone};
 pub(crate) use inert::INERT;
-pub(crate) use layers::layer_windows;
+pub(crate) use layers::{layer_windows, write_windows};
 pub(crate) use reader::Reader;
-pub(crate) use rope::read_rope;
+pub(crate) use rope::{read_rope, write_scaling};
+pub(crate) use to_gguf::metadata;
 
 /// Why a configuration is refused.
 #[derive(Debug, thiserror::Error)]

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, ops::RangeInclusive};
 
+use porter_weights::{Place, QuantisedConfig};
 use serde_json::{Map, Value};
 
 use super::{INERT, Problem, ProblemKind};
@@ -160,6 +161,20 @@ impl<'a> Reader<'a> {
     /// Takes over the problems of an object that was read to its end.
     pub(crate) fn absorb(&mut self, child: Reader<'a>) {
         self.problems.extend(child.finish(&[]));
+    }
+
+    /// How the checkpoint is quantised, if the config says that it is.
+    pub(crate) fn quantised(&mut self) -> Option<QuantisedConfig> {
+        let found = self.present("quantization_config")?;
+        let problems = match QuantisedConfig::from_options(found) {
+            Ok(config) => return Some(config),
+            Err(problems) => problems,
+        };
+        for porter_weights::Problem { place, what } in problems {
+            let key = if let Place::Field(key) = place { key } else { "quantization_config".to_owned() };
+            self.problem(&key, ProblemKind::Unsupported, what);
+        }
+        None
     }
 
     /// The raw value of `key`, which counts as read.

@@ -1,6 +1,6 @@
 //! Rotary embedding parameters in both spellings.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Reader;
 use crate::blocks::rope::{Rope, Scaling};
@@ -111,4 +111,69 @@ fn factor(r: &mut Reader<'_>) -> f64 {
 
 fn original_positions(r: &mut Reader<'_>, max_position_embeddings: usize) -> usize {
     r.count_or("original_max_position_embeddings", max_position_embeddings)
+}
+
+/// The inverse of [`read_rope`]: `rope_scaling` without what says the default. `None` where nothing is
+/// stretched.
+pub(crate) fn write_scaling(scaling: &Scaling) -> Option<Map<String, Value>> {
+    let (keys, optional) = match scaling {
+        Scaling::Default => return None,
+        Scaling::Linear { factor } => (json!({ "rope_type": "linear", "factor": factor }), vec![]),
+        Scaling::Dynamic { factor, .. } => (json!({ "rope_type": "dynamic", "factor": factor }), vec![]),
+        Scaling::Yarn {
+            factor,
+            original_max_position_embeddings,
+            attention_factor,
+            beta_fast,
+            beta_slow,
+            mscale,
+            mscale_all_dim,
+            truncate,
+        } => {
+            let keys = json!({
+                "rope_type": "yarn",
+                "factor": factor,
+                "original_max_position_embeddings": original_max_position_embeddings,
+            });
+            #[allow(clippy::float_cmp, reason = "exactly the default")]
+            let optional = vec![
+                ("attention_factor", attention_factor.map(Value::from)),
+                ("beta_fast", (*beta_fast != 32.0).then(|| json!(beta_fast))),
+                ("beta_slow", (*beta_slow != 1.0).then(|| json!(beta_slow))),
+                ("mscale", mscale.map(Value::from)),
+                ("mscale_all_dim", mscale_all_dim.map(Value::from)),
+                ("truncate", (!truncate).then(|| json!(false))),
+            ];
+            (keys, optional)
+        }
+        Scaling::LongRope {
+            factor,
+            original_max_position_embeddings,
+            attention_factor,
+            short_factor,
+            long_factor,
+        } => {
+            let keys = json!({
+                "rope_type": "longrope",
+                "factor": factor,
+                "original_max_position_embeddings": original_max_position_embeddings,
+                "short_factor": short_factor,
+                "long_factor": long_factor,
+            });
+            (keys, vec![("attention_factor", attention_factor.map(Value::from))])
+        }
+        Scaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings } => {
+            let keys = json!({
+                "rope_type": "llama3",
+                "factor": factor,
+                "low_freq_factor": low_freq_factor,
+                "high_freq_factor": high_freq_factor,
+                "original_max_position_embeddings": original_max_position_embeddings,
+            });
+            (keys, vec![])
+        }
+    };
+    let Value::Object(mut keys) = keys else { return None };
+    keys.extend(optional.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+    Some(keys)
 }

@@ -4,9 +4,11 @@
 
 mod common;
 mod fixtures;
+mod gguf_out;
 mod hostile;
 mod parity;
 mod precisions;
+mod quantised;
 mod refusals;
 mod runner;
 mod variants;

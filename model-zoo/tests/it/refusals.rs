@@ -53,7 +53,18 @@ fn what_changes_the_maths_is_refused() {
         ("llama", json!({"rms_norm_eps": "small"}), "rms_norm_eps", WrongType),
         ("llama", json!({"attention_bias": 1}), "attention_bias", WrongType),
         ("llama", json!({"logit_scale": 0.5}), "logit_scale", Unknown),
-        ("llama", json!({"quantization_config": {"bits": 4}}), "quantization_config", Unknown),
+        (
+            "llama",
+            json!({"quantization_config": {"bits": 4}}),
+            "quantization_config.quant_method",
+            Unsupported,
+        ),
+        (
+            "llama",
+            json!({"quantization_config": {"quant_method": "mxfp4", "twist": 1}}),
+            "quantization_config.twist",
+            Unsupported,
+        ),
         ("llama", json!({"sliding_window": 5}), "sliding_window", Unknown),
         ("qwen2", json!({"layer_types": ["full_attention"]}), "layer_types", Unsupported),
         (

@@ -9,11 +9,14 @@
 
 use std::{path::PathBuf, str::FromStr};
 
+use bytesize::ByteSize;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use porter_ir::DType;
 use porter_numerics::Level;
-use porter_weights::{OpenOptions, PickleGlobals};
+use porter_pipeline::convert::Quantise;
+use porter_plan::Target;
+use porter_weights::{GgmlType, OpenOptions, PickleGlobals, stream::Share};
 
 /// Port PyTorch, Hugging Face and GGUF models to TPU, and prove that the numbers are still right.
 ///
@@ -63,8 +66,21 @@ pub(crate) enum Verb {
     Check(CheckArgs),
     /// Compare the tensors of two safetensors files, or folders of them, by name
     Compare(CompareArgs),
+    /// Write a checkpoint in another format or type: streamed, in bounded memory, resumable
+    Convert(ConvertArgs),
+    /// Close what `porter convert --shard-of` wrote in shares: check them, write the index
+    MergeIndex {
+        /// The output of the conversions
+        #[arg(value_name = "OUT")]
+        output: PathBuf,
+    },
     /// Measure load, compile, prefill and decode
     Bench(BenchArgs),
+    /// Compile a model's programs for a TPU that need not be there: what fits, and how fast it should be
+    Compile(CompileArgs),
+    /// Compile one program for `porter compile`: a request on stdin, a reply on stdout
+    #[command(hide = true)]
+    AotWorker,
     /// Write a shell's completion script to stdout
     #[command(hide = true)]
     Completions {
@@ -125,6 +141,9 @@ impl ModelArgs {
 pub(crate) struct InspectArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    /// Show where each parameter comes from, as an expression over the checkpoint's tensors
+    #[arg(long)]
+    pub(crate) map: bool,
 }
 
 #[derive(Debug, Args)]
@@ -241,6 +260,103 @@ pub(crate) struct CompareArgs {
     pub(crate) level: Level,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    /// A folder that is empty or not there, or a file that is not there (.safetensors, .gguf). A killed
+    /// conversion goes on where it was when it is started again with the same arguments
+    #[arg(long, short, value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// The format to write; what the output's name says if left out, or else safetensors
+    #[arg(long, value_enum)]
+    pub(crate) to: Option<ToFormat>,
+    /// The type of all floats; each keeps its own if left out, quantised ones too, but
+    /// for GGUF's, which become bf16
+    #[arg(long, value_enum)]
+    pub(crate) dtype: Option<RunDType>,
+    /// Store the weights of linear layers quantised: int8, a scale for each output channel, as
+    /// compressed-tensors does; or blocks of GGUF
+    #[arg(long, value_enum)]
+    pub(crate) quantize: Option<QuantizeTo>,
+    /// Begin a new file where this is full, as 5GB or 2GiB; `none` writes one file
+    #[arg(long, value_name = "SIZE", value_parser = shard_size, default_value = "5GB")]
+    pub(crate) max_shard_size: ShardSize,
+    /// The most memory to take, as 2GiB; a quarter of this machine's if left out
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) memory: Option<u64>,
+    /// Threads; as many as there are cores if left out
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) threads: Option<usize>,
+    /// Read the output once more and compare every byte with what the source gives
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Write only share I of N, as one of several jobs; `porter merge-index OUT` closes them
+    #[arg(long, value_name = "I/N", value_parser = share)]
+    pub(crate) shard_of: Option<Share>,
+}
+
+/// The formats that are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ToFormat {
+    /// Hugging Face: safetensors, under its names
+    Safetensors,
+    /// GGUF, as llama.cpp's converter writes it
+    Gguf,
+}
+
+/// The quantised forms that are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum QuantizeTo {
+    Int8,
+    #[value(name = "q8_0")]
+    Q8_0,
+    #[value(name = "q5_0")]
+    Q5_0,
+    #[value(name = "q5_1")]
+    Q5_1,
+    #[value(name = "q4_0")]
+    Q4_0,
+    #[value(name = "q4_1")]
+    Q4_1,
+}
+
+impl From<QuantizeTo> for Quantise {
+    fn from(form: QuantizeTo) -> Self {
+        match form {
+            QuantizeTo::Int8 => Quantise::Int8,
+            QuantizeTo::Q8_0 => Quantise::Block(GgmlType::Q8_0),
+            QuantizeTo::Q5_0 => Quantise::Block(GgmlType::Q5_0),
+            QuantizeTo::Q5_1 => Quantise::Block(GgmlType::Q5_1),
+            QuantizeTo::Q4_0 => Quantise::Block(GgmlType::Q4_0),
+            QuantizeTo::Q4_1 => Quantise::Block(GgmlType::Q4_1),
+        }
+    }
+}
+
+/// `--max-shard-size`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ShardSize(pub(crate) Option<u64>);
+
+fn shard_size(text: &str) -> Result<ShardSize, String> {
+    if text == "none" { Ok(ShardSize(None)) } else { Ok(ShardSize(Some(size(text)?))) }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    match text.parse::<ByteSize>() {
+        Ok(ByteSize(0)) => Err("expected more than nothing".to_owned()),
+        Ok(size) => Ok(size.0),
+        Err(_) => Err("expected a size, as 512MiB, 2GiB or 5GB".to_owned()),
+    }
+}
+
+fn share(text: &str) -> Result<Share, String> {
+    let wrong = || "expected I/N with I from 1 to N, as 3/8".to_owned();
+    let (part, of) = text.split_once('/').ok_or_else(wrong)?;
+    let share = Share { part: part.parse().map_err(|_| wrong())?, of: of.parse().map_err(|_| wrong())? };
+    if share.part == 0 || share.part > share.of { Err(wrong()) } else { Ok(share) }
+}
+
 /// The other side of `porter check --against`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Against {
@@ -285,6 +401,37 @@ pub(crate) struct BenchArgs {
     /// The type that weights and activations are rounded to
     #[arg(long, value_enum, default_value_t)]
     pub(crate) dtype: RunDType,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompileArgs {
+    /// A config.json, a folder that has one, or any model that the other verbs take; weights are not needed
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: String,
+    /// The chip and the shape of the slice, as v6e:2x4, v5p:4x4x4 or 7x:2x2x1
+    #[arg(long, value_name = "CHIP:SHAPE", value_parser = Target::from_str)]
+    pub(crate) target: Target,
+    /// Rows of the programs
+    #[arg(long, value_name = "N", default_value = "1", value_parser = positive)]
+    pub(crate) batch: usize,
+    /// Tokens of the prefill program
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) prompt: Option<usize>,
+    /// Slots of the cache: prompt and answer together; 1024 if left out, or the model's positions
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) context: Option<usize>,
+    /// The type of weights, activations and cache
+    #[arg(long, value_enum, default_value = "bf16")]
+    pub(crate) dtype: RunDType,
+    /// Stop the compiler of a program after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "1800", value_parser = positive)]
+    pub(crate) time_limit: usize,
+    /// Write the report as one self-contained HTML page
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// A configuration key that Porter does not know and that changes nothing; may be given again
+    #[arg(long, value_name = "KEY")]
+    pub(crate) ignore_config: Vec<String>,
 }
 
 /// The types that models run in.

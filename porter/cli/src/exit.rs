@@ -6,7 +6,7 @@ use porter_import::{ErrorKind as ImportKind, ImportError};
 use porter_numerics::{BudgetFileError, BundleError, MeasureError};
 use porter_runtime::Error as RuntimeError;
 use porter_text::{ErrorKind as TextKind, TextError};
-use porter_weights::{Error as WeightsError, ErrorKind as WeightsKind};
+use porter_weights::{Error as WeightsError, ErrorKind as WeightsKind, stream::StreamError};
 use porter_zoo::{ConfigError, ProblemKind, ProgramError};
 
 use porter_pipeline::PipelineError;
@@ -69,6 +69,12 @@ impl From<PipelineError> for Failure {
     }
 }
 
+impl From<StreamError> for Failure {
+    fn from(error: StreamError) -> Self {
+        Self::new(stream(&error), error)
+    }
+}
+
 impl From<RuntimeError> for Failure {
     fn from(error: RuntimeError) -> Self {
         Self::new(runtime(&error), error)
@@ -80,6 +86,8 @@ fn pipeline(error: &PipelineError) -> Exit {
         PipelineError::Import(error) => import(error),
         PipelineError::Weights(error) => weights(error),
         PipelineError::Config(error) => config(error),
+        PipelineError::Write(_) | PipelineError::Gguf(_) => Exit::Unsupported,
+        PipelineError::Stream(error) => stream(error),
         PipelineError::Program(error) => program(error),
         PipelineError::Runtime(error) => runtime(error),
         PipelineError::Text(error) => text(error),
@@ -88,7 +96,10 @@ fn pipeline(error: &PipelineError) -> Exit {
         PipelineError::Part { source, .. } => pipeline(source),
         PipelineError::Budget(BudgetFileError::Read { .. }) | PipelineError::File { .. } => Exit::Environment,
         PipelineError::Budget(BudgetFileError::Problems { .. }) | PipelineError::Usage(_) => Exit::Usage,
-        PipelineError::Op(_) | PipelineError::Execute(_) | PipelineError::Unsupported(_) => Exit::Unsupported,
+        PipelineError::Hlo(_)
+        | PipelineError::Op(_)
+        | PipelineError::Execute(_)
+        | PipelineError::Unsupported(_) => Exit::Unsupported,
     }
 }
 
@@ -106,6 +117,18 @@ pub(crate) fn weights(error: &WeightsError) -> Exit {
         WeightsKind::Unavailable => Exit::Environment,
         WeightsKind::Corrupt => Exit::Corrupt,
         WeightsKind::Unsupported | WeightsKind::Mismatch => Exit::Unsupported,
+    }
+}
+
+fn stream(error: &StreamError) -> Exit {
+    match error {
+        StreamError::Differs { .. } | StreamError::NotWhole { .. } => Exit::No,
+        StreamError::Memory { .. } | StreamError::Share { .. } => Exit::Usage,
+        _ => match error.kind() {
+            WeightsKind::Unavailable => Exit::Environment,
+            WeightsKind::Corrupt => Exit::Corrupt,
+            WeightsKind::Unsupported | WeightsKind::Mismatch => Exit::Unsupported,
+        },
     }
 }
 
@@ -131,6 +154,7 @@ fn program(error: &ProgramError) -> Exit {
             Exit::Usage
         }
         ProgramError::Op(_) => Exit::Unsupported,
+        ProgramError::Checkpoint(error) => weights(error),
     }
 }
 
@@ -143,7 +167,7 @@ fn text(error: &TextError) -> Exit {
     }
 }
 
-fn runtime(error: &RuntimeError) -> Exit {
+pub(crate) fn runtime(error: &RuntimeError) -> Exit {
     if error.is_environment() { Exit::Environment } else { Exit::Unsupported }
 }
 

@@ -1,11 +1,14 @@
 //! What libraries report, on the console.
 
-use std::cell::RefCell;
+use std::{
+    cell::RefCell,
+    sync::{Mutex, PoisonError},
+};
 
 use indicatif::ProgressBar;
 use porter_import::{Event, Progress};
 use porter_pipeline::Observer;
-use porter_weights::Loaded;
+use porter_weights::{Loaded, stream};
 
 use crate::console::{Console, Unit};
 
@@ -35,6 +38,44 @@ impl Progress for Fetching<'_> {
             }
             Event::Finished => {
                 if let Some(bar) = self.bar.take() {
+                    bar.finish_and_clear();
+                }
+            }
+        }
+    }
+}
+
+/// Shows a conversion.
+pub(crate) struct Converting<'a> {
+    console: &'a Console,
+    bar: Mutex<Option<ProgressBar>>,
+}
+
+impl<'a> Converting<'a> {
+    pub(crate) fn new(console: &'a Console) -> Self {
+        Self { console, bar: Mutex::new(None) }
+    }
+}
+
+impl stream::Observer for Converting<'_> {
+    fn event(&self, event: stream::Event<'_>) {
+        let mut bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            stream::Event::Note(text) => self.console.note(text),
+            stream::Event::Begin { what, bytes, done } => {
+                let shown = self.console.bar(what, bytes, Unit::Bytes);
+                shown.set_position(done);
+                // The rate is that of this run.
+                shown.reset_eta();
+                *bar = Some(shown);
+            }
+            stream::Event::Advanced(bytes) => {
+                if let Some(bar) = &*bar {
+                    bar.inc(bytes);
+                }
+            }
+            stream::Event::End => {
+                if let Some(bar) = bar.take() {
                     bar.finish_and_clear();
                 }
             }

@@ -30,6 +30,16 @@ fn check(model: &str, reference: &str, more: &[&str]) -> (i32, Value) {
 }
 
 #[test]
+fn the_map_names_what_is_done_with_each_tensor() {
+    let model = format!("{FIXTURES}/gguf/llama_open_Q8_0.gguf");
+    let (code, stdout, stderr) = porter(&["inspect", &model, "--map"]);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    let row = stdout.lines().find(|line| line.starts_with("model.layers.0.self_attn.q_proj.weight")).unwrap();
+    assert!(row.contains("f32") && row.contains("blk.0.attn_q.weight | reshape ["), "{row}");
+    assert!(row.contains("] | permute 0 2 1 3 | reshape ["), "{row}");
+}
+
+#[test]
 fn smollm2_writes_what_transformers_wrote() {
     let reference = fs::read_to_string(fixture("real/smollm2/reference.json")).unwrap();
     let reference: Value = serde_json::from_str(&reference).unwrap();

@@ -20,7 +20,7 @@ pub(crate) const STANDARD: [&str; 4] = [
 ];
 
 /// PyTorch files.
-const PYTORCH: [&str; 4] = [".pt", ".pth", ".ckpt", ".bin"];
+const PYTORCH: [&str; 5] = [".pt", ".pth", ".ckpt", ".bin", ".jit"];
 /// What training leaves beside the weights, by how its names begin.
 const NOT_WEIGHTS: [&str; 6] =
     ["optimizer", "scheduler", "scaler", "rng_state", "random_states", "training_args"];
@@ -29,7 +29,7 @@ const NOT_WEIGHTS: [&str; 6] =
 const NOT_READ: [&str; 3] = ["onnx", "pt2", "h5"];
 
 /// The model at a path: a folder, a `.safetensors` file, its `.safetensors.index.json`, a `.gguf` file, or
-/// a PyTorch file (`.pt`, `.pth`, `.ckpt`, `.bin`) or its `.bin.index.json`.
+/// a PyTorch file (`.pt`, `.pth`, `.ckpt`, `.bin`, `.jit`) or its `.bin.index.json`, or a `.npz` file.
 pub(crate) fn resolve(path: &Path) -> Result<ModelFiles, ImportError> {
     let metadata = match fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -157,7 +157,7 @@ pub(crate) fn is_pytorch_weights(path: &Path) -> bool {
 
 pub(crate) fn is_readable(path: &Path) -> bool {
     let safetensors = has_ending(path, ".safetensors") || has_ending(path, ".safetensors.index.json");
-    safetensors || is_gguf(path) || is_pytorch(path)
+    safetensors || is_gguf(path) || is_pytorch(path) || has_ending(path, ".npz")
 }
 
 pub(crate) fn not_readable(path: &Path) -> ImportError {
@@ -168,8 +168,8 @@ pub(crate) fn not_readable(path: &Path) -> ImportError {
         }
         _ => ImportError::Name {
             model: path.display().to_string(),
-            reason: "the file is neither .safetensors, .safetensors.index.json, .gguf, .pt, .pth, .ckpt, .bin nor \
-                     .bin.index.json"
+            reason: "the file is neither .safetensors, .safetensors.index.json, .gguf, .pt, .pth, .ckpt, .bin, .jit, \
+                     .bin.index.json nor .npz"
                 .to_owned(),
         },
     }

@@ -6,10 +6,11 @@ use porter_executor::ExecuteError;
 use porter_import::ImportError;
 use porter_ir::OpError;
 use porter_numerics::{BudgetFileError, BundleError, MeasureError, bisect::BisectError};
+use porter_plan::hlo::HloError;
 use porter_runtime::Error as RuntimeError;
 use porter_text::TextError;
-use porter_weights::Error as WeightsError;
-use porter_zoo::{ConfigError, ProgramError};
+use porter_weights::{Error as WeightsError, stream::StreamError, write::WriteError};
+use porter_zoo::{ConfigError, GgufError, ProgramError};
 
 /// An error of one of the crates, or of how they were asked to work together.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,12 @@ pub enum PipelineError {
     #[error(transparent)]
     Weights(#[from] WeightsError),
     #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
     Program(#[from] ProgramError),
@@ -27,6 +34,9 @@ pub enum PipelineError {
     Op(#[from] OpError),
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// A compiler gave something that is no program.
+    #[error(transparent)]
+    Hlo(#[from] HloError),
     #[error(transparent)]
     Text(#[from] TextError),
     #[error(transparent)]

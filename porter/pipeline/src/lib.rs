@@ -1,10 +1,14 @@
 //! From a model's name to programs that run and are checked: what the verbs have in common.
 //!
 //! [`open`] finds a model, [`Engine`] starts a plugin, [`bring_up`] compiles programs in a [`Variant`]
-//! and loads their weights, and [`check`] compares what they give with a reference.
+//! and loads their weights, and [`check`] compares what they give with a reference. [`Ahead`] compiles for
+//! TPUs that are not there.
 
+mod ahead;
 mod bring_up;
 pub mod check;
+mod configured;
+pub mod convert;
 mod engine;
 mod error;
 mod lower;
@@ -15,7 +19,9 @@ mod sizes;
 mod text;
 mod variant;
 
+pub use ahead::{Ahead, Answer, Fitting, compiler_for, phases};
 pub use bring_up::{Running, bring_up, bring_up_programs};
+pub use configured::{Configured, open_config};
 pub use engine::{Engine, Resident};
 pub use error::PipelineError;
 pub use lower::{Lowered, lower, programs};

@@ -2,7 +2,8 @@
 
 use porter_ir::Program;
 use porter_rewrite::{Applied, Port, Target, apply};
-use porter_zoo::Phase;
+use porter_weights::WeightMap;
+use porter_zoo::{Model, Phase};
 
 use crate::{Opened, PipelineError, Variant};
 
@@ -21,8 +22,18 @@ pub fn programs(
     variant: &Variant<'_>,
     target: Target,
 ) -> Result<Vec<Program>, PipelineError> {
+    programs_of(&opened.model, phases, variant, target)
+}
+
+/// [`programs`] of a model whose weights are nowhere.
+pub(crate) fn programs_of(
+    model: &Model,
+    phases: &[Phase],
+    variant: &Variant<'_>,
+    target: Target,
+) -> Result<Vec<Program>, PipelineError> {
     let precision = variant.precision(target);
-    Ok(phases.iter().map(|phase| opened.model.program(phase, &precision)).collect::<Result<_, _>>()?)
+    Ok(phases.iter().map(|phase| model.program(phase, &precision)).collect::<Result<_, _>>()?)
 }
 
 /// Programs of a model in a variant, lowered for `target`.
@@ -32,7 +43,17 @@ pub fn lower(
     variant: &Variant<'_>,
     target: Target,
 ) -> Result<Lowered, PipelineError> {
-    let port = Port::new(programs, opened.weight_map.clone());
+    lower_over(&opened.weight_map, programs, variant, target)
+}
+
+/// [`lower`] over a weight map.
+pub(crate) fn lower_over(
+    weights: &WeightMap,
+    programs: Vec<Program>,
+    variant: &Variant<'_>,
+    target: Target,
+) -> Result<Lowered, PipelineError> {
+    let port = Port::new(programs, weights.clone());
     let (port, applied) = apply(&variant.rewrites(target), port)?;
     Ok(Lowered { port, applied })
 }

@@ -1,12 +1,17 @@
-//! Tokenizers from GGUF metadata.
+//! Tokenizers from GGUF metadata, and into it.
 //!
 //! A GGUF file holds the vocabulary, the merges and the *name* of the pre-tokenizer, not its rules; those are here,
 //! as llama.cpp's `src/llama-vocab.cpp` and the models' own `tokenizer.json` define them. A name that is not known is
 //! refused: a wrong splitting rule gives plausible ids and silently worse text.
 
 mod byte_level;
+mod from_hf;
 mod metadata;
 mod sentencepiece;
+mod to_hf;
+
+pub use from_hf::HfTokenizer;
+pub use to_hf::HfFiles;
 
 use std::collections::HashMap;
 
@@ -17,6 +22,12 @@ use tokenizers::processors::template::TemplateProcessing;
 use crate::error::TextError;
 use crate::tokenizer::Tokenizer;
 
+/// `tokenizer.ggml.token_type` of tokens that are text.
+const NORMAL: i32 = 1;
+/// `tokenizer.ggml.token_type` of ids that no text has.
+const UNUSED: i32 = 5;
+/// `tokenizer.ggml.token_type` of the tokens that stand for one byte.
+const BYTE: i32 = 6;
 /// `tokenizer.ggml.token_type` of the token for unknown text.
 const UNKNOWN: i32 = 2;
 /// `tokenizer.ggml.token_type` of tokens that stand for structure.
@@ -177,6 +188,11 @@ struct Edge {
     name: &'static str,
     id: Option<u32>,
     asked: Option<bool>,
+}
+
+/// A part of a `tokenizer.json` that GGUF has no name for, cut short.
+fn unsupported(field: &'static str, found: &Value, known: &'static str) -> TextError {
+    TextError::Unsupported { field, found: found.to_string().chars().take(400).collect(), known }
 }
 
 fn invalid(reason: String) -> TextError {

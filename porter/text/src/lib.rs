@@ -20,7 +20,7 @@ pub mod tokenizer;
 
 pub use chat::{ChatContext, ChatTemplate, Message};
 pub use error::{ErrorKind, TextError};
-pub use gguf::GgufVocabulary;
+pub use gguf::{GgufVocabulary, HfFiles, HfTokenizer};
 pub use sampler::{Sampler, SamplerOptions};
 pub use stop::{StopStrings, StopTokens};
 pub use stream::TextStream;

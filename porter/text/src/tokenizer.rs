@@ -92,6 +92,14 @@ impl Tokenizer {
         Self::new(inner).map_err(invalid)
     }
 
+    /// The contents of its `tokenizer.json`.
+    pub fn to_json(&self) -> Result<String, TextError> {
+        self.inner.to_string(true).map_err(|error| TextError::Tokenizer {
+            origin: "tokenizer.json to be written".to_owned(),
+            reason: error.to_string(),
+        })
+    }
+
     pub(crate) fn new(mut inner: tokenizers::Tokenizer) -> Result<Self, String> {
         inner.with_truncation(None).map_err(|error| error.to_string())?;
         inner.with_padding(None);

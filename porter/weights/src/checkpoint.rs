@@ -103,6 +103,8 @@ pub enum Format {
     Gguf {
         /// The format version: 2 or 3.
         version: u32,
+        /// How many files.
+        parts: usize,
     },
     /// One PyTorch file.
     PyTorch(PyTorchKind),
@@ -111,6 +113,8 @@ pub enum Format {
         /// How many files.
         shards: usize,
     },
+    /// Arrays of NumPy.
+    Npz,
 }
 
 /// How a PyTorch file is packed.
@@ -129,10 +133,12 @@ impl fmt::Display for Format {
         match self {
             Format::Safetensors => f.write_str("safetensors"),
             Format::SafetensorsShards { shards } => write!(f, "safetensors, {shards} shards"),
-            Format::Gguf { version } => write!(f, "GGUF v{version}"),
+            Format::Gguf { version, parts: 1 } => write!(f, "GGUF v{version}"),
+            Format::Gguf { version, parts } => write!(f, "GGUF v{version}, {parts} parts"),
             Format::PyTorch(PyTorchKind::Zip) => f.write_str("PyTorch"),
             Format::PyTorch(PyTorchKind::Legacy) => f.write_str("PyTorch, legacy"),
             Format::PyTorch(PyTorchKind::TorchScript) => f.write_str("TorchScript"),
+            Format::Npz => f.write_str("NumPy arrays"),
             Format::PyTorchShards { shards } => write!(f, "PyTorch, {shards} shards"),
         }
     }

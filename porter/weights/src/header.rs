@@ -54,7 +54,7 @@ impl Header {
     pub fn gguf(path: &Path, first: &[u8], file_bytes: u64) -> Result<HeaderRead, Error> {
         let length = usize::try_from(file_bytes).unwrap_or(usize::MAX);
         if let Some((version, metadata, placed)) = gguf::first_bytes(path, first, length)? {
-            return Ok(whole(Format::Gguf { version }, metadata, placed));
+            return Ok(whole(Format::Gguf { version, parts: 1 }, metadata, placed));
         }
         let have = first.len() as u64;
         if have >= MAX_HEADER_BYTES {

@@ -3,7 +3,8 @@
 //! # Reading
 //! [`open`] (and [`open_with`] [`OpenOptions`]) gives a [`Checkpoint`]: [`SafetensorsFile`],
 //! [`PyTorchFile`] (of a [`PyTorchKind`]; [`PickleGlobals`] says how strict), [`ShardedCheckpoint`] of
-//! either, or [`GgufFile`]. It lists [`TensorInfo`]s ([`Encoding`], shape, stored bytes) and [`Metadata`] ([`Value`],
+//! either, [`GgufFile`] or [`GgufShards`], or [`NpzFile`]. It lists [`TensorInfo`]s ([`Encoding`], shape,
+//! stored bytes) and [`Metadata`] ([`Value`],
 //! [`Array`]), and lends each tensor's stored bytes as a [`TensorView`],
 //! copied only where they are strided or compressed.
 //! [`TensorView::read_into`] turns them into numbers of one dtype. [`GgmlType`] names the block
@@ -19,6 +20,18 @@
 //! [`WeightMap::check`] compares it with a checkpoint and returns a [`Report`] ([`Missing`],
 //! [`MisShaped`], [`Unfit`]); [`WeightMap::load`] evaluates it into [`HostTensor`]s, reporting each
 //! as [`Loaded`].
+//!
+//! [`Expr::uses`] and [`WeightMap::uses`] say how often each element of a source is used, as boxes of
+//! equal [`Use`]. A [`Rename`] calls tensors by a pattern as another says ([`RenameError`] where it cannot),
+//! and [`rename_all`] finds the names that collide.
+//!
+//! # Quantised checkpoints
+//! [`QuantisedConfig`] reads `quantization_config` of a `config.json`; [`QuantisedTensors`] finds the
+//! tensors that are stored in pieces and puts what they stand for into a map, each as an
+//! [`Expr::Dequantise`] of a [`Scheme`] ([`Fp8Block`], [`Mxfp4`], [`Gptq`], [`Awq`],
+//! [`BitsAndBytesInt8`], [`BitsAndBytes4`] of [`FourBits`], and of [`Compressed`] tensors [`Scaled`] and
+//! [`Packed`]). [`holds`] says whether a tensor is there in either form. [`Expr::Quantise`] is the way
+//! back for int8, one [`QuantisedPart`] at a time.
 //!
 //! # Errors
 //! [`Error`] (with [`Problem`]s at [`Place`]s), [`ExprError`] and [`CastError`] say what is wrong
@@ -46,8 +59,10 @@ mod header;
 mod map;
 mod mapped;
 mod metadata;
+mod npz;
 mod open;
 mod pytorch;
+mod quantised;
 mod read;
 mod safetensors_file;
 mod safetensors_header;
@@ -61,15 +76,20 @@ pub mod write;
 pub use checkpoint::{Checkpoint, Encoding, Format, PyTorchKind, TensorInfo, TensorView};
 pub use convert::CastError;
 pub use error::{Error, ErrorKind, Place, Problem};
-pub use gguf::{GgmlType, GgufFile};
+pub use gguf::{GgmlType, GgufFile, GgufShards};
 pub use header::{Header, HeaderRead, StoredTensor};
 pub use map::{
-    Cost, Expr, ExprError, HostTensor, Loaded, MisShaped, Missing, NoInverse, Parameter, Report, Unfit,
-    WeightMap,
+    Cost, Expr, ExprError, HostTensor, Loaded, MisShaped, Missing, NoInverse, Parameter, QuantisedPart,
+    Rename, RenameError, Report, Unfit, Use, WeightMap, rename_all,
 };
 pub use metadata::Metadata;
+pub use npz::NpzFile;
 pub use open::{OpenOptions, PickleGlobals, open, open_with};
 pub use pytorch::PyTorchFile;
+pub use quantised::{
+    Awq, BitsAndBytes4, BitsAndBytesInt8, Compressed, FourBits, Fp8Block, Gptq, Mxfp4, Packed,
+    QuantisedConfig, QuantisedTensors, Scaled, Scheme, holds,
+};
 pub use safetensors_file::SafetensorsFile;
 pub use sharded::ShardedCheckpoint;
 pub use value::{Array, Value};

@@ -9,8 +9,9 @@ use crate::{Array, Value};
 pub struct Metadata(BTreeMap<String, Value>);
 
 impl Metadata {
-    pub(crate) fn insert(&mut self, key: String, value: Value) -> Option<Value> {
-        self.0.insert(key, value)
+    /// Sets `key`, and gives the value that it had.
+    pub fn insert(&mut self, key: impl Into<String>, value: Value) -> Option<Value> {
+        self.0.insert(key.into(), value)
     }
 
     /// The value of `key`.

@@ -2,7 +2,9 @@
 
 use std::{fs, io, path::Path};
 
-use crate::{Checkpoint, Error, GgufFile, PyTorchFile, SafetensorsFile, ShardedCheckpoint, error::Problem};
+use crate::{
+    Checkpoint, Error, NpzFile, PyTorchFile, SafetensorsFile, ShardedCheckpoint, error::Problem, gguf::split,
+};
 
 /// The names of weights in a Hugging Face folder, in the order in which transformers looks for them.
 const STANDARD: [&str; 4] = [
@@ -40,8 +42,9 @@ pub fn open(path: &Path) -> Result<Box<dyn Checkpoint>, Error> {
     open_with(path, &OpenOptions::default())
 }
 
-/// Opens a checkpoint: a `.safetensors` file, a `.safetensors.index.json` index, a `.gguf` file, a
-/// PyTorch file (`.pt`, `.pth`, `.bin`, `.ckpt`), a `.bin.index.json` index, or a folder that holds
+/// Opens a checkpoint: a `.safetensors` file, a `.safetensors.index.json` index, a `.gguf` file (with the
+/// parts beside it, if it is one of a split GGUF), a PyTorch file (`.pt`, `.pth`, `.bin`, `.ckpt`, `.jit`),
+/// arrays of NumPy (`.npz`), a `.bin.index.json` index, or a folder that holds
 /// `model.safetensors`, `pytorch_model.bin` or the index of one of them (the first wins, as in
 /// transformers).
 pub fn open_with(path: &Path, options: &OpenOptions) -> Result<Box<dyn Checkpoint>, Error> {
@@ -63,7 +66,7 @@ fn open_folder(folder: &Path, options: &OpenOptions) -> Result<Box<dyn Checkpoin
 fn open_file(path: &Path, options: &OpenOptions) -> Result<Box<dyn Checkpoint>, Error> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let extension = path.extension().and_then(|extension| extension.to_str());
-    let single = matches!(extension, Some("pt" | "pth" | "bin" | "ckpt"));
+    let single = matches!(extension, Some("pt" | "pth" | "bin" | "ckpt" | "jit"));
     if let Some(prefix) = options.prefix.as_deref().filter(|prefix| !prefix.is_empty() && !single) {
         let what =
             format!("the state dict {prefix:?} was asked for; only a single PyTorch file holds several");
@@ -77,14 +80,15 @@ fn open_file(path: &Path, options: &OpenOptions) -> Result<Box<dyn Checkpoint>, 
     }
     match extension {
         Some("safetensors") => Ok(Box::new(SafetensorsFile::open(path)?)),
-        Some("gguf") => Ok(Box::new(GgufFile::open(path)?)),
+        Some("npz") => Ok(Box::new(NpzFile::open(path)?)),
+        Some("gguf") => split::open(path),
         _ if single => Ok(Box::new(PyTorchFile::open(path, options)?)),
         _ => Err(Error::unsupported(
             path,
             Problem::file(
                 "the file name says no format that is read here; expected .safetensors, \
-                 .safetensors.index.json, .gguf, .pt, .pth, .bin, .ckpt, .bin.index.json, or a folder \
-                 with model.safetensors or pytorch_model.bin",
+                 .safetensors.index.json, .gguf, .pt, .pth, .bin, .ckpt, .jit, .bin.index.json, .npz, or a \
+                 folder with model.safetensors or pytorch_model.bin",
             ),
         )),
     }

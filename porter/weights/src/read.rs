@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     OutOfRange,
     /// The checkpoint did not give the bytes.
     Checkpoint(Box<Error>),
+    /// A term does not take a value that it read.
+    Refused { term: &'static str, what: String },
 }
 
 impl From<OutOfRange> for Fault {
@@ -34,6 +36,7 @@ impl Fault {
         match self {
             Fault::OutOfRange => ExprError::OutOfRange { dtype },
             Fault::Checkpoint(error) => ExprError::Checkpoint(error),
+            Fault::Refused { term, what } => ExprError::Term { term, what },
         }
     }
 }

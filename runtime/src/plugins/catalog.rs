@@ -11,8 +11,9 @@ pub struct KnownPlugin {
     pub package: &'static str,
     /// The version that Porter is tested with.
     pub version: &'static str,
-    /// The SHA-256 of the package's wheel, where one wheel fits every machine and Python.
-    pub wheel_sha256: Option<&'static str>,
+    /// The SHA-256 of the package's wheels, one for each Python where they differ; empty where none is
+    /// pinned.
+    pub wheel_sha256: &'static [&'static str],
     /// The library's path inside the package.
     pub library: &'static str,
     /// The SHA-256 of the library.
@@ -28,7 +29,7 @@ pub const CATALOG: &[KnownPlugin] = &[
         about: "XLA for the CPU (XLA of jaxlib 0.11.2)",
         package: "lammps-jax-pjrt-cpu",
         version: "0.11.2",
-        wheel_sha256: Some("1319390d948b39f69f7dade496b7c385149d9ca6097a6b62114da113216d9ad1"),
+        wheel_sha256: &["1319390d948b39f69f7dade496b7c385149d9ca6097a6b62114da113216d9ad1"],
         library: "lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so",
         library_sha256: Some("ad1309ac822b1b24d51b7f9947c7c9fa9ef5d67f390584cbc3d1fa2428fed9c2"),
         needs: &[],
@@ -38,7 +39,7 @@ pub const CATALOG: &[KnownPlugin] = &[
         about: "XLA for the CPU, built by ZML; a second opinion for tests",
         package: "fastatomstruct-xla-cpu",
         version: "2026.6.23",
-        wheel_sha256: Some("88b1c430b341b4bea40a37420311c9c75db6e22b46d2ff95b6986577bee6afe9"),
+        wheel_sha256: &["88b1c430b341b4bea40a37420311c9c75db6e22b46d2ff95b6986577bee6afe9"],
         library: "fastatomstruct_xla_cpu/libpjrt_cpu.so",
         library_sha256: Some("0a0fe56ca17be9efc7b942e89e534e5e0ad4a0f1e369b66d27b62184509015b9"),
         needs: &[],
@@ -48,9 +49,16 @@ pub const CATALOG: &[KnownPlugin] = &[
         about: "Google's TPU runtime and ahead-of-time TPU compiler (Google Cloud terms)",
         package: "libtpu",
         version: "0.0.52",
-        wheel_sha256: None,
+        // Python 3.11, 3.12, 3.13, 3.14, and 3.14 without a global lock.
+        wheel_sha256: &[
+            "f5e2e596eaea9357fbb5a6755a7a9007c6ab75bfde4a55191b03eff402971140",
+            "f76ab1f4d697c346371c50058796f6baa93317b89be8cf8a1012715a2655120d",
+            "bf962d290626e93828f4ffafef96dfff8d8bfd0d64f506ca6f953e6e1e7c8e87",
+            "1c250f39da2c604eeaace2a552593219d9c6f9a11aefef5fe063b1410a315cec",
+            "ea2fed72da6931352369ec5d33ecd39ed32410233aa68b6c3c46872003e6cde6",
+        ],
         library: "libtpu/libtpu.so",
-        library_sha256: None,
+        library_sha256: Some("f86de4d04a058e6b5101f73e0824b95f27e2cec996d2b9191d9cffda75c03077"),
         needs: &[],
     },
     KnownPlugin {
@@ -58,7 +66,7 @@ pub const CATALOG: &[KnownPlugin] = &[
         about: "XLA for NVIDIA GPUs with CUDA 13",
         package: "jax-cuda13-pjrt",
         version: "0.10.2",
-        wheel_sha256: None,
+        wheel_sha256: &[],
         library: "jax_plugins/xla_cuda13/xla_cuda_plugin.so",
         library_sha256: None,
         // What `jax-cuda13-plugin[with-cuda]==0.10.2` resolves to, without the Python side.
@@ -82,9 +90,9 @@ pub const CATALOG: &[KnownPlugin] = &[
     },
 ];
 
-/// The plugin of this name.
+/// The plugin of this name, or of the Python package of this name: `libtpu` is `tpu`.
 pub fn known(name: &str) -> Option<&'static KnownPlugin> {
-    CATALOG.iter().find(|plugin| plugin.name == name)
+    CATALOG.iter().find(|plugin| plugin.name == name || plugin.package == name)
 }
 
 impl KnownPlugin {
@@ -95,9 +103,9 @@ impl KnownPlugin {
 
     /// The lines of the requirements file that installs it.
     pub(crate) fn requirements(&self) -> String {
-        let hash = self.wheel_sha256.map(|hash| format!(" --hash=sha256:{hash}")).unwrap_or_default();
-        let own = format!("{}=={}{hash}\n", self.package, self.version);
-        self.needs.iter().fold(own, |lines, need| lines + need + "\n")
+        let own = format!("{}=={}", self.package, self.version);
+        let hashed = self.wheel_sha256.iter().fold(own, |line, hash| line + " --hash=sha256:" + hash) + "\n";
+        self.needs.iter().fold(hashed, |lines, need| lines + need + "\n")
     }
 }
 
@@ -109,7 +117,7 @@ mod tests {
     fn names_differ_and_hashes_are_sha256() {
         for (i, plugin) in CATALOG.iter().enumerate() {
             assert!(CATALOG[..i].iter().all(|other| other.name != plugin.name));
-            for hash in [plugin.wheel_sha256, plugin.library_sha256].into_iter().flatten() {
+            for hash in plugin.wheel_sha256.iter().copied().chain(plugin.library_sha256) {
                 assert!(hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit()));
             }
         }
@@ -121,7 +129,12 @@ mod tests {
             known("cpu").unwrap().requirements(),
             "lammps-jax-pjrt-cpu==0.11.2 --hash=sha256:1319390d948b39f69f7dade496b7c385149d9ca6097a6b62114da113216d9ad1\n"
         );
-        assert_eq!(known("tpu").unwrap().requirements(), "libtpu==0.0.52\n");
+        let tpu = known("tpu").unwrap().requirements();
+        assert!(
+            tpu.starts_with("libtpu==0.0.52 --hash=sha256:") && tpu.matches("--hash").count() == 5,
+            "{tpu}"
+        );
+        assert_eq!(known("libtpu"), known("tpu"));
         assert_eq!(known("gpu"), None);
     }
 }

@@ -76,7 +76,7 @@ fn remove(folder: &Path) -> Result<()> {
 fn download(plugin: &KnownPlugin, building: &Path) -> Result<()> {
     let requirements = building.join("requirements.txt");
     fs::write(&requirements, plugin.requirements()).map_err(Error::io("write", &requirements))?;
-    let hashes = if plugin.wheel_sha256.is_some() { Hashes::Required } else { Hashes::Unpinned };
+    let hashes = if plugin.wheel_sha256.is_empty() { Hashes::Unpinned } else { Hashes::Required };
     python::install(&requirements, &building.join("files"), hashes).map_err(|e| {
         failed(
             plugin,

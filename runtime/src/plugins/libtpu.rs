@@ -6,7 +6,8 @@ use crate::{Error, Result};
 
 /// Settings for compiling ahead of time on a machine without a TPU: do not wait for a cloud
 /// metadata server (it takes minutes to give up), and do not insist on being the only process.
-const SETTINGS: [(&str, &str); 2] = [("TPU_SKIP_MDS_QUERY", "1"), ("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")];
+pub(crate) const LIBTPU_SETTINGS: [(&str, &str); 2] =
+    [("TPU_SKIP_MDS_QUERY", "1"), ("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")];
 
 /// Sets what libtpu reads when it is loaded, where this machine has no TPU and the user has not set
 /// it. Call it before any thread is started; [`Plugin::load`](crate::Plugin::load) calls it as well.
@@ -14,7 +15,8 @@ const SETTINGS: [(&str, &str); 2] = [("TPU_SKIP_MDS_QUERY", "1"), ("ALLOW_MULTIP
 /// The environment cannot be changed while another thread may read it. Where there is one already
 /// and something is missing, this is an error that says what to set.
 pub fn prepare_libtpu() -> Result<()> {
-    let missing: Vec<_> = SETTINGS.into_iter().filter(|(name, _)| env::var_os(name).is_none()).collect();
+    let missing: Vec<_> =
+        LIBTPU_SETTINGS.into_iter().filter(|(name, _)| env::var_os(name).is_none()).collect();
     if missing.is_empty() || has_tpu() {
         return Ok(());
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::float_cmp, reason = "the programs here compute exactly")]
 #![allow(clippy::large_stack_arrays, reason = "arrays of a few pages")]
 
+mod aot;
 mod cache;
 mod common;
 mod compile;

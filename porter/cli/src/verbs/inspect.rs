@@ -1,5 +1,7 @@
 //! `porter inspect MODEL`: what a model is and whether it can be ported, from its headers alone.
 
+mod map;
+
 use std::collections::BTreeMap;
 
 use porter_import::{ModelFiles, Source, resolve};
@@ -27,6 +29,9 @@ struct Document {
     bytes: usize,
     encodings: Vec<Stored>,
     architecture: Option<Architecture>,
+    /// Where each parameter comes from, if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    map: Option<Vec<map::Row>>,
     /// Everything that keeps the model from being ported.
     problems: Vec<String>,
     /// Tensors that are not used, with the reason why that is right, and other remarks.
@@ -96,12 +101,17 @@ pub(super) fn run(args: &InspectArgs, console: &Console) -> Result<Exit, Failure
     let checkpoint =
         porter_weights::open_with(&files.weights, &args.model.options()).map_err(PipelineError::from)?;
     let ignore: Vec<&str> = args.model.ignore_config.iter().map(String::as_str).collect();
-    let document = inspect(&files, &*checkpoint, &ignore)?;
+    let document = inspect(&files, &*checkpoint, &ignore, args.map)?;
     console.result(&document, |document| render(document, console))?;
     Ok(if document.problems.is_empty() { Exit::Done } else { Exit::Unsupported })
 }
 
-fn inspect(files: &ModelFiles, checkpoint: &dyn Checkpoint, ignore: &[&str]) -> Result<Document, Failure> {
+fn inspect(
+    files: &ModelFiles,
+    checkpoint: &dyn Checkpoint,
+    ignore: &[&str],
+    show_map: bool,
+) -> Result<Document, Failure> {
     let encodings = stored(checkpoint);
     let mut document = Document {
         model: files.name.clone(),
@@ -112,6 +122,7 @@ fn inspect(files: &ModelFiles, checkpoint: &dyn Checkpoint, ignore: &[&str]) -> 
         bytes: encodings.iter().map(|e| e.bytes).sum(),
         encodings,
         architecture: None,
+        map: None,
         problems: Vec::new(),
         notes: checkpoint.notes().to_vec(),
     };
@@ -122,6 +133,7 @@ fn inspect(files: &ModelFiles, checkpoint: &dyn Checkpoint, ignore: &[&str]) -> 
             document.architecture = Some(Architecture::of(&model));
             let map = model.weight_map(checkpoint).map_err(PipelineError::from)?;
             document.add(&map.check(checkpoint));
+            document.map = show_map.then(|| map::rows(&map, checkpoint));
         }
         Err(ConfigError::NoArchitecture) => {
             document.notes.push("a bare checkpoint: no config says what model it belongs to".to_owned());
@@ -187,6 +199,10 @@ fn render(d: &Document, console: &Console) -> String {
     });
     lines.push(format!("\n{}", table::render(&["TYPE", "TENSORS", "M PARAMS", "MB"], rows, &[1, 2, 3])));
     lines.push(String::new());
+    if let Some(rows) = &d.map {
+        lines.push(map::render(rows));
+        lines.push(String::new());
+    }
     lines.extend(d.notes.iter().map(|note| console.paint(&printable(note), Tone::Dim)));
     lines.push(match d.problems.len() {
         0 if d.architecture.is_some() => console.paint("every tensor is understood and used", Tone::Good),

@@ -2,7 +2,8 @@
 //! was verified.
 //!
 //! The part is `blobs/HASH.incomplete`, under the lock `.locks/REPOSITORY/HASH.lock`: the names, and on Unix the kind of
-//! lock, that `huggingface_hub` uses, so that either continues the other's part and neither writes it at the same time.
+//! lock, that `huggingface_hub` uses, so that the two do not fetch one file at the same time. (Its versions from 2 on keep
+//! parts under names of their own, and continue nobody's.)
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, Write};

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use serde_json::{Value, json};
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::normalizers::NFC;
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
@@ -11,7 +12,7 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{SplitDelimiterBehavior, Tokenizer};
 
-use super::{GgufVocabulary, invalid};
+use super::{GgufVocabulary, invalid, unsupported};
 use crate::error::TextError;
 
 /// Llama 3's splitting pattern (`tokenizer.json` of meta-llama/Meta-Llama-3-8B).
@@ -34,6 +35,46 @@ struct Rules {
     bos: bool,
 }
 
+/// Every name that [`Rules::named`] knows, once.
+const NAMES: [&str; 5] = ["gpt-2", "smollm", "qwen2", "llama-bpe", "default"];
+
+/// The names, for people.
+const KNOWN: &str = "`default`, `gpt-2`, `llama-bpe`, `qwen2` and `smollm`";
+
+/// The name of the rules that a `tokenizer.json` has: those whose every step is the same. A step that
+/// only moves offsets does not count.
+pub(super) fn pre_tokenizer(tokenizer: &Value) -> Result<&'static str, TextError> {
+    let found = |key: &str| tokenizer.get(key).unwrap_or(&Value::Null);
+    let steps = steps(found("pre_tokenizer"));
+    let nfc = match found("normalizer") {
+        Value::Null => false,
+        normalizer if *normalizer == json!({"type": "NFC"}) => true,
+        other => return Err(unsupported("normalizer", other, "none and NFC in byte-level tokenizers")),
+    };
+    let ignores = found("model").get("ignore_merges") == Some(&Value::Bool(true));
+    for name in NAMES {
+        let rules = Rules::named(name)?;
+        let own = serde_json::to_value(Sequence::new(rules.steps)).map_err(|e| invalid(e.to_string()))?;
+        if self::steps(&own) == steps && rules.nfc == nfc && rules.ignore_merges == ignores {
+            return Ok(name);
+        }
+    }
+    Err(unsupported("pre_tokenizer", found("pre_tokenizer"), KNOWN))
+}
+
+/// The steps of a pre-tokenizer, without what only moves offsets.
+fn steps(pre_tokenizer: &Value) -> Vec<Value> {
+    let inner = pre_tokenizer.get("pretokenizers").and_then(Value::as_array);
+    let inner: Vec<Value> = inner.cloned().unwrap_or_else(|| vec![pre_tokenizer.clone()]);
+    let bare = inner.into_iter().map(|mut step| {
+        if let Some(step) = step.as_object_mut() {
+            step.remove("trim_offsets");
+        }
+        step
+    });
+    bare.collect()
+}
+
 impl Rules {
     fn named(name: &str) -> Result<Self, TextError> {
         let plain = |steps| Self { steps, nfc: false, ignore_merges: false, bos: false };
@@ -54,7 +95,7 @@ impl Rules {
                 return Err(TextError::Unsupported {
                     field: "tokenizer.ggml.pre",
                     found: name.to_owned(),
-                    known: "`default`, `gpt-2`, `llama-bpe`, `qwen2` and `smollm`",
+                    known: KNOWN,
                 });
             }
         })

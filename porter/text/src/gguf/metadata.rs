@@ -95,3 +95,33 @@ fn describe(value: &Value) -> String {
         other => format!("{other:?}").chars().take(80).collect(),
     }
 }
+
+impl GgufVocabulary {
+    /// The `tokenizer.*` keys, in the types that llama.cpp reads: what [`GgufVocabulary::try_from`] takes.
+    pub fn metadata(&self) -> Metadata {
+        let mut metadata = Metadata::default();
+        let mut put = |key: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                metadata.insert(key, value);
+            }
+        };
+        let text = |text: &Option<String>| text.clone().map(Value::String);
+        let list = |list: Array| (!list.is_empty()).then_some(Value::Array(list));
+        put("tokenizer.ggml.model", Some(Value::String(self.model.clone())));
+        put("tokenizer.ggml.pre", text(&self.pre));
+        put("tokenizer.ggml.tokens", Some(Value::Array(Array::String(self.tokens.clone()))));
+        put("tokenizer.ggml.merges", list(Array::String(self.merges.clone())));
+        put("tokenizer.ggml.scores", list(Array::F32(self.scores.clone())));
+        put("tokenizer.ggml.token_type", list(Array::I32(self.token_types.clone())));
+        put("tokenizer.ggml.bos_token_id", self.bos.map(Value::U32));
+        put("tokenizer.ggml.eos_token_id", self.eos.map(Value::U32));
+        put("tokenizer.ggml.eot_token_id", self.eot.map(Value::U32));
+        put("tokenizer.ggml.padding_token_id", self.pad.map(Value::U32));
+        put("tokenizer.ggml.unknown_token_id", self.unk.map(Value::U32));
+        put("tokenizer.ggml.add_bos_token", self.add_bos.map(Value::Bool));
+        put("tokenizer.ggml.add_eos_token", self.add_eos.map(Value::Bool));
+        put("tokenizer.ggml.add_space_prefix", self.add_space_prefix.map(Value::Bool));
+        put("tokenizer.chat_template", text(&self.chat_template));
+        metadata
+    }
+}

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use serde_json::{Value, json};
 use tokenizers::Tokenizer;
 use tokenizers::decoders::DecoderWrapper;
 use tokenizers::decoders::byte_fallback::ByteFallback;
@@ -12,13 +13,12 @@ use tokenizers::decoders::strip::Strip;
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::normalizers::{NormalizerWrapper, Prepend, Replace, Sequence as Normalizers};
 
-use super::{GgufVocabulary, invalid};
+use super::{GgufVocabulary, NORMAL, invalid, unsupported};
 use crate::error::TextError;
 
 /// Every split of a token into two is looked up, so the work grows with the square of a token's length. The longest
 /// in use (runs of spaces) have fewer than 100 bytes.
 const MAX_TOKEN_BYTES: usize = 512;
-const NORMAL: i32 = 1;
 const SPACE: &str = "▁";
 
 pub(super) fn build(vocabulary: &GgufVocabulary, ids: HashMap<&str, u32>) -> Result<Tokenizer, TextError> {
@@ -61,6 +61,60 @@ fn decoder(prefix: bool) -> Result<Decoders, TextError> {
 
 fn replace(from: &str, to: &str) -> Result<Replace, TextError> {
     Replace::new(from, to).map_err(|error| invalid(error.to_string()))
+}
+
+/// Whether a `tokenizer.json` that is built as [`build`] does puts a space before the text.
+pub(super) fn space_prefix(tokenizer: &Value) -> Result<bool, TextError> {
+    let found = |key: &str| tokenizer.get(key).unwrap_or(&Value::Null);
+    if !found("pre_tokenizer").is_null() {
+        let known = "none with SentencePiece's normalizer, which is what llama.cpp computes";
+        return Err(unsupported("pre_tokenizer", found("pre_tokenizer"), known));
+    }
+    let same = |prefix: bool| -> Result<bool, TextError> {
+        let own = serde_json::to_value(normalizer(prefix)?).map_err(|error| invalid(error.to_string()))?;
+        let bare = own.get("normalizers").and_then(|steps| steps.get(0)).filter(|_| !prefix);
+        Ok(*found("normalizer") == own || bare == Some(found("normalizer")))
+    };
+    if same(true)? {
+        return Ok(true);
+    }
+    if same(false)? {
+        return Ok(false);
+    }
+    Err(unsupported(
+        "normalizer",
+        found("normalizer"),
+        "SentencePiece's: a `▁` before the text and for spaces",
+    ))
+}
+
+/// Scores that stand for the listed merges of a `tokenizer.json`, best first: the sooner a token is
+/// listed the higher it scores. An error where no scores stand for them.
+pub(super) fn set_scores(
+    vocabulary: &mut GgufVocabulary,
+    listed: &[(String, String)],
+) -> Result<(), TextError> {
+    let ids: HashMap<String, u32> = vocabulary.tokens.iter().cloned().zip(0_u32..).collect();
+    vocabulary.scores = vec![0.0; vocabulary.tokens.len()];
+    let mut rank = 0_u32;
+    for (left, right) in listed {
+        let id = ids.get(&format!("{left}{right}")).map(|id| *id as usize);
+        if let Some(score) = id.and_then(|id| vocabulary.scores.get_mut(id)).filter(|score| **score == 0.0) {
+            rank += 1;
+            *score = -(rank as f32);
+        }
+    }
+    let ids = ids.iter().map(|(token, id)| (token.as_str(), *id)).collect();
+    let standing = merges(vocabulary, &ids)?;
+    match standing.iter().zip(listed).position(|(standing, listed)| standing != listed) {
+        None if standing.len() == listed.len() => Ok(()),
+        at => {
+            let at = at.unwrap_or(standing.len().min(listed.len()));
+            let known =
+                "merges that SentencePiece's scores stand for: all of a token's, tokens one after another";
+            Err(unsupported("model.merges", &json!({ "at": at, "listed": listed.get(at) }), known))
+        }
+    }
 }
 
 /// The merges that the scores stand for: every way to put a token together from two others, best score first.

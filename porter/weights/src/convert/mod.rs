@@ -23,7 +23,7 @@ const TILE: usize = 1024;
 pub(crate) type Decode<T> = fn(stored: &[u8], tile: &mut [T]);
 
 /// Writes the bytes of numbers.
-type Encode<T> = fn(tile: &[T], out: &mut [u8]);
+pub(crate) type Encode<T> = fn(tile: &[T], out: &mut [u8]);
 
 /// A conversion that is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +35,11 @@ pub struct CastError {
     pub to: DType,
     /// The reason.
     pub why: &'static str,
+}
+
+/// The decoder to `f32` of a dtype that `f32` holds exactly.
+pub(crate) fn decoder(dtype: DType) -> Option<Decode<f32>> {
+    decode::single(&Encoding::Plain(dtype))
 }
 
 /// How elements of one encoding become elements of a dtype.

@@ -32,6 +32,10 @@ impl GgufFile {
         let Header { version, metadata, .. } = header;
         Ok(Self { tensors, version, metadata })
     }
+
+    pub(super) fn version(&self) -> u32 {
+        self.version
+    }
 }
 
 impl Checkpoint for GgufFile {
@@ -40,7 +44,7 @@ impl Checkpoint for GgufFile {
     }
 
     fn format(&self) -> Format {
-        Format::Gguf { version: self.version }
+        Format::Gguf { version: self.version, parts: 1 }
     }
 
     fn tensors(&self) -> &BTreeMap<String, TensorInfo> {

@@ -99,23 +99,34 @@ impl fmt::Display for GgmlType {
     }
 }
 
+/// GGML's id of each plain type that GGUF holds.
+const PLAIN: [(u32, DType); 8] = [
+    (0, DType::F32),
+    (1, DType::F16),
+    (24, DType::I8),
+    (25, DType::I16),
+    (26, DType::I32),
+    (27, DType::I64),
+    (28, DType::F64),
+    (30, DType::BF16),
+];
+
+/// The tensor type id of an encoding, if GGUF has it.
+pub(crate) fn id(encoding: &Encoding) -> Option<u32> {
+    match encoding {
+        Encoding::Block(block) => Some(block.id()),
+        Encoding::Plain(dtype) => PLAIN.iter().find(|(_, plain)| plain == dtype).map(|(id, _)| *id),
+        Encoding::Other(_) => None,
+    }
+}
+
 /// The encoding of a GGUF tensor type id, or what is wrong with the id.
 pub(super) fn encoding(id: u32) -> Result<Encoding, String> {
     if let Some(block) = GgmlType::ALL.into_iter().find(|block| block.id() == id) {
         return Ok(Encoding::Block(block));
     }
-    let dtype = match id {
-        0 => DType::F32,
-        1 => DType::F16,
-        24 => DType::I8,
-        25 => DType::I16,
-        26 => DType::I32,
-        27 => DType::I64,
-        28 => DType::F64,
-        30 => DType::BF16,
-        _ => return Err(unread(id)),
-    };
-    Ok(Encoding::Plain(dtype))
+    let plain = PLAIN.iter().find(|(plain, _)| *plain == id);
+    plain.map(|(_, dtype)| Encoding::Plain(*dtype)).ok_or_else(|| unread(id))
 }
 
 /// Why a tensor type id is not read.

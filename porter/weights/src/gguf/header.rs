@@ -10,7 +10,7 @@ use crate::{Error, Metadata, Value, cursor::Cursor, error::Problem};
 /// The alignment of tensor data where `general.alignment` is absent.
 const DEFAULT_ALIGNMENT: u64 = 32;
 /// GGML's `GGML_MAX_DIMS`.
-const MAX_DIMS: u32 = 4;
+pub(crate) const MAX_DIMS: u32 = 4;
 /// The least bytes of a metadata entry: key length, value type, one byte of value.
 const LEAST_ENTRY_BYTES: usize = 13;
 /// The least bytes of a tensor entry: name length, rank, type, offset.
@@ -138,7 +138,8 @@ fn entry(cursor: &mut Cursor<'_>, name: &str) -> Result<Entry, String> {
     Ok(Entry { name: name.to_owned(), shape: dims.into(), type_id: cursor.u32()?, offset: cursor.u64()? })
 }
 
-fn alignment(metadata: &Metadata) -> Result<u64, Problem> {
+/// The alignment of tensor data.
+pub(crate) fn alignment(metadata: &Metadata) -> Result<u64, Problem> {
     const KEY: &str = "general.alignment";
     match metadata.get(KEY) {
         None => Ok(DEFAULT_ALIGNMENT),

@@ -2,13 +2,15 @@
 
 pub(crate) mod blocks;
 mod file;
-mod ggml_type;
-mod header;
-mod values;
+pub(crate) mod ggml_type;
+pub(crate) mod header;
+pub(crate) mod split;
+pub(crate) mod values;
 
 pub use file::GgufFile;
 pub(crate) use file::Placed;
 pub use ggml_type::GgmlType;
+pub use split::GgufShards;
 
 use std::path::Path;
 

@@ -78,3 +78,64 @@ fn boolean(cursor: &mut Cursor<'_>) -> Result<bool, FieldError> {
         [byte] => Err(format!("has truth value {byte}; expected 0 or 1")),
     }
 }
+
+/// Writes a value as [`value`] reads it.
+pub(crate) fn put(value: &Value, out: &mut Vec<u8>) {
+    let mut one = |id: u32, bytes: &[u8]| {
+        out.extend(id.to_le_bytes());
+        out.extend(bytes);
+    };
+    match value {
+        Value::U8(v) => one(0, &v.to_le_bytes()),
+        Value::I8(v) => one(1, &v.to_le_bytes()),
+        Value::U16(v) => one(2, &v.to_le_bytes()),
+        Value::I16(v) => one(3, &v.to_le_bytes()),
+        Value::U32(v) => one(4, &v.to_le_bytes()),
+        Value::I32(v) => one(5, &v.to_le_bytes()),
+        Value::F32(v) => one(6, &v.to_le_bytes()),
+        Value::Bool(v) => one(7, &[u8::from(*v)]),
+        Value::String(v) => {
+            one(8, &[]);
+            put_text(v, out);
+        }
+        Value::Array(v) => {
+            one(ARRAY, &[]);
+            put_array(v, out);
+        }
+        Value::U64(v) => one(10, &v.to_le_bytes()),
+        Value::I64(v) => one(11, &v.to_le_bytes()),
+        Value::F64(v) => one(12, &v.to_le_bytes()),
+    }
+}
+
+/// Writes a text as [`Cursor::text`] reads it.
+pub(crate) fn put_text(text: &str, out: &mut Vec<u8>) {
+    out.extend((text.len() as u64).to_le_bytes());
+    out.extend(text.as_bytes());
+}
+
+fn put_array(array: &Array, out: &mut Vec<u8>) {
+    match array {
+        Array::U8(v) => put_elements(0, v, out, |x, out| out.push(*x)),
+        Array::I8(v) => put_elements(1, v, out, |x, out| out.extend(x.to_le_bytes())),
+        Array::U16(v) => put_elements(2, v, out, |x, out| out.extend(x.to_le_bytes())),
+        Array::I16(v) => put_elements(3, v, out, |x, out| out.extend(x.to_le_bytes())),
+        Array::U32(v) => put_elements(4, v, out, |x, out| out.extend(x.to_le_bytes())),
+        Array::I32(v) => put_elements(5, v, out, |x, out| out.extend(x.to_le_bytes())),
+        Array::F32(v) => put_elements(6, v, out, |x, out| out.extend(x.to_le_bytes())),
+        Array::Bool(v) => put_elements(7, v, out, |x, out| out.push(u8::from(*x))),
+        Array::String(v) => put_elements(8, v, out, |x, out| put_text(x, out)),
+        Array::Array(v) => put_elements(ARRAY, v, out, put_array),
+        Array::U64(v) => put_elements(10, v, out, |x, out| out.extend(x.to_le_bytes())),
+        Array::I64(v) => put_elements(11, v, out, |x, out| out.extend(x.to_le_bytes())),
+        Array::F64(v) => put_elements(12, v, out, |x, out| out.extend(x.to_le_bytes())),
+    }
+}
+
+fn put_elements<T>(id: u32, elements: &[T], out: &mut Vec<u8>, put: fn(&T, &mut Vec<u8>)) {
+    out.extend(id.to_le_bytes());
+    out.extend((elements.len() as u64).to_le_bytes());
+    for element in elements {
+        put(element, out);
+    }
+}

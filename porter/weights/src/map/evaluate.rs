@@ -8,8 +8,12 @@ use porter_ir::{DType, Shape, TensorType};
 use super::{
     Expr, ExprError,
     boxes::Boxes,
+    infer,
     runs::{From, Run, Runs},
-    terms::{concat::Concat, pad::Pad, permute::Permute, repeat::Repeat, slice::Slice, stack},
+    terms::{
+        concat::Concat, dequantise::Dequantised, pad::Pad, permute::Permute, quantise::Quantised,
+        repeat::Repeat, slice::Slice, stack,
+    },
 };
 use crate::{
     Checkpoint, Encoding,
@@ -51,6 +55,8 @@ pub(crate) enum Node<'a> {
     Reshape(Box<Node<'a>>),
     Moved { runs: Box<dyn Runs>, inputs: Vec<Node<'a>>, bytes: usize },
     Permuted { boxes: Boxes, input: Box<Node<'a>> },
+    Dequantised(Dequantised<'a>),
+    Quantised(Quantised<'a>),
 }
 
 /// Resolves one term after the other.
@@ -76,6 +82,20 @@ impl<'a> Build<'a> {
                 let (from_bytes, to_bytes) = (rounded.host_bytes(), dtype.host_bytes());
                 Ok((shape, Node::Cast { input: Box::new(input), cast, from_bytes, to_bytes }))
             }
+            Expr::Dequantise { scheme, inputs } => {
+                let types = inputs.iter().map(|e| e.infer(self.checkpoint)).collect::<Result<Vec<_>, _>>()?;
+                let (ty, kernel) = infer::kernel(scheme, &types)?;
+                let pieces = inputs.iter().zip(&types).map(|(piece, ty)| Ok(self.node(piece, ty.dtype)?.1));
+                let pieces = pieces.collect::<Result<Vec<_>, ExprError>>()?;
+                Ok((ty.shape, Node::Dequantised(Dequantised::new(kernel, pieces, types, dtype)?)))
+            }
+            Expr::Quantise { input, part } => {
+                let inner = input.infer(self.checkpoint)?;
+                let ty = expr.infer(self.checkpoint)?;
+                // What the input's dtype holds, f32 holds.
+                let input = self.node(&input.as_ref().clone().cast(inner.dtype), DType::F32)?.1;
+                Ok((ty.shape.clone(), Node::Quantised(Quantised::new(*part, input, &inner, &ty, dtype)?)))
+            }
             _ => self.moved(expr, dtype),
         }
     }
@@ -88,7 +108,11 @@ impl<'a> Build<'a> {
         let bytes = dtype.host_bytes();
         let first = shapes.first().cloned().unwrap_or_default();
         let runs: Box<dyn Runs> = match expr {
-            Expr::Source(_) | Expr::Cast { .. } | Expr::Reshape { .. } => {
+            Expr::Source(_)
+            | Expr::Cast { .. }
+            | Expr::Dequantise { .. }
+            | Expr::Quantise { .. }
+            | Expr::Reshape { .. } => {
                 return Ok((shape, Node::Reshape(Box::new(nodes.swap_remove(0)))));
             }
             Expr::Permute { dims, .. } => {
@@ -125,7 +149,7 @@ impl<'a> Node<'a> {
         match self {
             Node::Source(_) => true,
             Node::Reshape(input) | Node::Cast { input, .. } => input.is_stored_in_order(),
-            Node::Moved { .. } | Node::Permuted { .. } => false,
+            Node::Moved { .. } | Node::Permuted { .. } | Node::Dequantised(_) | Node::Quantised(_) => false,
         }
     }
 
@@ -150,6 +174,8 @@ impl<'a> Node<'a> {
             Node::Permuted { boxes, input } => {
                 boxes.read(start, out, scratch, &|start, out, scratch| input.read(start, out, scratch))
             }
+            Node::Dequantised(dequantised) => dequantised.read(start, out, scratch),
+            Node::Quantised(quantised) => quantised.read(start, out, scratch),
         }
     }
 }

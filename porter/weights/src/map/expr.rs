@@ -4,8 +4,10 @@ use std::{collections::BTreeSet, ops::Range};
 
 use porter_ir::{DType, Shape};
 
-/// A tensor computed from checkpoint tensors, without arithmetic: every element of the result is
-/// an element of one source, cast, or zero.
+use crate::Scheme;
+
+/// A tensor computed from checkpoint tensors. Every element of the result is an element of one
+/// source, cast, or zero; only quantising and dequantising compute.
 ///
 /// Block-quantised sources are `f32`. Build terms with the methods, which read in the order in
 /// which they apply:
@@ -76,6 +78,37 @@ pub enum Expr {
         /// How many times, at least one.
         times: usize,
     },
+    /// A tensor that is stored in pieces, as numbers: of the dtype that the code which defines the scheme
+    /// computes them in.
+    Dequantise {
+        /// How it is stored.
+        scheme: Scheme,
+        /// The pieces, each as it is stored, in the order that the scheme says.
+        inputs: Vec<Expr>,
+    },
+    /// Rows as 8-bit integers, or the scale of each, as compressed-tensors quantises weights by output
+    /// channel.
+    Quantise {
+        /// Weights of bf16, f16 or f32: a matrix, or several.
+        input: Box<Expr>,
+        /// Which of the two.
+        part: QuantisedPart,
+    },
+}
+
+/// One of the two tensors that a quantised weight is.
+///
+/// The scale of a row is its largest magnitude over 127.5, and the smallest step from 1 of its dtype
+/// where all are zero; a value is the weight over the scale, at least -128 and at most 127, rounded to
+/// nearest, ties to even. Both divisions are rounded to the dtype of the weight, as `calculate_qparams`
+/// and `quantize` of compressed-tensors 0.20.0 do: cast the weight to f32 first for scales of full
+/// precision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuantisedPart {
+    /// The integers: i8, of the shape of the weight.
+    Values,
+    /// The scales: of the dtype of the weight, one column.
+    Scales,
 }
 
 impl Expr {
@@ -136,6 +169,18 @@ impl Expr {
         Expr::Repeat { input: Box::new(self), dim, times }
     }
 
+    /// The 8-bit integers of this.
+    #[must_use]
+    pub fn quantised_values(self) -> Self {
+        Expr::Quantise { input: Box::new(self), part: QuantisedPart::Values }
+    }
+
+    /// The scales of the 8-bit integers of this.
+    #[must_use]
+    pub fn quantised_scales(self) -> Self {
+        Expr::Quantise { input: Box::new(self), part: QuantisedPart::Scales }
+    }
+
     /// The rows of a llama.cpp query or key projection of `shape` (`[out, in]`, or `[out]` for a
     /// bias) in Hugging Face's order.
     ///
@@ -172,9 +217,34 @@ impl Expr {
             | Expr::Reshape { input, .. }
             | Expr::Slice { input, .. }
             | Expr::Pad { input, .. }
-            | Expr::Repeat { input, .. } => std::slice::from_ref(input),
-            Expr::Concat { inputs, .. } | Expr::Stack { inputs } => inputs,
+            | Expr::Repeat { input, .. }
+            | Expr::Quantise { input, .. } => std::slice::from_ref(input),
+            Expr::Concat { inputs, .. } | Expr::Stack { inputs } | Expr::Dequantise { inputs, .. } => inputs,
         }
+    }
+
+    /// This, with each source that `replace` has something for replaced by it. The pieces of a quantised
+    /// tensor stay what they are.
+    #[must_use]
+    pub fn substitute(mut self, replace: &dyn Fn(&str) -> Option<Expr>) -> Self {
+        match &mut self {
+            Expr::Source(name) => return replace(name).unwrap_or(self),
+            Expr::Dequantise { .. } => {}
+            Expr::Cast { input, .. }
+            | Expr::Permute { input, .. }
+            | Expr::Reshape { input, .. }
+            | Expr::Slice { input, .. }
+            | Expr::Pad { input, .. }
+            | Expr::Repeat { input, .. }
+            | Expr::Quantise { input, .. } => {
+                let inner = std::mem::replace(&mut **input, Expr::Source(String::new()));
+                **input = inner.substitute(replace);
+            }
+            Expr::Concat { inputs, .. } | Expr::Stack { inputs } => {
+                *inputs = std::mem::take(inputs).into_iter().map(|input| input.substitute(replace)).collect();
+            }
+        }
+        self
     }
 
     /// The names of the checkpoint tensors that this reads.
@@ -197,6 +267,8 @@ impl Expr {
             Expr::Stack { .. } => "stack",
             Expr::Pad { .. } => "pad",
             Expr::Repeat { .. } => "repeat",
+            Expr::Dequantise { .. } => "dequantise",
+            Expr::Quantise { .. } => "quantise",
         }
     }
 }

@@ -2,8 +2,11 @@
 
 use porter_ir::{DType, Shape, TensorType};
 
-use super::{Expr, ExprError, terms};
-use crate::{CastError, Checkpoint, convert::Cast};
+use super::{
+    Expr, ExprError,
+    terms::{self, quantise},
+};
+use crate::{CastError, Checkpoint, Scheme, convert::Cast, quantised::Kernel};
 
 impl Expr {
     /// The dtype and shape of the result. Reads no tensor data.
@@ -12,6 +15,11 @@ impl Expr {
             return source(name, checkpoint);
         }
         let inputs = self.inputs().iter().map(|e| e.infer(checkpoint)).collect::<Result<Vec<_>, _>>()?;
+        match self {
+            Expr::Dequantise { scheme, .. } => return Ok(kernel(scheme, &inputs)?.0),
+            Expr::Quantise { part, .. } => return quantise::ty(*part, &inputs),
+            _ => {}
+        }
         let shapes: Vec<Shape> = inputs.iter().map(|input| input.shape.clone()).collect();
         let shape = self.shape(&shapes)?;
         let dtype = match self {
@@ -24,7 +32,7 @@ impl Expr {
         Ok(TensorType { dtype, shape })
     }
 
-    /// The shape of the result over inputs of these shapes.
+    /// The shape of the result of a term that only moves elements, over inputs of these shapes.
     pub(crate) fn shape(&self, inputs: &[Shape]) -> Result<Shape, ExprError> {
         let refuse = |what| ExprError::Term { term: self.term(), what };
         if let (Expr::Concat { .. } | Expr::Stack { .. }, []) = (self, inputs) {
@@ -32,7 +40,9 @@ impl Expr {
         }
         let first = inputs.first().cloned().unwrap_or_default();
         let shape = match self {
-            Expr::Source(_) | Expr::Cast { .. } => Ok(first),
+            Expr::Source(_) | Expr::Cast { .. } | Expr::Dequantise { .. } | Expr::Quantise { .. } => {
+                Ok(first)
+            }
             Expr::Permute { dims, .. } => terms::permute::shape(&first, dims),
             Expr::Reshape { shape, .. } => terms::reshape::shape(&first, shape),
             Expr::Slice { ranges, .. } => terms::slice::shape(&first, ranges),
@@ -58,6 +68,19 @@ impl Expr {
             }),
         }
     }
+}
+
+/// What the tensor of these pieces is, and how to compute it.
+pub(super) fn kernel(
+    scheme: &Scheme,
+    pieces: &[TensorType],
+) -> Result<(TensorType, Box<dyn Kernel>), ExprError> {
+    let refuse = |what: String| ExprError::Term { term: "dequantise", what: format!("{scheme}: {what}") };
+    let (ty, kernel) = scheme.kernel(pieces).map_err(refuse)?;
+    if ty.shape.checked_elements().is_none() {
+        return Err(refuse(format!("the shape {} overflows", ty.shape)));
+    }
+    Ok((ty, kernel))
 }
 
 fn source(name: &str, checkpoint: &dyn Checkpoint) -> Result<TensorType, ExprError> {

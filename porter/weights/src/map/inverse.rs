@@ -29,6 +29,12 @@ pub enum NoInverse {
         /// The shape after it.
         to: Shape,
     },
+    /// A term that computes numbers.
+    #[error("{term} rounds, so what it was computed from is lost")]
+    Computed {
+        /// The term.
+        term: &'static str,
+    },
 }
 
 impl Expr {
@@ -89,6 +95,9 @@ impl Expr {
             Expr::Pad { padding, .. } => {
                 let inner = first.iter().zip(padding).map(|(&size, &(low, _))| low..low + size);
                 vec![result.slice(inner.collect::<Vec<_>>())]
+            }
+            Expr::Dequantise { .. } | Expr::Quantise { .. } => {
+                return Err(NoInverse::Computed { term: self.term() });
             }
             Expr::Repeat { dim, times, .. } => vec![one_of_each(result, &first, *dim, *times)],
         };

@@ -61,7 +61,7 @@ impl WeightMap {
         Ok(tensors)
     }
 
-    fn computed(&self) -> impl Iterator<Item = (&String, &Shape, &Expr)> {
+    pub(super) fn computed(&self) -> impl Iterator<Item = (&String, &Shape, &Expr)> {
         self.parameters().iter().filter_map(|(name, parameter)| match parameter {
             Parameter::Computed { shape, expr } => Some((name, shape, expr)),
             Parameter::Tied { .. } => None,

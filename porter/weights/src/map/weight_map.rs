@@ -55,6 +55,17 @@ impl WeightMap {
         self.parameters.retain(|name, _| keep(name));
     }
 
+    /// The same parameters, each computed by what `change` makes of its expression.
+    #[must_use]
+    pub fn map_exprs(mut self, change: impl Fn(Expr) -> Expr) -> Self {
+        for parameter in self.parameters.values_mut() {
+            if let Parameter::Computed { expr, .. } = parameter {
+                *expr = change(expr.clone());
+            }
+        }
+        self
+    }
+
     /// Accepts checkpoint tensors that no parameter uses, where their name matches `pattern`: `*`
     /// stands for any text. `reason` says why leaving them out changes nothing.
     pub fn tolerate(&mut self, pattern: impl Into<String>, reason: impl Into<String>) {
@@ -139,7 +150,7 @@ fn check_one(name: &str, shape: &Shape, expr: &Expr, checkpoint: &dyn Checkpoint
 }
 
 /// True if `name` is `pattern`, in which every `*` stands for any text.
-fn matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut name) = name.strip_prefix(start) else { return false };
     let mut parts: Vec<&str> = rest.split('*').collect();

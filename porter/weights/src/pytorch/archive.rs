@@ -36,19 +36,19 @@ struct Entry {
 
 /// A zip archive over a mapped file.
 #[derive(Debug)]
-pub(super) struct Archive<'a> {
+pub(crate) struct Archive<'a> {
     file: &'a [u8],
     entries: HashMap<&'a str, Entry>,
 }
 
 /// True for a file that begins as an archive.
-pub(super) fn is_archive(file: &[u8]) -> bool {
+pub(crate) fn is_archive(file: &[u8]) -> bool {
     file.starts_with(LOCAL) || file.starts_with(END)
 }
 
 impl<'a> Archive<'a> {
     /// Reads the central directory.
-    pub(super) fn open(file: &'a [u8]) -> Result<Self, Fault> {
+    pub(crate) fn open(file: &'a [u8]) -> Result<Self, Fault> {
         let (count, start, size) = directory(file)?;
         let range = usize::try_from(start).ok().zip(usize::try_from(start.saturating_add(size)).ok());
         let directory = range.and_then(|(start, end)| file.get(start..end)).ok_or_else(|| {
@@ -75,12 +75,12 @@ impl<'a> Archive<'a> {
     }
 
     /// The names of the entries.
-    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'a str> {
         self.entries.keys().copied()
     }
 
     /// The entry of that name, if there is one. Only where it lies is looked at.
-    pub(super) fn blob(&self, name: &str) -> Result<Option<Blob>, Fault> {
+    pub(crate) fn blob(&self, name: &str) -> Result<Option<Blob>, Fault> {
         self.entries.get(name).map(|entry| entry.blob(self.file)).transpose()
     }
 }

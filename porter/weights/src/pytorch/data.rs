@@ -19,7 +19,7 @@ const FREE_BYTES: usize = 1 << 20;
 
 /// A tensor's elements.
 #[derive(Debug)]
-pub(super) enum Data {
+pub(crate) enum Data {
     /// One after another, in a range of a blob.
     Range(Blob, Range<usize>),
     /// Strided, or with signs to change, in a range of a blob.
@@ -29,8 +29,8 @@ pub(super) enum Data {
 }
 
 /// Which parts of an element have the other sign than what is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Signs {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Signs {
     complex: bool,
     conjugated: bool,
     negated: bool,
@@ -113,7 +113,7 @@ fn is_wide_float(dtype: DType) -> bool {
 
 impl Data {
     /// The elements in row-major order.
-    pub(super) fn bytes<'a>(&'a self, file: &'a [u8]) -> Result<Cow<'a, [u8]>, Fault> {
+    pub(crate) fn bytes<'a>(&'a self, file: &'a [u8]) -> Result<Cow<'a, [u8]>, Fault> {
         let past = || "lies past its storage".to_owned();
         match self {
             Data::Range(blob, range) => match blob.bytes(file)? {
@@ -134,7 +134,7 @@ impl Data {
     }
 
     /// The range of the file that is the elements in row-major order, if there is one.
-    pub(super) fn in_place(&self) -> Option<Range<usize>> {
+    pub(crate) fn in_place(&self) -> Option<Range<usize>> {
         match self {
             Data::Range(Blob::Stored(blob), range) if range.end <= blob.len() => {
                 Some(blob.start + range.start..blob.start + range.end)
@@ -144,7 +144,7 @@ impl Data {
     }
 
     /// The range of the file that the elements lie in.
-    pub(super) fn range(&self) -> Option<Range<usize>> {
+    pub(crate) fn range(&self) -> Option<Range<usize>> {
         match self {
             Data::Range(Blob::Stored(blob), range) => Some(blob.start + range.start..blob.start + range.end),
             Data::Range(blob, _) | Data::Gather { blob, .. } => blob.range(),

@@ -5,14 +5,14 @@ use crate::error::{Problem, Problems};
 
 /// What is wrong with one part, by what it means.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Corrupt(String),
     Unsupported(String),
 }
 
 impl Fault {
     /// Adds the problem to `problems`, at the place that `problem` makes.
-    pub(super) fn add_to(self, problems: &mut Problems, problem: impl FnOnce(String) -> Problem) {
+    pub(crate) fn add_to(self, problems: &mut Problems, problem: impl FnOnce(String) -> Problem) {
         match self {
             Fault::Corrupt(what) => problems.corrupt.push(problem(what)),
             Fault::Unsupported(what) => problems.unsupported.push(problem(what)),
@@ -20,7 +20,7 @@ impl Fault {
     }
 
     /// The fault with what it is about before it.
-    pub(super) fn of(self, place: &str) -> Self {
+    pub(crate) fn of(self, place: &str) -> Self {
         match self {
             Fault::Corrupt(what) => Fault::Corrupt(format!("{place}: {what}")),
             Fault::Unsupported(what) => Fault::Unsupported(format!("{place}: {what}")),

@@ -4,10 +4,10 @@ use porter_ir::Shape;
 
 /// Where a tensor's elements lie in its storage, in elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Layout {
-    pub(super) offset: usize,
-    pub(super) sizes: Vec<usize>,
-    pub(super) strides: Vec<usize>,
+pub(crate) struct Layout {
+    pub(crate) offset: usize,
+    pub(crate) sizes: Vec<usize>,
+    pub(crate) strides: Vec<usize>,
     /// How many elements there are. The product of the sizes, which does not overflow.
     elements: usize,
     /// One past the last element used, from the storage's start.
@@ -16,7 +16,7 @@ pub(super) struct Layout {
 
 impl Layout {
     /// The layout of a tensor whose size and place fit a machine word.
-    pub(super) fn new(offset: i64, sizes: &[i64], strides: &[i64]) -> Result<Self, String> {
+    pub(crate) fn new(offset: i64, sizes: &[i64], strides: &[i64]) -> Result<Self, String> {
         let shown = || format!("sizes {sizes:?}, strides {strides:?} and offset {offset}");
         if sizes.len() != strides.len() {
             return Err(format!("has {}, which do not go together", shown()));
@@ -41,21 +41,21 @@ impl Layout {
         Ok(Self { offset, sizes: counts, strides: steps, elements, end })
     }
 
-    pub(super) fn shape(&self) -> Shape {
+    pub(crate) fn shape(&self) -> Shape {
         self.sizes.clone().into()
     }
 
-    pub(super) fn elements(&self) -> usize {
+    pub(crate) fn elements(&self) -> usize {
         self.elements
     }
 
     /// How many elements of the storage are needed, from its start.
-    pub(super) fn end(&self) -> usize {
+    pub(crate) fn end(&self) -> usize {
         self.end
     }
 
     /// True if the elements lie one after another in row-major order.
-    pub(super) fn is_contiguous(&self) -> bool {
+    pub(crate) fn is_contiguous(&self) -> bool {
         let mut expected = 1;
         self.elements == 0
             || self.sizes.iter().zip(&self.strides).rev().all(|(size, stride)| {
@@ -67,7 +67,7 @@ impl Layout {
 
     /// Copies the elements of `bytes` each, in row-major order, from a storage that holds
     /// [`end`](Self::end) of them, to `out`, which holds [`elements`](Self::elements) of them.
-    pub(super) fn gather(&self, storage: &[u8], bytes: usize, out: &mut [u8]) {
+    pub(crate) fn gather(&self, storage: &[u8], bytes: usize, out: &mut [u8]) {
         if out.is_empty() {
             return;
         }

@@ -5,14 +5,14 @@
 //! and calls nothing; [`globals`] says what the named functions mean; [`walk`] names the tensors that
 //! [`rebuild`] and [`numpy`] recognise; [`data`] checks each against its storage; [`file`] is the whole.
 
-mod archive;
-mod blob;
-mod data;
+pub(crate) mod archive;
+pub(crate) mod blob;
+pub(crate) mod data;
 mod element;
-mod fault;
+pub(crate) mod fault;
 mod file;
 mod globals;
-mod layout;
+pub(crate) mod layout;
 mod legacy;
 mod numpy;
 mod packing;

@@ -1,9 +1,11 @@
 //! Checkpoint formats out: each plans a [`Layout`], every file to the byte, before anything is read.
 
 mod error;
+pub mod gguf;
 mod layout;
 mod output;
 pub mod safetensors;
+mod shards;
 
 pub use error::{Unwritable, WriteError};
 pub use layout::{Layout, OutputFile, OutputTensor, Piece};

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use porter_ir::DType;
 use serde_json::{Map, Value, json};
 
-use super::{Layout, OutputFile, OutputTensor, Piece, Unwritable, WriteError};
+use super::{Layout, OutputFile, OutputTensor, Piece, Unwritable, WriteError, shards::split};
 use crate::Encoding;
 
 const FORMAT: &str = "safetensors";
@@ -84,27 +84,6 @@ fn check(tensors: &[OutputTensor]) -> Result<Vec<usize>, WriteError> {
     }
     WriteError::unless_empty(FORMAT, problems)?;
     Ok(sizes)
-}
-
-/// Tensors one after another, as many to a file as fit.
-fn split(sizes: &[usize], limit: Option<u64>) -> Vec<Vec<usize>> {
-    let mut shards = vec![Vec::new()];
-    let mut taken = 0;
-    for (i, &size) in sizes.iter().enumerate() {
-        let size = size as u64;
-        if let (Some(limit), Some(last)) = (limit, shards.last())
-            && !last.is_empty()
-            && taken + size > limit
-        {
-            shards.push(Vec::new());
-            taken = 0;
-        }
-        if let Some(last) = shards.last_mut() {
-            last.push(i);
-        }
-        taken += size;
-    }
-    shards
 }
 
 /// One file: the header, then its tensors. Wider elements come first, so that each is aligned.

@@ -54,7 +54,7 @@ fn blocks_read_as_a_narrower_type_are_their_values_rounded() {
 #[test]
 fn metadata_keeps_its_types_and_values() {
     let file = open("gguf/all_types.gguf");
-    assert_eq!(file.format(), Format::Gguf { version: 3 });
+    assert_eq!(file.format(), Format::Gguf { version: 3, parts: 1 });
     let texts =
         |texts: &[&str]| Value::Array(Array::String(texts.iter().map(|&text| text.to_owned()).collect()));
     let expected = [

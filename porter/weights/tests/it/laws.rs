@@ -2,7 +2,7 @@
 //! index.
 
 use porter_ir::DType;
-use porter_weights::{Checkpoint, Encoding, Expr, GgmlType};
+use porter_weights::{Checkpoint, Encoding, Expr, Fp8Block, GgmlType, QuantisedPart, Scheme, Use};
 use proptest::prelude::*;
 
 use crate::{
@@ -91,6 +91,31 @@ fn reference(expr: &Expr, checkpoint: &dyn Checkpoint) -> Array {
                 inside.map_or(0.0, |index| inputs[0].at(&index))
             })
         }
+        Expr::Dequantise { scheme: Scheme::Fp8Block(Fp8Block { block: Some([high, wide]) }), .. } => {
+            Array::of(inputs[0].shape.clone(), |index| {
+                let [outer @ .., row, column] = index else { panic!("a matrix") };
+                let scale = [outer, &[row / high, column / wide]].concat();
+                inputs[0].at(index) * inputs[1].at(&scale)
+            })
+        }
+        Expr::Dequantise { scheme, .. } => panic!("{scheme} is compared with its defining code"),
+        Expr::Quantise { part, .. } => {
+            let [outer @ .., columns] = &inputs[0].shape[..] else { panic!("a matrix") };
+            let scale = |row: &[usize]| {
+                let weights = (0..*columns).map(|column| inputs[0].at(&[row, &[column]].concat()).abs());
+                let scale = weights.fold(0.0, f32::max) / 127.5;
+                if scale == 0.0 { f32::EPSILON } else { scale }
+            };
+            match part {
+                QuantisedPart::Scales => {
+                    Array::of([outer, &[1]].concat(), |index| scale(&index[..outer.len()]))
+                }
+                QuantisedPart::Values => Array::of(inputs[0].shape.clone(), |index| {
+                    let steps = inputs[0].at(index) / scale(&index[..outer.len()]);
+                    steps.clamp(-128.0, 127.0).round_ties_even()
+                }),
+            }
+        }
         Expr::Repeat { dim, times, .. } => {
             let mut shape = inputs[0].shape.clone();
             shape[*dim] *= times;
@@ -144,6 +169,17 @@ impl Growing {
         Expr::source(name)
     }
 
+    /// A quantised tensor of `shape`, in blocks of `block`.
+    fn dequantised(&mut self, shape: &[usize], block: [usize; 2]) -> Expr {
+        let [outer @ .., rows, columns] = shape else { panic!("a matrix") };
+        let codes = (0..shape.iter().product()).map(|i: usize| (i * 37 % 127) as u8).collect();
+        let weight = format!("{}.weight", self.sources);
+        self.checkpoint.insert(&weight, Encoding::Plain(DType::F8E4M3FN), shape, codes);
+        let scales = [outer, &[rows.div_ceil(block[0]), columns.div_ceil(block[1])]].concat();
+        let scheme = Scheme::Fp8Block(Fp8Block { block: Some(block) });
+        Expr::Dequantise { scheme, inputs: vec![Expr::source(weight), self.source(&scales)] }
+    }
+
     /// Wraps the expression in the term that `kind` picks, with parameters from `dice`.
     fn grow(&mut self, kind: u8, dice: [usize; 4]) {
         let shape = self.expr.infer(&self.checkpoint).unwrap().shape.to_vec();
@@ -175,6 +211,11 @@ impl Growing {
             }
             4 => expr.pad(shape.iter().zip(dice).map(|(_, d)| (d % 3, d / 3 % 2)).collect::<Vec<_>>()),
             5 => expr.repeat(dim, 1 + dice[1] % 3),
+            7 if rank > 1 && dice[1].is_multiple_of(2) => expr.quantised_values().cast(DType::F32),
+            7 if rank > 1 => expr.quantised_scales(),
+            8 if rank > 1 => {
+                Expr::concat([expr, self.dequantised(&shape, [1 + dice[1] % 3, 1 + dice[2] % 3])], dim)
+            }
             6 => expr.slice(shape.iter().zip(dice).map(|(&n, d)| d % n.max(1) / 2..n).collect::<Vec<_>>()),
             _ => expr,
         };
@@ -190,7 +231,7 @@ proptest! {
     #[test]
     fn every_expression_agrees_with_its_definition(
         shape in prop::collection::vec(1_usize..6, 1..4),
-        steps in steps(7),
+        steps in steps(9),
         rounded in any::<bool>(),
     ) {
         let mut growing = Growing::new(&shape);
@@ -201,6 +242,64 @@ proptest! {
             }
         }
         assert_agrees(&growing.expr, &growing.checkpoint);
+    }
+
+    #[test]
+    fn any_run_of_an_expression_is_a_part_of_the_whole(
+        shape in prop::collection::vec(1_usize..6, 1..4),
+        steps in steps(9),
+        cuts in prop::collection::vec(0.0..1.0, 0..6),
+    ) {
+        let mut growing = Growing::new(&shape);
+        for (kind, dice) in steps {
+            growing.grow(kind, dice);
+        }
+        let Growing { checkpoint, expr, .. } = growing;
+        let whole = evaluate(&expr, &checkpoint);
+        let mut cuts: Vec<usize> = cuts.into_iter().map(|cut: f64| (cut * whole.len() as f64) as usize).collect();
+        cuts.extend([0, whole.len()]);
+        cuts.sort_unstable();
+        let flat = expr.reshape([whole.len()]);
+        let tiles = cuts.windows(2).map(|cut| flat.clone().slice([std::ops::Range { start: cut[0], end: cut[1] }]));
+        let tiles: Vec<f32> = tiles.flat_map(|tile| evaluate(&tile, &checkpoint)).collect();
+        assert_same_bits(&tiles, &whole, "tiles");
+    }
+
+    #[test]
+    fn every_element_is_used_as_often_as_is_claimed(
+        shape in prop::collection::vec(1_usize..6, 1..4),
+        steps in steps(7),
+    ) {
+        let mut growing = Growing::new(&shape);
+        for (kind, dice) in steps {
+            growing.grow(kind, dice);
+        }
+        let Growing { checkpoint, expr, .. } = growing;
+        // Every element of every source has a number of its own; padding is zero.
+        let (mut coded, mut codes) = (Memory::default(), 1);
+        for (name, info) in checkpoint.tensors() {
+            let values: Vec<f32> = (codes..).take(info.shape.elements()).map(|code| code as f32).collect();
+            codes += values.len();
+            coded.insert_f32(name, &info.shape, &values);
+        }
+        let mut found = vec![0; codes];
+        for code in evaluate(&expr, &coded) {
+            found[code as usize] += 1;
+        }
+        let mut claimed = vec![0; codes];
+        for (name, uses) in expr.uses(&coded).unwrap() {
+            let tensor = reference(&Expr::source(name), &coded);
+            for Use { ranges, times } in uses {
+                let shape: Vec<usize> = ranges.iter().map(ExactSizeIterator::len).collect();
+                let part = Array::of(shape, |index| {
+                    tensor.at(&index.iter().zip(&ranges).map(|(i, range)| i + range.start).collect::<Vec<_>>())
+                });
+                for code in part.values {
+                    claimed[code as usize] += times;
+                }
+            }
+        }
+        prop_assert_eq!(&found[1..], &claimed[1..], "{:?}", expr);
     }
 
     #[test]

@@ -20,6 +20,11 @@ impl Memory {
         self.bytes.insert(name.to_owned(), bytes);
     }
 
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.tensors.remove(name);
+        self.bytes.remove(name);
+    }
+
     pub(crate) fn insert_f32(&mut self, name: &str, shape: &[usize], values: &[f32]) {
         let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
         self.insert(name, Encoding::Plain(DType::F32), shape, bytes);

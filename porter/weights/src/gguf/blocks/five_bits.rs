@@ -6,3 +6,12 @@ pub(super) fn pair(low_bits: &[u8], fifth_bits: u32, j: usize) -> (u8, u8) {
     let byte = low_bits[j];
     ((byte & 0x0F) | fifth(j), (byte >> 4) | fifth(j + 16))
 }
+
+/// Writes the low four bits of 32 numbers; the fifth bits are the result.
+pub(super) fn put(low_bits: &mut [u8], codes: &[u8; 32]) -> u32 {
+    let (low, high) = codes.split_at(16);
+    for ((byte, low), high) in low_bits.iter_mut().zip(low).zip(high) {
+        *byte = low & 0x0F | high << 4;
+    }
+    codes.iter().enumerate().fold(0, |fifth, (at, code)| fifth | u32::from(code >> 4) << at)
+}

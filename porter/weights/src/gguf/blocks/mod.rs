@@ -29,12 +29,14 @@ mod q5_1;
 mod q5_k;
 mod q6_k;
 mod q8_0;
+mod quantise;
 mod tq1_0;
 mod tq2_0;
 
+use self::quantise::Quantise;
 use super::GgmlType;
 use crate::{
-    convert::{Decode, f16_to_f32},
+    convert::{Decode, Encode, f16_to_f32, f32_to_f16},
     stored::Unit,
 };
 
@@ -82,6 +84,18 @@ fn codec(block: GgmlType) -> (Unit, Decode<f32>) {
     }
 }
 
+/// The encoder of a block type, if numbers are written as it. It takes whole blocks.
+pub(crate) fn encoder(block: GgmlType) -> Option<Encode<f32>> {
+    Some(match block {
+        GgmlType::Q4_0 => encode::<q4_0::Q4_0, _, _>,
+        GgmlType::Q4_1 => encode::<q4_1::Q4_1, _, _>,
+        GgmlType::Q5_0 => encode::<q5_0::Q5_0, _, _>,
+        GgmlType::Q5_1 => encode::<q5_1::Q5_1, _, _>,
+        GgmlType::Q8_0 => encode::<q8_0::Q8_0, _, _>,
+        _ => return None,
+    })
+}
+
 fn of<B: Block<BYTES, ELEMENTS>, const BYTES: usize, const ELEMENTS: usize>() -> (Unit, Decode<f32>) {
     (Unit { elements: ELEMENTS, bytes: BYTES }, decode::<B, BYTES, ELEMENTS>)
 }
@@ -97,9 +111,25 @@ fn decode<B: Block<BYTES, ELEMENTS>, const BYTES: usize, const ELEMENTS: usize>(
     }
 }
 
+fn encode<B: Quantise<BYTES, ELEMENTS>, const BYTES: usize, const ELEMENTS: usize>(
+    numbers: &[f32],
+    blocks: &mut [u8],
+) {
+    let numbers = numbers.as_chunks::<ELEMENTS>().0;
+    let blocks = blocks.as_chunks_mut::<BYTES>().0;
+    for (numbers, block) in numbers.iter().zip(blocks) {
+        B::quantise(numbers, block);
+    }
+}
+
 /// The f16 at byte `at` of a block.
 fn half<const BYTES: usize>(block: &[u8; BYTES], at: usize) -> f32 {
     f16_to_f32(u16_at(block, at))
+}
+
+/// Rounds `x` to the f16 at byte `at` of a block.
+fn put_half<const BYTES: usize>(block: &mut [u8; BYTES], at: usize, x: f32) {
+    block[at..at + 2].copy_from_slice(&f32_to_f16(x).to_le_bytes());
 }
 
 fn u16_at<const BYTES: usize>(block: &[u8; BYTES], at: usize) -> u16 {
@@ -108,4 +138,25 @@ fn u16_at<const BYTES: usize>(block: &[u8; BYTES], at: usize) -> u16 {
 
 fn u32_at<const BYTES: usize>(block: &[u8; BYTES], at: usize) -> u32 {
     u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Checkpoint;
+
+    #[test]
+    fn quantised_bytes_are_those_of_gguf_py() {
+        let path =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../../ci/fixtures/gguf/quantize.expected.safetensors");
+        let file = crate::SafetensorsFile::open(path.as_ref()).unwrap();
+        let stored = file.tensor("x").unwrap().bytes;
+        let numbers: Vec<f32> = stored.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        for block in [GgmlType::Q4_0, GgmlType::Q4_1, GgmlType::Q5_0, GgmlType::Q5_1, GgmlType::Q8_0] {
+            let expected = file.tensor(&format!("q.{block}")).unwrap().bytes;
+            let mut found = vec![0; expected.len()];
+            encoder(block).unwrap()(&numbers, &mut found);
+            assert_eq!(found, *expected, "{block}");
+        }
+    }
 }

@@ -1,6 +1,12 @@
 //! `Q5_0`: f16 scale, 32 × 5 bits around 16, the fifth bits together.
 
-use super::{Block, five_bits::pair, half, u32_at};
+use super::{
+    Block,
+    five_bits::{pair, put},
+    half, put_half,
+    quantise::{Quantise, around_zero},
+    u32_at,
+};
 
 pub(super) struct Q5_0;
 
@@ -13,5 +19,14 @@ impl Block<22, 32> for Q5_0 {
             out[j] = d * f32::from(low as i8 - 16);
             out[j + 16] = d * f32::from(high as i8 - 16);
         }
+    }
+}
+
+impl Quantise<22, 32> for Q5_0 {
+    fn quantise(numbers: &[f32; 32], block: &mut [u8; 22]) {
+        let (d, code) = around_zero(numbers, 16.0);
+        put_half(block, 0, d);
+        let fifth = put(&mut block[6..], &numbers.map(code));
+        block[2..6].copy_from_slice(&fifth.to_le_bytes());
     }
 }

@@ -1,6 +1,12 @@
 //! `Q5_1`: f16 scale and minimum, 32 × 5 bits, the fifth bits together.
 
-use super::{Block, five_bits::pair, half, u32_at};
+use super::{
+    Block,
+    five_bits::{pair, put},
+    half, put_half,
+    quantise::{Quantise, from_least},
+    u32_at,
+};
 
 pub(super) struct Q5_1;
 
@@ -13,5 +19,15 @@ impl Block<24, 32> for Q5_1 {
             out[j] = d * f32::from(low) + m;
             out[j + 16] = d * f32::from(high) + m;
         }
+    }
+}
+
+impl Quantise<24, 32> for Q5_1 {
+    fn quantise(numbers: &[f32; 32], block: &mut [u8; 24]) {
+        let (d, m, code) = from_least(numbers, 31.0);
+        put_half(block, 0, d);
+        put_half(block, 2, m);
+        let fifth = put(&mut block[8..], &numbers.map(code));
+        block[4..8].copy_from_slice(&fifth.to_le_bytes());
     }
 }

@@ -1,0 +1,152 @@
+//! `porter convert MODEL -o OUT`: a checkpoint in another format or type.
+
+use std::{collections::BTreeMap, fs, path::Path, time::Instant};
+
+use porter_pipeline::convert::{Format, Planned, Request, Unconverted, plan};
+use porter_weights::stream::{self, Conversion, LocalStore, Options, Share, Summary, Written};
+use serde::Serialize;
+
+use crate::{
+    args::{ConvertArgs, ToFormat},
+    console::{Console, printable},
+    exit::{Exit, Failure},
+    progress::{Converting, Fetching},
+    table,
+};
+
+/// What `porter convert` and `porter merge-index` say.
+#[derive(Serialize)]
+pub(super) struct Document {
+    output: String,
+    /// Every file, with its size and SHA-256.
+    files: BTreeMap<String, Written>,
+    /// Bytes of all files.
+    bytes: u64,
+    /// Bytes that this run wrote.
+    written: u64,
+    /// Bytes that were there from an earlier run.
+    kept: u64,
+    seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<bool>,
+    notes: Vec<String>,
+}
+
+impl Document {
+    pub(super) fn new(output: &Path, summary: Summary, started: Instant) -> Self {
+        let Summary { files, written, kept } = summary;
+        Self {
+            output: output.display().to_string(),
+            bytes: files.values().map(|file| file.bytes).sum(),
+            files,
+            written,
+            kept,
+            seconds: started.elapsed().as_secs_f64(),
+            verified: None,
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// A file where the name says so, and a folder otherwise.
+const FILES: [&str; 2] = ["safetensors", "gguf"];
+/// What is taken of a machine that does not tell its memory.
+const UNKNOWN_MEMORY: u64 = 2 << 30;
+
+pub(super) fn run(args: &ConvertArgs, console: &Console) -> Result<Exit, Failure> {
+    let started = Instant::now();
+    let extension = args.output.extension().and_then(|extension| extension.to_str());
+    let single = extension.is_some_and(|extension| FILES.contains(&extension));
+    let source = Unconverted::open(
+        &args.model.model,
+        &args.model.ignore_config,
+        &args.model.options(),
+        &Fetching::new(console),
+    )?;
+    let request = request(args, single)?;
+    let Planned { layout, notes } = plan(&source, &request)?;
+    notes.iter().for_each(|note| console.note(note));
+    let store = if single { LocalStore::file(&args.output) } else { LocalStore::folder(&args.output) };
+    let store = store.map_err(|error| Failure::write(&args.output, &error))?;
+    let what = format!(
+        "{} to {:?}, dtype {:?}, {:?}",
+        source.files.name, request.to, request.dtype, request.quantise
+    );
+    let conversion = Conversion { what: &what, checkpoint: &*source.checkpoint, layout: &layout };
+    let options = options(args);
+    let observer = Converting::new(console);
+    let summary = stream::write(&conversion, &store, &options, &observer)?;
+    let mut document = Document { notes, ..Document::new(&args.output, summary, started) };
+    if args.verify {
+        stream::verify(&conversion, &store, &options, &observer)?;
+        document.verified = Some(true);
+    }
+    console.result(&document, render)?;
+    Ok(Exit::Done)
+}
+
+fn request(args: &ConvertArgs, single: bool) -> Result<Request, Failure> {
+    let format = match args.to {
+        Some(ToFormat::Gguf) => Format::Gguf,
+        Some(ToFormat::Safetensors) => Format::Safetensors,
+        None if args.output.extension().is_some_and(|extension| extension == "gguf") => Format::Gguf,
+        None => Format::Safetensors,
+    };
+    let stem = args.output.file_stem().and_then(|stem| stem.to_str());
+    if single && args.shard_of.is_some() {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("{} is one file, which is not written in shares; give a folder", args.output.display()),
+        ));
+    }
+    Ok(Request {
+        to: format,
+        dtype: args.dtype.map(Into::into),
+        quantise: args.quantize.map(Into::into),
+        max_shard_bytes: if single { None } else { args.max_shard_size.0 },
+        stem: stem.filter(|_| single).unwrap_or("model").to_owned(),
+        beside: !single,
+    })
+}
+
+fn options(args: &ConvertArgs) -> Options {
+    let memory = args.memory.or_else(|| machine_memory().map(|all| all / 4)).unwrap_or(UNKNOWN_MEMORY);
+    let options = Options::within(memory);
+    Options {
+        threads: args.threads.unwrap_or(options.threads),
+        share: args.shard_of.unwrap_or(Share::default()),
+        ..options
+    }
+}
+
+/// The memory of this machine or of the container that this runs in, where Linux tells it.
+fn machine_memory() -> Option<u64> {
+    let all = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = all.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let machine = line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024;
+    let group = fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let group = group.and_then(|text| text.trim().parse::<u64>().ok());
+    Some(group.map_or(machine, |group| group.min(machine)))
+}
+
+pub(super) fn render(d: &Document) -> String {
+    let rows = d.files.iter().map(|(path, file)| {
+        vec![printable(path), format!("{:.1}", file.bytes as f64 / 1e6), file.sha256.clone()]
+    });
+    let mut lines = vec![table::render(&["FILE", "MB", "SHA-256"], rows, &[1])];
+    let rate = d.written as f64 / 1e9 / d.seconds;
+    let mut last = format!(
+        "{}: {:.1} MB in {:.1} s, {rate:.2} GB/s",
+        printable(&d.output),
+        d.bytes as f64 / 1e6,
+        d.seconds
+    );
+    if d.kept > 0 {
+        last += &format!("; {:.1} MB were there from an earlier run", d.kept as f64 / 1e6);
+    }
+    if d.verified.is_some() {
+        last += "; read once more, every byte is what the source gives";
+    }
+    lines.push(last);
+    lines.join("\n")
+}

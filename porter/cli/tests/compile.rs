@@ -1,0 +1,131 @@
+//! `porter compile` as a user runs it: with libtpu, and without a TPU.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use assert_cmd::{Command, assert::Assert};
+use predicates::{prelude::*, str::contains};
+use serde_json::Value;
+
+fn tiny(model: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ci/fixtures/tiny").join(model)
+}
+
+fn compile(model: &Path, args: &[&str]) -> Assert {
+    let mut command = Command::cargo_bin("porter").unwrap();
+    command.env("NO_COLOR", "1").arg("compile").arg(model).args(args).assert()
+}
+
+fn json(model: &Path, args: &[&str]) -> Value {
+    let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+    let output = compile(model, &args).success().get_output().stdout.clone();
+    serde_json::from_slice(&output).unwrap()
+}
+
+/// A folder with the configuration of a model and nothing else.
+fn config_alone(model: &str, change: impl FnOnce(&mut Value)) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config: Value =
+        serde_json::from_slice(&fs::read(tiny(model).join("config.json")).unwrap()).unwrap();
+    change(&mut config);
+    fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    folder
+}
+
+#[test]
+fn a_config_alone_is_compiled_into_decode_and_prefill() {
+    let folder = config_alone("llama", |_| {});
+    let args = ["--target", "v5e:1x1", "--batch", "2", "--prompt", "64", "--context", "128"];
+    for model in [folder.path().to_owned(), folder.path().join("config.json")] {
+        let document = json(&model, &args);
+        assert_eq!(document["target"], "v5e:1x1");
+        assert_eq!(document["dtype"], "bf16");
+        let programs = document["programs"].as_array().unwrap();
+        let names: Vec<&Value> = programs.iter().map(|program| &program["program"]).collect();
+        assert_eq!(names, ["decode_2_128", "prefill_2x64_128"]);
+        for program in programs {
+            assert_eq!(program["fits"], true);
+            // 1.1 MB of weights and cache, and v5e's 15.75 GiB.
+            assert!((1_000_000..3_000_000).contains(&program["peak"].as_i64().unwrap()), "{program}");
+            assert!(program["available"].as_u64().unwrap() > 15 << 30);
+            let estimate = &program["estimate"];
+            assert!(estimate["seconds"].as_f64().unwrap() > 1e-6);
+            assert_eq!(estimate["notes"][0], "compiler estimate, not checked on hardware");
+            let sources = estimate["by_source"].as_array().unwrap().iter();
+            let sources: Vec<&str> = sources.map(|row| row["name"].as_str().unwrap()).collect();
+            assert!(sources.contains(&"model.layers.*.mlp.down_proj"), "{sources:?}");
+        }
+    }
+}
+
+#[test]
+fn an_encoder_is_one_program_and_the_page_is_self_contained() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("report.html");
+    compile(&tiny("bert"), &["--target", "v6e:2x2", "--prompt", "32", "--html", page.to_str().unwrap()])
+        .success()
+        .stdout(contains("forward_1x32"))
+        .stdout(contains("compiler estimate, not checked on hardware"))
+        .stdout(contains("not sharded: each program runs on one of 4 devices"));
+    let html = fs::read_to_string(page).unwrap();
+    assert!(html.starts_with("<!doctype html>") && html.contains("<svg") && html.contains("forward_1x32"));
+    assert!(!html.contains("http") && !html.contains("<script"));
+}
+
+#[test]
+fn what_does_not_fit_is_a_no_with_both_figures() {
+    // 40 GB of embeddings on a chip of 16.
+    let folder = config_alone("llama", |config| config["vocab_size"] = 200_000_000.into());
+    let args = ["--target", "v5e:1x1", "--json"];
+    let assert = compile(folder.path(), &args).code(1);
+    let document: Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
+    for program in document["programs"].as_array().unwrap() {
+        assert_eq!(program["fits"], false);
+        assert!(program["needed"].as_u64().unwrap() > 38_000_000_000, "{program}");
+        assert_eq!(program["available"], 16_911_433_728_u64);
+        assert!(program["error"].as_str().unwrap().contains("GiB of hbm, a device has 15.75 GiB"));
+    }
+}
+
+#[test]
+fn wrong_targets_and_sizes_are_wrong_usage() {
+    let llama = tiny("llama");
+    let refused = |args: &[&str], said: &str| {
+        compile(&llama, args).code(2).stdout("").stderr(contains(said));
+    };
+    refused(&["--target", "v6e:3x3"], "near ones: v6e:2x4");
+    refused(&["--target", "trillium:2x2"], "did you mean v6e?");
+    refused(&["--target", "v5e:16x32"], "v5e:16x16");
+    refused(&["--target", ""], "expected: a chip and a shape");
+    refused(&[], "--target");
+    refused(&["--target", "v5e:1x1", "--context", "4096"], "exceeds the 128 positions");
+    refused(&["--target", "v5e:1x1", "--prompt", "100", "--context", "64"], "does not fit a context of 64");
+}
+
+#[test]
+fn a_compiler_that_cannot_is_the_environment() {
+    let llama = tiny("llama");
+    let cpu = compile(&llama, &["--target", "v5e:1x1", "--plugin", "/nonexistent/libtpu.so"]);
+    cpu.code(5).stdout(contains("/nonexistent/libtpu.so").and(contains("failed")));
+    let mut offline = Command::cargo_bin("porter").unwrap();
+    let empty = tempfile::tempdir().unwrap();
+    offline
+        .env("PORTER_PLUGIN_DIR", empty.path())
+        .env("PIP_NO_INDEX", "1")
+        .env("PIP_FIND_LINKS", "/nonexistent")
+        .env("PYTHONPATH", "")
+        .args(["compile", llama.to_str().unwrap(), "--target", "v5e:1x1"])
+        .assert()
+        .code(5)
+        .stderr(contains("install the tpu plugin").and(contains("porter plugin install tpu")));
+}
+
+#[test]
+fn a_worker_without_a_request_says_so() {
+    let mut worker = Command::cargo_bin("porter").unwrap();
+    worker.arg("aot-worker").write_stdin("hello").assert().code(5).stderr(contains("request"));
+}
