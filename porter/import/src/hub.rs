@@ -1,8 +1,8 @@
 //! Models of the Hugging Face hub: `hf:ORG/NAME[@REVISION][//PATH]`.
 //!
 //! Files land in Python's cache layout (`models--ORG--NAME/{blobs,refs,snapshots}`, `.locks`), so Porter and
-//! `huggingface_hub` share what either has fetched, also half of a file. Only what a model needs is fetched, four files
-//! at a time. Without a connection, or with `HF_HUB_OFFLINE`, the cache alone is read.
+//! `huggingface_hub` share what either has fetched, and wait for each other. Only what a model needs is fetched, four
+//! files at a time. Without a connection, or with `HF_HUB_OFFLINE`, the cache alone is read.
 //!
 //! # What is hf-hub's part, and why so little
 //! Naming, cache paths and the authorised request for a repository's listing come from hf-hub 0.5; its download is not

@@ -73,6 +73,11 @@ impl RemoteFile {
         let object = bucket.look(url).map_err(|error| cannot_open(url, error))?;
         let header = header(bucket, &object, &path, read)?;
         let Header { format, metadata, tensors } = header;
+        if let Some(parts) = metadata.unsigned("split.count").filter(|parts| *parts > 1) {
+            let what =
+                format!("it is one of {parts} parts, which are not joined by ranges; download all of them");
+            return Err(Error::Open { path, source: io::Error::new(io::ErrorKind::Unsupported, what) });
+        }
         let infos = tensors.iter().map(|(name, stored)| (name.clone(), stored.info.clone())).collect();
         Ok(Self { bucket: bucket.clone(), object, path, format, metadata, infos, tensors })
     }

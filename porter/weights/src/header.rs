@@ -54,12 +54,6 @@ impl Header {
     pub fn gguf(path: &Path, first: &[u8], file_bytes: u64) -> Result<HeaderRead, Error> {
         let length = usize::try_from(file_bytes).unwrap_or(usize::MAX);
         if let Some((version, metadata, placed)) = gguf::first_bytes(path, first, length)? {
-            if let Some(parts) = metadata.unsigned(gguf::split::COUNT).filter(|&parts| parts > 1) {
-                let what = format!(
-                    "is one of {parts} parts; a split GGUF is read from a folder on this machine only"
-                );
-                return Err(Error::unsupported(path, Problem::header(what)));
-            }
             return Ok(whole(Format::Gguf { version, parts: 1 }, metadata, placed));
         }
         let have = first.len() as u64;

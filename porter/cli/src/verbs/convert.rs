@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, fs, path::Path, time::Instant};
 
-use porter_pipeline::convert::{Format, Planned, Request, Unconverted, plan};
-use porter_weights::stream::{self, Conversion, LocalStore, Options, Share, Summary, Written};
+use porter_pipeline::convert::{Format, Planned, Request, Unconverted, place, plan};
+use porter_weights::stream::{self, Conversion, Options, Share, Summary, Written};
 use serde::Serialize;
 
 use crate::{
@@ -66,8 +66,7 @@ pub(super) fn run(args: &ConvertArgs, console: &Console) -> Result<Exit, Failure
     let request = request(args, single)?;
     let Planned { layout, notes } = plan(&source, &request)?;
     notes.iter().for_each(|note| console.note(note));
-    let store = if single { LocalStore::file(&args.output) } else { LocalStore::folder(&args.output) };
-    let store = store.map_err(|error| Failure::write(&args.output, &error))?;
+    let store = place(&args.output, single)?;
     let what = format!(
         "{} to {:?}, dtype {:?}, {:?}",
         source.files.name, request.to, request.dtype, request.quantise
@@ -75,10 +74,10 @@ pub(super) fn run(args: &ConvertArgs, console: &Console) -> Result<Exit, Failure
     let conversion = Conversion { what: &what, checkpoint: &*source.checkpoint, layout: &layout };
     let options = options(args);
     let observer = Converting::new(console);
-    let summary = stream::write(&conversion, &store, &options, &observer)?;
+    let summary = stream::write(&conversion, &*store, &options, &observer)?;
     let mut document = Document { notes, ..Document::new(&args.output, summary, started) };
     if args.verify {
-        stream::verify(&conversion, &store, &options, &observer)?;
+        stream::verify(&conversion, &*store, &options, &observer)?;
         document.verified = Some(true);
     }
     console.result(&document, render)?;

@@ -2,7 +2,8 @@
 
 use std::{path::Path, time::Instant};
 
-use porter_weights::stream::{self, LocalStore};
+use porter_pipeline::convert::place;
+use porter_weights::stream;
 
 use super::convert::{Document, render};
 use crate::{
@@ -12,11 +13,12 @@ use crate::{
 
 pub(super) fn run(output: &Path, console: &Console) -> Result<Exit, Failure> {
     let started = Instant::now();
-    if !output.is_dir() {
+    let here = !output.to_string_lossy().contains("://");
+    if here && !output.is_dir() {
         return Err(Failure::new(Exit::Environment, format!("{} is not a folder", output.display())));
     }
-    let store = LocalStore::folder(output).map_err(|error| Failure::write(output, &error))?;
-    let summary = stream::merge_index(&store)?;
+    let store = place(output, false)?;
+    let summary = stream::merge_index(&*store)?;
     console.result(&Document::new(output, summary, started), render)?;
     Ok(Exit::Done)
 }

@@ -2,7 +2,8 @@
 //! was verified.
 //!
 //! The part is `blobs/HASH.incomplete`, under the lock `.locks/REPOSITORY/HASH.lock`: the names, and on Unix the kind of
-//! lock, that `huggingface_hub` uses, so that either continues the other's part and neither writes it at the same time.
+//! lock, that `huggingface_hub` uses, so that the two do not fetch one file at the same time. (Its versions from 2 on keep
+//! parts under names of their own, and continue nobody's.)
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, Write};
@@ -67,17 +68,22 @@ impl Download<'_> {
     fn lock(&self, file: &RemoteFile) -> Result<File, ImportError> {
         let path = self.cache.lock(file);
         create_parent(&path)?;
-        let lock = File::create(&path).map_err(ImportError::io("create", &path))?;
-        match lock.try_lock() {
-            Ok(()) => return Ok(lock),
-            Err(TryLockError::WouldBlock) => {
-                let note = format!("waiting for another process that fetches {}", file.name);
-                (self.tell)(Told::Note(note));
+        loop {
+            let lock = File::create(&path).map_err(ImportError::io("create", &path))?;
+            match lock.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    let note = format!("waiting for another process that fetches {}", file.name);
+                    (self.tell)(Told::Note(note));
+                    lock.lock().map_err(ImportError::io("lock", &path))?;
+                }
+                Err(TryLockError::Error(error)) => return Err(ImportError::io("lock", &path)(error)),
             }
-            Err(TryLockError::Error(error)) => return Err(ImportError::io("lock", &path)(error)),
+            // Python's filelock removes the file when it lets go, and a lock on a removed file keeps nobody out.
+            if is_at(&lock, &path) {
+                return Ok(lock);
+            }
         }
-        lock.lock().map_err(ImportError::io("lock", &path))?;
-        Ok(lock)
     }
 
     fn blob(&self, file: &RemoteFile, blob: &Path) -> Result<(), Ended> {
@@ -159,6 +165,21 @@ impl Download<'_> {
 /// A blob gets its name only when it is whole; its size shows one that was cut later.
 fn is_whole(blob: &Path, file: &RemoteFile) -> bool {
     fs::metadata(blob).is_ok_and(|found| found.is_file() && found.len() == file.size)
+}
+
+/// Whether an open file is still the one at its path.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let same =
+        |found: fs::Metadata, open: fs::Metadata| found.ino() == open.ino() && found.dev() == open.dev();
+    fs::metadata(path).is_ok_and(|found| file.metadata().is_ok_and(|open| same(found, open)))
+}
+
+/// Elsewhere an open file is not removed.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
 }
 
 fn create_parent(path: &Path) -> Result<(), ImportError> {

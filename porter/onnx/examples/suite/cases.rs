@@ -62,7 +62,8 @@ fn case(client: &Client, folder: &Path) -> Result<String, Failure> {
         let set = folder.join(format!("test_data_set_{sets}"));
         sets += 1;
         let read = |kind: &str, index: usize, name: &str, ty: Option<&TypeProto>| -> Result<Data, Failure> {
-            let bytes = std::fs::read(set.join(format!("{kind}_{index}.pb"))).map_err(|e| ("data", e.to_string()))?;
+            let bytes =
+                std::fs::read(set.join(format!("{kind}_{index}.pb"))).map_err(|e| ("data", e.to_string()))?;
             decode(&model, &bytes, name, ty).map_err(|e| ("data", e))
         };
         let mut given = Vec::new();
@@ -94,7 +95,9 @@ fn case(client: &Client, folder: &Path) -> Result<String, Failure> {
         for (index, output) in graph.output.iter().enumerate() {
             let expected = read("output", index, output.name(), output.r#type.as_ref())?;
             for (name, ty, bytes) in &expected.tensors {
-                let Some(found) = results.get(name) else { return Err(("mismatch", format!("no output {name:?}"))) };
+                let Some(found) = results.get(name) else {
+                    return Err(("mismatch", format!("no output {name:?}")));
+                };
                 compare(name, ty, bytes, found).map_err(|e| ("mismatch", e))?;
             }
         }
@@ -112,7 +115,8 @@ fn light(client: &Client, path: &Path) -> Result<String, Failure> {
     let initial: BTreeSet<&str> = graph.initializer.iter().map(TensorProto::name).collect();
     let (mut options, mut given) = (Options::default(), Vec::new());
     for input in graph.input.iter().filter(|i| !initial.contains(i.name())) {
-        let tensor = input.r#type.as_ref().and_then(|ty| ty.tensor_type.as_ref()).and_then(|ty| ty.shape.as_ref());
+        let tensor =
+            input.r#type.as_ref().and_then(|ty| ty.tensor_type.as_ref()).and_then(|ty| ty.shape.as_ref());
         let dims = tensor.ok_or(("data", "no shape".to_owned()))?.dim.iter();
         let shape: Vec<usize> = dims.map(|d| d.dim_value.map_or(1, |d| d as usize)).collect();
         let count: usize = shape.iter().product();
@@ -123,11 +127,14 @@ fn light(client: &Client, path: &Path) -> Result<String, Failure> {
     let program = specialised(&model, &mut options, &given)?;
     let results = execute(client, &model, &program, &given)?;
     for (index, output) in graph.output.iter().enumerate() {
-        let file = path.with_file_name(format!("{}_output_{index}.pb", path.file_stem().expect("a name").display()));
+        let file =
+            path.with_file_name(format!("{}_output_{index}.pb", path.file_stem().expect("a name").display()));
         let bytes = std::fs::read(file).map_err(|e| ("data", e.to_string()))?;
         let expected = decode(&model, &bytes, output.name(), None).map_err(|e| ("data", e))?;
         for (name, ty, bytes) in &expected.tensors {
-            let Some(found) = results.get(name) else { return Err(("mismatch", format!("no output {name:?}"))) };
+            let Some(found) = results.get(name) else {
+                return Err(("mismatch", format!("no output {name:?}")));
+            };
             compare(name, ty, bytes, found).map_err(|e| ("mismatch", e))?;
         }
     }
@@ -186,7 +193,8 @@ fn execute(
     let executable = client
         .compile(&program.to_string(), &Signature::of(program), &options)
         .map_err(|e| ("compile", e.to_string()))?;
-    let step = Step::new(program, executable, device.clone(), &weights).map_err(|e| ("execute", e.to_string()))?;
+    let step =
+        Step::new(program, executable, device.clone(), &weights).map_err(|e| ("execute", e.to_string()))?;
     let mut states = States::zeros(&device, program).map_err(|e| ("execute", e.to_string()))?;
     let arguments = given.iter().map(|(name, ty, bytes)| Ok((name.as_str(), tensor(ty, bytes)?)));
     let taken: BTreeSet<&str> = program.inputs().iter().map(|i| i.name.as_str()).collect();
@@ -228,9 +236,11 @@ fn compare(name: &str, ty: &TensorType, bytes: &[u8], found: &HostTensor) -> Res
     if found.ty() != ty {
         return Err(format!("output {name:?} is {}, expected {ty}", found.ty()));
     }
-    let values = |bytes: &[u8]| Host::from_bytes(ty.clone(), bytes).map(|h| h.to_floats()).ok_or("too few bytes");
+    let values =
+        |bytes: &[u8]| Host::from_bytes(ty.clone(), bytes).map(|h| h.to_floats()).ok_or("too few bytes");
     let (expected, found) = (values(bytes)?, values(found.bytes())?);
-    let close = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= ATOL + RTOL * b.abs();
+    let close =
+        |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= ATOL + RTOL * b.abs();
     let wrong: Vec<usize> = (0..expected.len()).filter(|&i| !close(found[i], expected[i])).collect();
     match wrong.first() {
         None => Ok(()),

@@ -95,7 +95,9 @@ pub(crate) fn page(data: &Path, outcomes: &BTreeMap<String, Outcome>) -> String 
             .chain(&graph.output)
             .filter_map(|v| v.r#type.as_ref())
             .map(|ty| match &ty.tensor_type {
-                Some(tensor) => DataType::new(tensor.elem_type().into()).map_or("?".to_owned(), |t| t.to_string()),
+                Some(tensor) => {
+                    DataType::new(tensor.elem_type().into()).map_or("?".to_owned(), |t| t.to_string())
+                }
                 None => "sequence or optional".to_owned(),
             })
             .collect();
@@ -129,7 +131,11 @@ pub(crate) fn page(data: &Path, outcomes: &BTreeMap<String, Outcome>) -> String 
 }
 
 fn operator(node: &NodeProto) -> String {
-    if node.domain().is_empty() { node.op_type().to_owned() } else { format!("{}.{}", node.domain(), node.op_type()) }
+    if node.domain().is_empty() {
+        node.op_type().to_owned()
+    } else {
+        format!("{}.{}", node.domain(), node.op_type())
+    }
 }
 
 fn table(page: &mut String, what: &str, counts: &BTreeMap<String, Count>) {

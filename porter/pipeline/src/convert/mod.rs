@@ -8,6 +8,7 @@ mod gguf;
 mod hugging_face;
 mod int8;
 mod maxtext;
+mod place;
 mod ties;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ use porter_import::{ModelFiles, Progress, Source, resolve};
 use porter_ir::DType;
 use porter_weights::{Checkpoint, Encoding, GgmlType, OpenOptions, write::Layout};
 use porter_zoo::{ConfigError, Model};
+
+pub use place::place;
 
 use crate::{PipelineError, checkpoint, model};
 

@@ -24,7 +24,8 @@ fn every_format_is_what_the_local_file_is() {
     }
     for entry in fs::read_dir(fixture("gguf")).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_some_and(|kind| kind == "gguf") {
+        let split = path.to_str().unwrap().contains("-of-");
+        if path.extension().is_some_and(|kind| kind == "gguf") && !split {
             let url = root.join(path.file_name().unwrap().to_str().unwrap()).unwrap();
             upload(&url, &fs::read(&path).unwrap());
             assert_same(&*open_in(&client, &url).unwrap(), &*open(&path).unwrap());

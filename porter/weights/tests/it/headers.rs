@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use porter_weights::{Error, Header, HeaderRead, open};
+use porter_weights::{Checkpoint, Error, GgufFile, Header, HeaderRead, SafetensorsFile};
 
 use crate::common::fixture;
 
@@ -19,6 +19,15 @@ fn read(path: &Path, bytes: &[u8], start: usize) -> Result<(Header, usize), Erro
                 taken = needs;
             }
         }
+    }
+}
+
+/// The one file, mapped.
+fn open(path: &Path) -> Result<Box<dyn Checkpoint>, Error> {
+    if path.extension().unwrap() == "gguf" {
+        Ok(Box::new(GgufFile::open(path)?))
+    } else {
+        Ok(Box::new(SafetensorsFile::open(path)?))
     }
 }
 
