@@ -12,14 +12,14 @@ import os
 import random
 from pathlib import Path
 
-HIDDEN, INTERMEDIATE, HEADS, KV_HEADS, VOCAB = 4096, 14336, 32, 8, 128256
+HIDDEN, INTERMEDIATE, HEADS, KV_HEADS = 4096, 14336, 32, 8
 SHARD = 5_000_000_000
 BYTES = {"bf16": 2, "f32": 4}
 
 
-def shapes(layers):
-    yield "lm_head.weight", [VOCAB, HIDDEN]
-    yield "model.embed_tokens.weight", [VOCAB, HIDDEN]
+def shapes(layers, vocab):
+    yield "lm_head.weight", [vocab, HIDDEN]
+    yield "model.embed_tokens.weight", [vocab, HIDDEN]
     kv = HIDDEN // HEADS * KV_HEADS
     for i in range(layers):
         at = f"model.layers.{i}."
@@ -80,12 +80,14 @@ def main():
     parser.add_argument("--dtype", choices=BYTES, default="bf16")
     options = parser.parse_args()
     width = BYTES[options.dtype]
-    fixed = sum(size(shape, width) for _, shape in shapes(0))
-    layer = sum(size(shape, width) for _, shape in shapes(1)) - fixed
+    # Llama 3's vocabulary alone takes 2.1 GB.
+    vocab = 128256 if options.gigabytes >= 3 else 16032
+    fixed = sum(size(shape, width) for _, shape in shapes(0, vocab))
+    layer = sum(size(shape, width) for _, shape in shapes(1, vocab)) - fixed
     layers = max(1, round((options.gigabytes * 1e9 - fixed) / layer))
     options.folder.mkdir(parents=True)
     shards, taken = [[]], 0
-    for name, shape in shapes(layers):
+    for name, shape in shapes(layers, vocab):
         bytes_ = size(shape, width)
         if shards[-1] and taken + bytes_ > SHARD:
             shards.append([])
@@ -110,7 +112,7 @@ def main():
         "num_attention_heads": HEADS,
         "num_key_value_heads": KV_HEADS,
         "num_hidden_layers": layers,
-        "vocab_size": VOCAB,
+        "vocab_size": vocab,
         "max_position_embeddings": 8192,
         "rms_norm_eps": 1e-5,
         "rope_theta": 500000.0,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path, time::Instant};
 
 use porter_pipeline::convert::{Format, Planned, Request, Unconverted, place, plan};
-use porter_weights::stream::{self, Conversion, Options, Share, Summary, Written};
+use porter_weights::stream::{self, Conversion, Options, Summary, Written};
 use serde::Serialize;
 
 use crate::{
@@ -65,7 +65,9 @@ pub(super) fn run(args: &ConvertArgs, console: &Console) -> Result<Exit, Failure
     )?;
     let request = request(args, single)?;
     let Planned { layout, notes } = plan(&source, &request)?;
-    notes.iter().for_each(|note| console.note(note));
+    for note in &notes {
+        console.note(note);
+    }
     let store = place(&args.output, single)?;
     let what = format!(
         "{} to {:?}, dtype {:?}, {:?}",
@@ -87,10 +89,9 @@ pub(super) fn run(args: &ConvertArgs, console: &Console) -> Result<Exit, Failure
 fn request(args: &ConvertArgs, single: bool) -> Result<Request, Failure> {
     let format = match args.to {
         Some(ToFormat::Gguf) => Format::Gguf,
-        Some(ToFormat::Safetensors) => Format::Safetensors,
         Some(ToFormat::Maxtext) => Format::MaxText { scan_layers: args.scan_layers },
         None if args.output.extension().is_some_and(|extension| extension == "gguf") => Format::Gguf,
-        None => Format::Safetensors,
+        Some(ToFormat::Safetensors) | None => Format::Safetensors,
     };
     let stem = args.output.file_stem().and_then(|stem| stem.to_str());
     if single && args.shard_of.is_some() {
@@ -115,7 +116,7 @@ fn options(args: &ConvertArgs) -> Options {
     let options = Options::within(memory);
     Options {
         threads: args.threads.unwrap_or(options.threads),
-        share: args.shard_of.unwrap_or(Share::default()),
+        share: args.shard_of.unwrap_or_default(),
         ..options
     }
 }
@@ -136,18 +137,19 @@ pub(super) fn render(d: &Document) -> String {
     });
     let mut lines = vec![table::render(&["FILE", "MB", "SHA-256"], rows, &[1])];
     let rate = d.written as f64 / 1e9 / d.seconds;
-    let mut last = format!(
-        "{}: {:.1} MB in {:.1} s, {rate:.2} GB/s",
+    let kept = match d.kept {
+        0 => String::new(),
+        kept => format!("; {:.1} MB were there from an earlier run", kept as f64 / 1e6),
+    };
+    let verified = match d.verified {
+        Some(_) => "; read once more, every byte is what the source gives",
+        None => "",
+    };
+    lines.push(format!(
+        "{}: {:.1} MB in {:.1} s, {rate:.2} GB/s{kept}{verified}",
         printable(&d.output),
         d.bytes as f64 / 1e6,
         d.seconds
-    );
-    if d.kept > 0 {
-        last += &format!("; {:.1} MB were there from an earlier run", d.kept as f64 / 1e6);
-    }
-    if d.verified.is_some() {
-        last += "; read once more, every byte is what the source gives";
-    }
-    lines.push(last);
+    ));
     lines.join("\n")
 }
