@@ -76,7 +76,8 @@ impl Model {
         }
         let expected = tensor.packed_bytes().map_err(|problem| Error::Tensor { name: name(), problem })?;
         let location = tensor.external("location").unwrap_or_default();
-        let external = |problem: String| Error::External { name: name(), location: location.to_owned(), problem };
+        let external =
+            |problem: String| Error::External { name: name(), location: location.to_owned(), problem };
         let number = |key: &str| match tensor.external(key) {
             None => Ok(None),
             Some(text) => {

@@ -142,7 +142,8 @@ mod tests {
 
     #[test]
     fn lying_shapes_are_refused_before_memory_is_taken() {
-        let tensor = |dims: &[i64]| TensorProto { dims: dims.to_vec(), data_type: Some(1), ..Default::default() };
+        let tensor =
+            |dims: &[i64]| TensorProto { dims: dims.to_vec(), data_type: Some(1), ..Default::default() };
         assert_eq!(tensor(&[1 << 40, 1 << 40]).packed(), Err(TensorError::TooLarge(vec![1 << 40, 1 << 40])));
         assert_eq!(tensor(&[-1]).packed(), Err(TensorError::Size(-1, 0)));
         let error = tensor(&[1 << 40]).packed().unwrap_err().to_string();

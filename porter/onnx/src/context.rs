@@ -1,10 +1,6 @@
 //! What an op's lowering sees: its node's inputs and attributes, and the builder.
 
-use std::{
-    cell::RefCell,
-    collections::HashSet,
-    ops::Deref,
-};
+use std::{cell::RefCell, collections::HashSet, ops::Deref};
 
 use onnx_protobuf::{AttributeProto, DataType, GraphProto, NodeProto, TensorProto};
 use porter_ir::{Builder, DType, Shape, TensorType, Value};

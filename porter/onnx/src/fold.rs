@@ -53,7 +53,9 @@ impl Known {
                 Definition::Argument { region, .. } if region == program.body() => {
                     let input = program.inputs().iter().find(|i| i.value == value);
                     match input {
-                        Some(input) if input.role == InputRole::Argument => drop(inputs.insert(input.name.clone())),
+                        Some(input) if input.role == InputRole::Argument => {
+                            inputs.insert(input.name.clone());
+                        }
                         Some(input) => return Err(Unknown::Op(format!("the tensor {:?}", input.name))),
                         None => return Err(Unknown::Op("an input".to_owned())),
                     }
@@ -84,13 +86,15 @@ struct Evaluator<'p> {
 
 impl Evaluator<'_> {
     fn run(&mut self, op: &OpData) -> Result<(), Unknown> {
-        let refused = || Unknown::Op(format!("{} at {:?}", op.op.as_operation().name(), self.program.path(op.path)));
+        let refused =
+            || Unknown::Op(format!("{} at {:?}", op.op.as_operation().name(), self.program.path(op.path)));
         let refuse = refused();
         if self.steps == 0 || op.results.iter().any(|&v| self.program.ty(v).shape.elements() > LIMIT) {
             return Err(refuse);
         }
         self.steps -= 1;
-        let operands: Option<Vec<Rc<Host>>> = op.operands.iter().map(|v| self.known.get(v).cloned()).collect();
+        let operands: Option<Vec<Rc<Host>>> =
+            op.operands.iter().map(|v| self.known.get(v).cloned()).collect();
         let operands = operands.ok_or_else(|| refuse.clone())?;
         let types: Vec<TensorType> = op.results.iter().map(|&v| self.program.ty(v).clone()).collect();
         let results = match &op.op {
@@ -139,7 +143,12 @@ impl Evaluator<'_> {
         }
     }
 
-    fn reduce(&mut self, op: &OpData, operands: &[Rc<Host>], dims: &[usize]) -> Result<Vec<Rc<Host>>, Unknown> {
+    fn reduce(
+        &mut self,
+        op: &OpData,
+        operands: &[Rc<Host>],
+        dims: &[usize],
+    ) -> Result<Vec<Rc<Host>>, Unknown> {
         let refuse = || Unknown::Op("a reduction".to_owned());
         let ([input, init], [region], [result]) = (operands, &op.regions[..], &op.results[..]) else {
             return Err(refuse());
@@ -161,7 +170,11 @@ impl Evaluator<'_> {
         let data = if ty.dtype.is_float() {
             Data::Floats(sums.iter().flat_map(|s| s.to_floats()).collect())
         } else {
-            Data::Ints(sums.iter().flat_map(|s| if let Data::Ints(x) = &s.data { x.clone() } else { vec![] }).collect())
+            Data::Ints(
+                sums.iter()
+                    .flat_map(|s| if let Data::Ints(x) = &s.data { x.clone() } else { vec![] })
+                    .collect(),
+            )
         };
         Ok(vec![Rc::new(Host { ty, data })])
     }
@@ -206,7 +219,8 @@ fn single(op: &Op, x: &[Rc<Host>], ty: &TensorType) -> Option<Data> {
             let shape = x.first()?.ty.shape.clone();
             let steps = strides(&shape);
             gather(x.first()?, ty, |index| {
-                let flip = |(d, &i): (usize, &usize)| if op.dimensions.contains(&d) { shape[d] - 1 - i } else { i };
+                let flip =
+                    |(d, &i): (usize, &usize)| if op.dimensions.contains(&d) { shape[d] - 1 - i } else { i };
                 index.iter().enumerate().map(flip).zip(&steps).map(|(i, s)| i * s).sum()
             })
         }
@@ -259,7 +273,9 @@ fn compare<T: PartialOrd>(a: &[T], b: &[T], direction: Direction) -> Vec<i128> {
 fn convert(x: &Host, dtype: DType) -> Data {
     match (&x.data, dtype.is_float(), dtype) {
         (Data::Floats(x), true, _) => Data::Floats(x.iter().map(|&x| round(dtype, x)).collect()),
-        (Data::Floats(x), false, DType::Bool) => Data::Ints(x.iter().map(|&x| i128::from(x != 0.0)).collect()),
+        (Data::Floats(x), false, DType::Bool) => {
+            Data::Ints(x.iter().map(|&x| i128::from(x != 0.0)).collect())
+        }
         (Data::Floats(x), false, _) => Data::Ints(x.iter().map(|&x| wrap(dtype, x as i128)).collect()),
         (Data::Ints(x), true, _) => Data::Floats(x.iter().map(|&x| round(dtype, x as f64)).collect()),
         (Data::Ints(x), false, _) => Data::Ints(x.iter().map(|&x| wrap(dtype, x)).collect()),
@@ -311,9 +327,7 @@ fn pad(x: &[Rc<Host>], op: &porter_ir::ops::Pad, ty: &TensorType) -> Option<Data
     };
     let places = indices(&ty.shape).map(|index| place(&index));
     Some(match (&input.data, fill) {
-        (Data::Ints(x), Data::Ints(f)) => {
-            Data::Ints(places.map(|at| at.map_or(f[0], |at| x[at])).collect())
-        }
+        (Data::Ints(x), Data::Ints(f)) => Data::Ints(places.map(|at| at.map_or(f[0], |at| x[at])).collect()),
         (Data::Floats(x), Data::Floats(f)) => {
             Data::Floats(places.map(|at| at.map_or(f[0], |at| x[at])).collect())
         }
@@ -390,36 +404,54 @@ fn binary(op: &Op, a: &Data, b: &Data, dtype: DType) -> Option<Data> {
     match (a, b) {
         (Data::Ints(a), Data::Ints(b)) => {
             let f = |(&a, &b): (&i128, &i128)| {
-                Some(wrap(dtype, match op {
-                    Op::Add(_) if dtype == DType::Bool => a | b,
-                    Op::Add(_) => a.wrapping_add(b),
-                    Op::Subtract(_) => a.wrapping_sub(b),
-                    Op::Multiply(_) => a.wrapping_mul(b),
-                    Op::Divide(_) => a.checked_div(b)?,
-                    Op::Remainder(_) => a.checked_rem(b)?,
-                    Op::Maximum(_) => a.max(b),
-                    Op::Minimum(_) => a.min(b),
-                    Op::And(_) => a & b,
-                    Op::Or(_) => a | b,
-                    Op::Xor(_) => a ^ b,
-                    Op::Power(_) => a.checked_pow(u32::try_from(b).ok()?)?,
-                    _ => return None,
-                }))
+                Some(wrap(
+                    dtype,
+                    match op {
+                        Op::Add(_) if dtype == DType::Bool => a | b,
+                        Op::Add(_) => a.wrapping_add(b),
+                        Op::Subtract(_) => a.wrapping_sub(b),
+                        Op::Multiply(_) => a.wrapping_mul(b),
+                        Op::Divide(_) => a.checked_div(b)?,
+                        Op::Remainder(_) => a.checked_rem(b)?,
+                        Op::Maximum(_) => a.max(b),
+                        Op::Minimum(_) => a.min(b),
+                        Op::And(_) => a & b,
+                        Op::Or(_) => a | b,
+                        Op::Xor(_) => a ^ b,
+                        Op::Power(_) => a.checked_pow(u32::try_from(b).ok()?)?,
+                        _ => return None,
+                    },
+                ))
             };
             Some(Data::Ints(a.iter().zip(b).map(f).collect::<Option<_>>()?))
         }
         (Data::Floats(a), Data::Floats(b)) => {
             let f = |(&a, &b): (&f64, &f64)| {
-                Some(round(dtype, match op {
-                    Op::Add(_) => a + b,
-                    Op::Subtract(_) => a - b,
-                    Op::Multiply(_) => a * b,
-                    Op::Divide(_) => a / b,
-                    Op::Remainder(_) => a % b,
-                    Op::Maximum(_) => if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) },
-                    Op::Minimum(_) => if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) },
-                    _ => return None,
-                }))
+                Some(round(
+                    dtype,
+                    match op {
+                        Op::Add(_) => a + b,
+                        Op::Subtract(_) => a - b,
+                        Op::Multiply(_) => a * b,
+                        Op::Divide(_) => a / b,
+                        Op::Remainder(_) => a % b,
+                        Op::Maximum(_) => {
+                            if a.is_nan() || b.is_nan() {
+                                f64::NAN
+                            } else {
+                                a.max(b)
+                            }
+                        }
+                        Op::Minimum(_) => {
+                            if a.is_nan() || b.is_nan() {
+                                f64::NAN
+                            } else {
+                                a.min(b)
+                            }
+                        }
+                        _ => return None,
+                    },
+                ))
             };
             Some(Data::Floats(a.iter().zip(b).map(f).collect::<Option<_>>()?))
         }

@@ -8,8 +8,7 @@ use std::{
 
 use onnx_protobuf::{
     AttributeProto, DataType, FunctionProto, GraphProto, Model, NodeProto, OperatorSetIdProto,
-    SparseTensorProto, TensorProto,
-    TypeProto, ValueInfoProto, unpack,
+    SparseTensorProto, TensorProto, TypeProto, ValueInfoProto, unpack,
 };
 use porter_ir::{Builder, Literal, Program, TensorType, Value};
 
@@ -20,7 +19,7 @@ use crate::{
     fold::{Known, Unknown},
     host::Host,
     item::{self, Item},
-    ops,
+    ops, refused,
 };
 
 /// Initial values of at most so many elements are constants of the program; larger ones are its weights.
@@ -133,14 +132,16 @@ impl<'m> Importer<'m> {
             Fault::Invalid(what) => self.problem(at, ProblemKind::Invalid, what),
             Fault::Unsupported(what) => self.problem(at, ProblemKind::Unsupported, what),
             Fault::Dynamic(what) => {
-                self.problem(at, ProblemKind::Dynamic, format!("its shape depends on {what}, which is not known at import"));
+                self.problem(
+                    at,
+                    ProblemKind::Dynamic,
+                    format!("its shape depends on {what}, which is not known at import"),
+                );
             }
             Fault::Needs(inputs) => {
                 let names: Vec<&str> = inputs.iter().map(String::as_str).collect();
-                let what = format!(
-                    "its shape depends on the values of {}: give them at import",
-                    names.join(", ")
-                );
+                let what =
+                    format!("its shape depends on the values of {}: give them at import", names.join(", "));
                 self.problem(at, ProblemKind::Dynamic, what);
                 self.needs.borrow_mut().extend(inputs);
             }
@@ -179,7 +180,11 @@ impl<'m> Importer<'m> {
         for output in &graph.output {
             match scope.find(output.name()) {
                 None => {
-                    self.problem(format!("output {:?}", output.name()), ProblemKind::Invalid, "nothing gives it");
+                    self.problem(
+                        format!("output {:?}", output.name()),
+                        ProblemKind::Invalid,
+                        "nothing gives it",
+                    );
                 }
                 Some(item) => {
                     if let Err(fault) = result(builder, output.name(), item) {
@@ -235,18 +240,30 @@ impl<'m> Importer<'m> {
             }
             (None, None) => return Err(Fault::Dynamic("a shape that the file does not give".to_owned())),
         };
-        let value = builder.argument(name, TensorType::new(dtype, shape))?;
-        Ok(if item::dtype(data_type).is_some() { Item::Tensor(value) } else { Item::Carried(value, data_type) })
+        let ty = TensorType::new(dtype, shape);
+        if isize::try_from(ty.host_bytes()).is_err() {
+            return Err(Fault::Invalid(format!("{ty} has more bytes than memory can be addressed")));
+        }
+        let value = builder.argument(name, ty)?;
+        Ok(if item::dtype(data_type).is_some() {
+            Item::Tensor(value)
+        } else {
+            Item::Carried(value, data_type)
+        })
     }
 
     fn dim(&self, index: usize, dim: &onnx_protobuf::Dimension) -> Result<usize, Fault> {
         if let Some(size) = dim.dim_value {
-            return usize::try_from(size).map_err(|_| Fault::Invalid(format!("size {size} of dimension {index}")));
+            return usize::try_from(size)
+                .map_err(|_| Fault::Invalid(format!("size {size} of dimension {index}")));
         }
         match dim.dim_param.as_deref() {
-            Some(name) if !name.is_empty() => self.options.dims.get(name).copied().ok_or_else(|| {
-                Fault::Dynamic(format!("dimension {index}, {name:?}: give it a size"))
-            }),
+            Some(name) if !name.is_empty() => self
+                .options
+                .dims
+                .get(name)
+                .copied()
+                .ok_or_else(|| Fault::Dynamic(format!("dimension {index}, {name:?}: give it a size"))),
             _ => Err(Fault::Dynamic(format!("dimension {index}, which has no name: give the input's shape"))),
         }
     }
@@ -264,7 +281,8 @@ impl<'m> Importer<'m> {
         let value = builder.at("").weight(tensor.name(), ty.clone())?;
         if elements <= READABLE && !dtype.is_float() {
             let bytes = host_bytes(data_type, bytes.as_ref(), elements);
-            let host = Host::from_bytes(ty, &bytes).ok_or_else(|| Fault::Invalid("has too few bytes".to_owned()))?;
+            let host =
+                Host::from_bytes(ty, &bytes).ok_or_else(|| Fault::Invalid("has too few bytes".to_owned()))?;
             self.known.borrow_mut().insert(value, host);
         }
         Ok(Item::Tensor(value))
@@ -283,13 +301,11 @@ impl<'m> Importer<'m> {
     pub(crate) fn constant(&self, builder: &Builder, tensor: &TensorProto) -> Result<Item, Fault> {
         let (ty, data_type, bytes) = elements(self.model, tensor)?;
         let value = builder.constant(Literal::from_bytes(ty, bytes)?)?;
-        Ok(if item::dtype(data_type).is_some() { Item::Tensor(value) } else { Item::Carried(value, data_type) })
-    }
-
-    /// A tensor of the file as values.
-    pub(crate) fn host(&self, tensor: &TensorProto) -> Result<Host, Fault> {
-        let (ty, _, bytes) = elements(self.model, tensor)?;
-        Host::from_bytes(ty, &bytes).ok_or_else(|| Fault::Invalid("has too few bytes".to_owned()))
+        Ok(if item::dtype(data_type).is_some() {
+            Item::Tensor(value)
+        } else {
+            Item::Carried(value, data_type)
+        })
     }
 
     pub(crate) fn known(&self, builder: &Builder, value: Value) -> Result<Rc<Host>, Fault> {
@@ -314,7 +330,9 @@ impl<'m> Importer<'m> {
             };
             self.nodes.set(self.nodes.get() + 1);
             let outcome = if self.nodes.get() > NODES {
-                Some(Err(Fault::Unsupported(format!("more than {NODES} nodes, functions and loops expanded"))))
+                Some(Err(Fault::Unsupported(format!(
+                    "more than {NODES} nodes, functions and loops expanded"
+                ))))
             } else {
                 self.node(builder, index, node, scope, env)
             };
@@ -349,7 +367,11 @@ impl<'m> Importer<'m> {
         for name in &node.input {
             match scope.find(name) {
                 _ if name.is_empty() => inputs.push(Item::Absent),
-                None => return Some(Err(Fault::Invalid(format!("input {name:?} is given by nothing before it")))),
+                None => {
+                    return Some(Err(Fault::Invalid(format!(
+                        "input {name:?} is given by nothing before it"
+                    ))));
+                }
                 Some(Item::Poisoned) => return None,
                 Some(item) => inputs.push(item.clone()),
             }
@@ -375,6 +397,9 @@ impl<'m> Importer<'m> {
             return Some(Err(Fault::Invalid(what)));
         };
         let Some(lower) = ops::find(node.domain(), node.op_type()) else {
+            if let Some(fault) = refused::why(node.domain(), node.op_type()) {
+                return Some(Err(fault));
+            }
             let domain = if node.domain().is_empty() { "ai.onnx" } else { node.domain() };
             return Some(Err(Fault::Unsupported(format!("no lowering for {domain}.{}", node.op_type()))));
         };
@@ -389,7 +414,7 @@ impl<'m> Importer<'m> {
             opset,
             read: RefCell::default(),
         };
-        Some(lower(&cx).and_then(|items| {
+        Some(guarded(|| lower(&cx)).and_then(|items| {
             let read = cx.read.borrow();
             let unread: Vec<&str> =
                 cx.attributes.iter().map(|a| a.0).filter(|name| !read.contains(name)).collect();
@@ -427,7 +452,8 @@ impl<'m> Importer<'m> {
                 attributes.push((default.name(), default));
             }
         }
-        let env = Env { opsets: &function.opset_import, attributes: Some(Rc::new(attributes)), depth: depth + 1 };
+        let env =
+            Env { opsets: &function.opset_import, attributes: Some(Rc::new(attributes)), depth: depth + 1 };
         let mut scope = Scope::new(None);
         let mut inputs = inputs.into_iter();
         for name in &function.input {
@@ -458,10 +484,18 @@ impl<'m> Importer<'m> {
         let output = |output: &ValueInfoProto| match scope.find(output.name()) {
             Some(Item::Poisoned) => Err(Fault::Reported),
             Some(item) => Ok(item.clone()),
-            None => Err(Fault::Invalid(format!("output {:?} of a subgraph is given by nothing", output.name()))),
+            None => {
+                Err(Fault::Invalid(format!("output {:?} of a subgraph is given by nothing", output.name())))
+            }
         };
         graph.output.iter().map(output).collect()
     }
+}
+
+/// Runs a lowering; shapes that it did not foresee are a fault of the node, not the end of the process.
+fn guarded(lower: impl FnOnce() -> Out) -> Out {
+    let unforeseen = || Fault::Invalid("the shapes of its inputs do not fit the operator".to_owned());
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(lower)).unwrap_or_else(|_| Err(unforeseen()))
 }
 
 /// Returns an item under a name; the elements of a sequence are `name.0`, `name.1`, ...
@@ -485,7 +519,10 @@ pub(crate) fn host_bytes(ty: DataType, packed: &[u8], count: usize) -> Vec<u8> {
 }
 
 /// Type and host bytes of a tensor of the file.
-pub(crate) fn elements(model: &Model, tensor: &TensorProto) -> Result<(TensorType, DataType, Vec<u8>), Fault> {
+pub(crate) fn elements(
+    model: &Model,
+    tensor: &TensorProto,
+) -> Result<(TensorType, DataType, Vec<u8>), Fault> {
     let wrong = |e: onnx_protobuf::TensorError| Fault::Invalid(e.to_string());
     let data_type = tensor.dtype().map_err(wrong)?;
     let Some(dtype) = item::dtype(data_type).or(item::carrier(data_type)) else {

@@ -14,13 +14,13 @@ use crate::{
 pub(crate) mod prelude {
     pub(crate) use porter_ir::{
         Builder, DType, Direction, DotDimensions, GatherDimensions, Kind, Shape, TensorType, Value,
-        ops::{Convolution, ScatterDimensions, Window},
+        ops::{Convolution, Window},
     };
 
     pub(crate) use super::{
-        Fold, Spatial, arange, binary, broadcast_shape, logsumexp, numbers, compare, fold_scatter, gather_points, index_points,
-        keep_dims, matmul, mean, normalize, one_axis, permuted, reduce_op, softmax, spread_axis, stack, step_slice,
-        sum, swap, unary,
+        Fold, Spatial, arange, binary, broadcast_shape, compare, fold_scatter, gather_points, index_points,
+        keep_dims, logsumexp, matmul, mean, normalize, numbers, one_axis, permuted, reduce_op, softmax,
+        spread_axis, stack, step_slice, sum, unary,
     };
     pub(crate) use crate::{
         context::{Cx, One, Out, one},
@@ -91,12 +91,6 @@ impl Cx<'_, '_> {
     pub(crate) fn is(&self, x: Value, direction: Direction, value: f64) -> One {
         let value = self.full_like(x, value)?;
         Ok(self.compare(x, value, direction)?)
-    }
-
-    /// `a` compared with `b`, broadcast.
-    pub(crate) fn test(&self, a: Value, b: Value, direction: Direction) -> One {
-        let both = self.together(&[a, b])?;
-        Ok(self.compare(both[0], both[1], direction)?)
     }
 
     /// The type that sums and functions of `dtype` are computed in: `f32` for narrower floats.
@@ -253,7 +247,8 @@ pub(crate) fn reduce_op(cx: &Cx<'_, '_>, f: impl Fn(&Cx<'_, '_>, Value, &[usize]
     if keep {
         return one(cx.reshaped(y, keep_dims(cx, x, &dims))?);
     }
-    let kept: Vec<usize> = cx.dims(x).iter().enumerate().filter(|(i, _)| !dims.contains(i)).map(|(_, &d)| d).collect();
+    let kept: Vec<usize> =
+        cx.dims(x).iter().enumerate().filter(|(i, _)| !dims.contains(i)).map(|(_, &d)| d).collect();
     one(cx.reshaped(y, kept)?)
 }
 
@@ -277,7 +272,12 @@ pub(crate) fn logsumexp(cx: &Cx<'_, '_>, x: Value, dims: &[usize]) -> One {
 }
 
 /// `(x - mean) / sqrt(variance + epsilon)` over some dimensions; also the mean, and one over the root.
-pub(crate) fn normalize(cx: &Cx<'_, '_>, x: Value, dims: &[usize], epsilon: f64) -> Result<[Value; 3], Fault> {
+pub(crate) fn normalize(
+    cx: &Cx<'_, '_>,
+    x: Value,
+    dims: &[usize],
+    epsilon: f64,
+) -> Result<[Value; 3], Fault> {
     let shape = cx.dims(x);
     let average = mean(cx, x, dims)?;
     let centred = cx.subtract(x, cx.spread(average, &shape)?)?;
@@ -287,16 +287,13 @@ pub(crate) fn normalize(cx: &Cx<'_, '_>, x: Value, dims: &[usize], epsilon: f64)
     Ok([cx.multiply(centred, cx.spread(inverse, &shape)?)?, average, inverse])
 }
 
-/// The permutation that swaps two dimensions.
-pub(crate) fn swap(rank: usize, a: usize, b: usize) -> Vec<usize> {
-    let mut permutation: Vec<usize> = (0..rank).collect();
-    permutation.swap(a, b);
-    permutation
-}
-
 /// `x` with its dimensions in another order.
 pub(crate) fn permuted(cx: &Cx<'_, '_>, x: Value, permutation: &[usize]) -> One {
-    if permutation.iter().copied().eq(0..permutation.len()) { Ok(x) } else { Ok(cx.transpose(x, permutation)?) }
+    if permutation.iter().copied().eq(0..permutation.len()) {
+        Ok(x)
+    } else {
+        Ok(cx.transpose(x, permutation)?)
+    }
 }
 
 /// `0, 1, ..` along dimension `axis` of `shape`.
@@ -326,7 +323,14 @@ pub(crate) fn stack(cx: &Cx<'_, '_>, values: &[Value], axis: usize) -> One {
 }
 
 /// Elements `start, start + step, ..` of one dimension, `count` of them; the step may be negative.
-pub(crate) fn step_slice(cx: &Cx<'_, '_>, x: Value, axis: usize, start: usize, step: i64, count: usize) -> One {
+pub(crate) fn step_slice(
+    cx: &Cx<'_, '_>,
+    x: Value,
+    axis: usize,
+    start: usize,
+    step: i64,
+    count: usize,
+) -> One {
     let shape = cx.dims(x);
     let stride = step.unsigned_abs() as usize;
     let span = count.saturating_sub(1) * stride;
@@ -402,7 +406,13 @@ pub(crate) fn gather_points(cx: &Cx<'_, '_>, x: Value, points: Value) -> One {
 
 /// `updates` folded into `x` at index vectors `[.., k]`, each for a slice over the dimensions after the
 /// first `k`; `None` replaces.
-pub(crate) fn fold_scatter(cx: &Cx<'_, '_>, x: Value, points: Value, updates: Value, fold: Option<Fold>) -> One {
+pub(crate) fn fold_scatter(
+    cx: &Cx<'_, '_>,
+    x: Value,
+    points: Value,
+    updates: Value,
+    fold: Option<Fold>,
+) -> One {
     let (rank, vectors) = (cx.rank(x), cx.rank(points) - 1);
     let k = cx.dims(points)[vectors];
     let dimensions = ScatterDimensions {
@@ -455,7 +465,8 @@ impl Spatial {
             (same @ ("SAME_UPPER" | "SAME_LOWER"), _) => (0..n)
                 .map(|i| {
                     let out = sizes[i].div_ceil(strides[i]);
-                    let total = ((out.saturating_sub(1)) * strides[i] + reach(i)).saturating_sub(sizes[i]) as i64;
+                    let total =
+                        ((out.saturating_sub(1)) * strides[i] + reach(i)).saturating_sub(sizes[i]) as i64;
                     let small = total / 2;
                     if same == "SAME_UPPER" { (small, total - small) } else { (total - small, small) }
                 })
@@ -491,4 +502,3 @@ impl Spatial {
         ([&[1, 1], &self.kernel[..]].concat(), window)
     }
 }
-

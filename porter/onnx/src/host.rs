@@ -28,7 +28,9 @@ impl Data {
     pub(crate) fn take(&self, places: &[usize]) -> Option<Self> {
         Some(match self {
             Data::Ints(x) => Data::Ints(places.iter().map(|&i| x.get(i).copied()).collect::<Option<_>>()?),
-            Data::Floats(x) => Data::Floats(places.iter().map(|&i| x.get(i).copied()).collect::<Option<_>>()?),
+            Data::Floats(x) => {
+                Data::Floats(places.iter().map(|&i| x.get(i).copied()).collect::<Option<_>>()?)
+            }
         })
     }
 }

@@ -53,7 +53,9 @@ impl Cell<'_, '_, '_> {
             Some(clip) => cx.with(cx.with(x, clip, Builder::minimum)?, -clip, Builder::maximum)?,
             None => x,
         };
-        let Some((name, alpha, beta)) = self.activations.get(index) else { return invalid("too few activations") };
+        let Some((name, alpha, beta)) = self.activations.get(index) else {
+            return invalid("too few activations");
+        };
         let scaled = |x: Value, by: f64| cx.with(x, by, Builder::multiply);
         match &*name.to_lowercase() {
             "sigmoid" => Ok(cx.logistic(x)?),

@@ -34,7 +34,10 @@ pub(crate) fn dense(model: &Model, sparse: &SparseTensorProto) -> Result<Host, F
     let steps = strides(&shape);
     let at = places.to_ints().unwrap_or_default();
     let flat: Vec<usize> = match places.ty.shape.rank() {
-        2 => at.chunks(shape.len().max(1)).map(|i| i.iter().zip(&steps).map(|(&i, s)| i as usize * s).sum()).collect(),
+        2 => at
+            .chunks(shape.len().max(1))
+            .map(|i| i.iter().zip(&steps).map(|(&i, s)| i as usize * s).sum())
+            .collect(),
         _ => at.iter().map(|&i| i as usize).collect(),
     };
     if flat.iter().any(|&i| i >= count) || flat.len() != values.ty.shape.elements() {

@@ -13,7 +13,7 @@ use std::{
 const GROUPS: [&str; 5] = ["node", "simple", "pytorch-converted", "pytorch-operator", "light"];
 /// A child serves so many cases: compiled programs stay in its memory.
 const CHILD: usize = 120;
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What became of a case.
 #[derive(Clone, Debug)]
@@ -30,8 +30,10 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
     let Some(data) = arguments.first().map(PathBuf::from) else { return ExitCode::from(2) };
     let mut folders = Vec::new();
     for group in GROUPS {
-        let mut cases: Vec<PathBuf> =
-            std::fs::read_dir(data.join(group)).expect("the suite's data").map(|e| e.expect("an entry").path()).collect();
+        let mut cases: Vec<PathBuf> = std::fs::read_dir(data.join(group))
+            .expect("the suite's data")
+            .map(|e| e.expect("an entry").path())
+            .collect();
         cases.retain(|c| c.join("model.onnx").exists() || c.extension().is_some_and(|e| e == "onnx"));
         cases.sort();
         folders.extend(cases);
@@ -48,14 +50,17 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
     for group in GROUPS {
         let of = outcomes.iter().filter(|(case, _)| case.starts_with(&format!("{group}/")));
         let (total, passed) = (of.clone().count(), of.filter(|(_, o)| o.kind == "pass").count());
-        let folded = outcomes.iter().filter(|(case, o)| case.starts_with(&format!("{group}/")) && o.kind == "folded");
+        let folded =
+            outcomes.iter().filter(|(case, o)| case.starts_with(&format!("{group}/")) && o.kind == "folded");
         println!("{group}: {passed} of {total}, {} more computed at import", folded.count());
     }
     if let Some(page) = flag("--table") {
         std::fs::write(page, crate::table::page(&data, &outcomes)).expect("the page");
     }
     match flag("--expect") {
-        Some(file) => crate::table::judge(Path::new(file), &outcomes, arguments.iter().any(|a| a == "--bless")),
+        Some(file) => {
+            crate::table::judge(Path::new(file), &outcomes, arguments.iter().any(|a| a == "--bless"))
+        }
         None => ExitCode::SUCCESS,
     }
 }
