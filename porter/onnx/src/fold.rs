@@ -54,7 +54,7 @@ impl Known {
                     let input = program.inputs().iter().find(|i| i.value == value);
                     match input {
                         Some(input) if input.role == InputRole::Argument => {
-                            drop(inputs.insert(input.name.clone()))
+                            inputs.insert(input.name.clone());
                         }
                         Some(input) => return Err(Unknown::Op(format!("the tensor {:?}", input.name))),
                         None => return Err(Unknown::Op("an input".to_owned())),

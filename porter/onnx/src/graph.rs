@@ -19,7 +19,7 @@ use crate::{
     fold::{Known, Unknown},
     host::Host,
     item::{self, Item},
-    ops,
+    ops, refused,
 };
 
 /// Initial values of at most so many elements are constants of the program; larger ones are its weights.
@@ -240,7 +240,11 @@ impl<'m> Importer<'m> {
             }
             (None, None) => return Err(Fault::Dynamic("a shape that the file does not give".to_owned())),
         };
-        let value = builder.argument(name, TensorType::new(dtype, shape))?;
+        let ty = TensorType::new(dtype, shape);
+        if isize::try_from(ty.host_bytes()).is_err() {
+            return Err(Fault::Invalid(format!("{ty} has more bytes than memory can be addressed")));
+        }
+        let value = builder.argument(name, ty)?;
         Ok(if item::dtype(data_type).is_some() {
             Item::Tensor(value)
         } else {
@@ -302,12 +306,6 @@ impl<'m> Importer<'m> {
         } else {
             Item::Carried(value, data_type)
         })
-    }
-
-    /// A tensor of the file as values.
-    pub(crate) fn host(&self, tensor: &TensorProto) -> Result<Host, Fault> {
-        let (ty, _, bytes) = elements(self.model, tensor)?;
-        Host::from_bytes(ty, &bytes).ok_or_else(|| Fault::Invalid("has too few bytes".to_owned()))
     }
 
     pub(crate) fn known(&self, builder: &Builder, value: Value) -> Result<Rc<Host>, Fault> {
@@ -399,6 +397,9 @@ impl<'m> Importer<'m> {
             return Some(Err(Fault::Invalid(what)));
         };
         let Some(lower) = ops::find(node.domain(), node.op_type()) else {
+            if let Some(fault) = refused::why(node.domain(), node.op_type()) {
+                return Some(Err(fault));
+            }
             let domain = if node.domain().is_empty() { "ai.onnx" } else { node.domain() };
             return Some(Err(Fault::Unsupported(format!("no lowering for {domain}.{}", node.op_type()))));
         };
@@ -413,7 +414,7 @@ impl<'m> Importer<'m> {
             opset,
             read: RefCell::default(),
         };
-        Some(lower(&cx).and_then(|items| {
+        Some(guarded(|| lower(&cx)).and_then(|items| {
             let read = cx.read.borrow();
             let unread: Vec<&str> =
                 cx.attributes.iter().map(|a| a.0).filter(|name| !read.contains(name)).collect();
@@ -489,6 +490,12 @@ impl<'m> Importer<'m> {
         };
         graph.output.iter().map(output).collect()
     }
+}
+
+/// Runs a lowering; shapes that it did not foresee are a fault of the node, not the end of the process.
+fn guarded(lower: impl FnOnce() -> Out) -> Out {
+    let unforeseen = || Fault::Invalid("the shapes of its inputs do not fit the operator".to_owned());
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(lower)).unwrap_or_else(|_| Err(unforeseen()))
 }
 
 /// Returns an item under a name; the elements of a sequence are `name.0`, `name.1`, ...

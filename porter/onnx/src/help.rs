@@ -14,13 +14,13 @@ use crate::{
 pub(crate) mod prelude {
     pub(crate) use porter_ir::{
         Builder, DType, Direction, DotDimensions, GatherDimensions, Kind, Shape, TensorType, Value,
-        ops::{Convolution, ScatterDimensions, Window},
+        ops::{Convolution, Window},
     };
 
     pub(crate) use super::{
         Fold, Spatial, arange, binary, broadcast_shape, compare, fold_scatter, gather_points, index_points,
         keep_dims, logsumexp, matmul, mean, normalize, numbers, one_axis, permuted, reduce_op, softmax,
-        spread_axis, stack, step_slice, sum, swap, unary,
+        spread_axis, stack, step_slice, sum, unary,
     };
     pub(crate) use crate::{
         context::{Cx, One, Out, one},
@@ -91,12 +91,6 @@ impl Cx<'_, '_> {
     pub(crate) fn is(&self, x: Value, direction: Direction, value: f64) -> One {
         let value = self.full_like(x, value)?;
         Ok(self.compare(x, value, direction)?)
-    }
-
-    /// `a` compared with `b`, broadcast.
-    pub(crate) fn test(&self, a: Value, b: Value, direction: Direction) -> One {
-        let both = self.together(&[a, b])?;
-        Ok(self.compare(both[0], both[1], direction)?)
     }
 
     /// The type that sums and functions of `dtype` are computed in: `f32` for narrower floats.
@@ -291,13 +285,6 @@ pub(crate) fn normalize(
     let root = cx.sqrt(cx.with(variance, epsilon, Builder::add)?)?;
     let inverse = cx.divide(cx.full_like(root, 1.0)?, root)?;
     Ok([cx.multiply(centred, cx.spread(inverse, &shape)?)?, average, inverse])
-}
-
-/// The permutation that swaps two dimensions.
-pub(crate) fn swap(rank: usize, a: usize, b: usize) -> Vec<usize> {
-    let mut permutation: Vec<usize> = (0..rank).collect();
-    permutation.swap(a, b);
-    permutation
 }
 
 /// `x` with its dimensions in another order.

@@ -5,6 +5,12 @@
 //! An operator is one file in `ops`, which says how it is lowered and where its limits are; a model's own
 //! functions are expanded. All problems are collected and reported together.
 
+#![allow(
+    clippy::unnecessary_wraps,
+    clippy::unused_self,
+    reason = "all lowerings, and what they share, have one signature"
+)]
+
 mod context;
 mod error;
 mod fold;
@@ -15,6 +21,7 @@ mod item;
 mod ops;
 mod quantised;
 mod recurrent;
+mod refused;
 mod sparse;
 
 use std::collections::BTreeMap;

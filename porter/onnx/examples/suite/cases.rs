@@ -21,14 +21,13 @@ const ATOL: f64 = 1e-7;
 
 /// Reads case folders from standard input; writes `CASE <tab> OUTCOME <tab> NOTE` for each.
 pub(crate) fn child() -> ExitCode {
-    let located = plugins::ensure(Some("cpu"), &mut |_| {}).expect("a CPU plugin");
-    let options = ClientOptions { cpu_device_count: Some(1), ..ClientOptions::default() };
-    let client = Client::create(&Plugin::load(&located.path).expect("a plugin"), &options).expect("a client");
+    let client = client();
     for line in std::io::stdin().lock().lines() {
         let folder = line.expect("a folder");
         let (outcome, note) = match case(&client, Path::new(&folder)) {
             Ok(note) if note.contains("all fixed") => ("folded".to_owned(), note),
             Ok(note) => ("pass".to_owned(), note),
+            Err((_, what)) if what.contains("STRING") => ("strings".to_owned(), what),
             Err((kind, what)) => (kind.to_owned(), what),
         };
         let note: String = note.replace(['\n', '\t'], " ").chars().take(400).collect();
@@ -37,6 +36,57 @@ pub(crate) fn child() -> ExitCode {
         out.flush().expect("a pipe");
     }
     ExitCode::SUCCESS
+}
+
+/// Runs one model on recorded inputs; prints the largest difference of each output.
+pub(crate) fn file(arguments: &[String]) -> ExitCode {
+    let [model, bundle] = arguments else { return ExitCode::from(2) };
+    let client = client();
+    match against(&client, Path::new(model), Path::new(bundle)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((kind, what)) => {
+            println!("{kind}: {what}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn against(client: &Client, model: &Path, bundle: &Path) -> Result<(), Failure> {
+    let model = Model::open(model).map_err(|e| ("open", e.to_string()))?;
+    let read = |name: &str| -> Result<Vec<(String, TensorType, Vec<u8>)>, Failure> {
+        let bytes = std::fs::read(bundle.join(name)).map_err(|e| ("data", e.to_string()))?;
+        let file = safetensors::SafeTensors::deserialize(&bytes).map_err(|e| ("data", e.to_string()))?;
+        let tensor = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
+            let dtype: porter_ir::DType =
+                format!("{:?}", view.dtype()).to_lowercase().parse().expect("a dtype");
+            (name, TensorType::new(dtype, view.shape()), view.data().to_vec())
+        };
+        Ok(file.tensors().into_iter().map(tensor).collect())
+    };
+    let given = read("inputs.safetensors")?;
+    let mut options = Options::default();
+    for (name, ty, _) in &given {
+        options.shapes.insert(name.clone(), ty.shape.to_vec());
+    }
+    let program = specialised(&model, &mut options, &given)?;
+    let fixed: Vec<&String> = options.values.keys().collect();
+    println!("{} ops, inputs fixed: {fixed:?}", program.ops().count());
+    let results = execute(client, &model, &program, &given)?;
+    for (name, ty, bytes) in read("outputs.safetensors")? {
+        let Some(found) = results.get(&name) else { return Err(("mismatch", format!("no output {name:?}"))) };
+        let values = |bytes: &[u8]| Host::from_bytes(ty.clone(), bytes).expect("all bytes").to_floats();
+        let (expected, found) = (values(&bytes), values(found.bytes()));
+        let far = expected.iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let large = expected.iter().map(|a| a.abs()).fold(0.0, f64::max);
+        println!("{name} {ty}: differs by at most {far:e}, largest value {large:e}");
+    }
+    Ok(())
+}
+
+fn client() -> Client {
+    let located = plugins::ensure(Some("cpu"), &mut |_| {}).expect("a CPU plugin");
+    let options = ClientOptions { cpu_device_count: Some(1), ..ClientOptions::default() };
+    Client::create(&Plugin::load(&located.path).expect("a plugin"), &options).expect("a client")
 }
 
 type Failure = (&'static str, String);

@@ -13,7 +13,7 @@ use std::{
 const GROUPS: [&str; 5] = ["node", "simple", "pytorch-converted", "pytorch-operator", "light"];
 /// A child serves so many cases: compiled programs stay in its memory.
 const CHILD: usize = 120;
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What became of a case.
 #[derive(Clone, Debug)]

@@ -99,7 +99,7 @@ pub(crate) fn repeated(cx: &Cx<'_, '_>, x: Value, heads: usize, groups: usize) -
         return Ok(x);
     }
     let shape = cx.dims(x);
-    if groups == 0 || heads % groups != 0 {
+    if groups == 0 || !heads.is_multiple_of(groups) {
         return invalid(format!("{groups} key heads for {heads}"));
     }
     let mut wide = shape.clone();

@@ -20,20 +20,17 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     for (term, &x) in terms.iter().zip(&all) {
         labels.push(letters(term, cx.rank(x))?);
     }
-    let output: Vec<Label> = match &right {
-        Some(right) => {
-            let most = labels.iter().flatten().filter(|l| matches!(l, Label::Dot(_))).map(|l| if let Label::Dot(i) = l { i + 1 } else { 0 }).max();
-            let rest = right.replace("...", "").len();
-            letters(right, if right.contains("...") { rest + most.unwrap_or(0) } else { rest })?
-        }
-        None => {
-            let mut once: Vec<Label> = labels.iter().flatten().copied().collect();
-            once.sort();
-            let mut kept: Vec<Label> = once.clone();
-            kept.dedup();
-            kept.retain(|l| matches!(l, Label::Dot(_)) || once.iter().filter(|x| *x == l).count() == 1);
-            kept
-        }
+    let output: Vec<Label> = if let Some(right) = &right {
+        let most = labels.iter().flatten().filter(|l| matches!(l, Label::Dot(_))).map(|l| if let Label::Dot(i) = l { i + 1 } else { 0 }).max();
+        let rest = right.replace("...", "").len();
+        letters(right, if right.contains("...") { rest + most.unwrap_or(0) } else { rest })?
+    } else {
+        let mut once: Vec<Label> = labels.iter().flatten().copied().collect();
+        once.sort();
+        let mut kept: Vec<Label> = once.clone();
+        kept.dedup();
+        kept.retain(|l| matches!(l, Label::Dot(_)) || once.iter().filter(|x| *x == l).count() == 1);
+        kept
     };
     let mut space: Vec<Label> = output.clone();
     for label in labels.iter().flatten() {

@@ -11,7 +11,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let groups = usize::try_from(cx.int("num_groups", 0)).unwrap_or(0);
     let stash = DType::F32;
     cx.ignore(&["stash_type"]);
-    if shape.len() < 2 || groups == 0 || shape[1] % groups != 0 {
+    if shape.len() < 2 || groups == 0 || !shape[1].is_multiple_of(groups) {
         return invalid(format!("{groups} groups of {shape:?}"));
     }
     let wide = if cx.dtype(x).bits() < 32 { cx.cast(x, stash)? } else { x };

@@ -22,7 +22,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let carried: Vec<Item> = cx.inputs.iter().skip(2).cloned().collect();
     match (trips, start) {
         (Ok(trips), Ok(start)) => unrolled(cx, body, trips, start, carried),
-        (Err(fault), _) | (_, Err(fault)) => repeated(cx, body, carried).map_err(|_| fault),
+        (Err(fault), _) | (_, Err(fault)) => repeated(cx, body, &carried).map_err(|_| fault),
     }
 }
 
@@ -63,7 +63,7 @@ fn unrolled<'m>(cx: &Cx<'_, 'm>, body: &'m GraphProto, trips: Option<i64>, mut m
     Ok(carried)
 }
 
-fn repeated<'m>(cx: &Cx<'_, 'm>, body: &'m GraphProto, carried: Vec<Item>) -> Out {
+fn repeated<'m>(cx: &Cx<'_, 'm>, body: &'m GraphProto, carried: &[Item]) -> Out {
     if body.output.len() != carried.len() + 1 {
         return unsupported("collected outputs of an unknown number of trips");
     }
@@ -77,7 +77,7 @@ fn repeated<'m>(cx: &Cx<'_, 'm>, body: &'m GraphProto, carried: Vec<Item>) -> Ou
         None => cx.full(TensorType::scalar(DType::Bool), 1.0)?,
     };
     let mut init = vec![zero, going];
-    for item in &carried {
+    for item in carried {
         init.push(value(item)?);
     }
     let types: Vec<TensorType> = init.iter().map(|&v| cx.ty(v)).collect();

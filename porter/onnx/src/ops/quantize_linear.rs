@@ -8,12 +8,9 @@ use onnx_protobuf::DataType;
 
 pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let (x, scale) = (cx.x(0)?, quantised::scale(cx, 1)?);
-    let given = match cx.item(2) {
-        Item::Absent => DataType::new(cx.int("output_dtype", 0)).unwrap_or(DataType::Uint8),
-        _ => {
-            cx.ignore(&["output_dtype"]);
-            cx.data_type(2)?
-        }
+    let given = if let Item::Absent = cx.item(2) { DataType::new(cx.int("output_dtype", 0)).unwrap_or(DataType::Uint8) } else {
+        cx.ignore(&["output_dtype"]);
+        cx.data_type(2)?
     };
     let precision = match cx.int("precision", 0) {
         0 => cx.wide(cx.dtype(scale)),

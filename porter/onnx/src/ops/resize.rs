@@ -175,7 +175,9 @@ impl Form {
         }
         let total: f64 = row.iter().sum();
         if total != 0.0 {
-            row.iter_mut().for_each(|w| *w /= total);
+            for weight in &mut row {
+                *weight /= total;
+            }
         }
         row
     }

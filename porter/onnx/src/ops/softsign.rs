@@ -1,8 +1,7 @@
-//! `Softsign`: `x / (1 +.
+//! `Softsign`: `x / (1 + |x|)`.
 //!
 //! <https://onnx.ai/onnx/operators/onnx__Softsign.html>
 //! Versions: 1, 22.
-//! Limits: x.
 
 use crate::help::prelude::*;
 

@@ -9,13 +9,10 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let x = cx.x(0)?;
     let axis = cx.axis(cx.int("axis", 0), cx.rank(x))?;
     let size = cx.dims(x)[axis];
-    let parts = match cx.ints_or_input("split", 1)? {
-        Some(parts) => crate::ops::constant_of_shape::sizes(&parts)?,
-        None => {
-            let count = usize::try_from(cx.int("num_outputs", 0)).ok().filter(|&n| n > 0).unwrap_or(cx.outputs().max(1));
-            let each = size.div_ceil(count);
-            (0..count).map(|i| each.min(size.saturating_sub(i * each))).collect()
-        }
+    let parts = if let Some(parts) = cx.ints_or_input("split", 1)? { crate::ops::constant_of_shape::sizes(&parts)? } else {
+        let count = usize::try_from(cx.int("num_outputs", 0)).ok().filter(|&n| n > 0).unwrap_or(cx.outputs().max(1));
+        let each = size.div_ceil(count);
+        (0..count).map(|i| each.min(size.saturating_sub(i * each))).collect()
     };
     if parts.iter().sum::<usize>() != size {
         return invalid(format!("parts {parts:?} of dimension {axis}, which has {size}"));
