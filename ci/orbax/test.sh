@@ -10,4 +10,4 @@ if ! cmp -s ci/orbax/requirements.txt "$venv/installed.txt"; then
   cp ci/orbax/requirements.txt "$venv/installed.txt"
 fi
 PORTER_ORBAX_PYTHON="$PWD/$venv/bin/python" \
-  cargo test --locked -p porter-zoo --test it -- --ignored --exact maxtext::orbax_restores_every_decoder
+  cargo test --locked -p porter-zoo --features orbax --test it -- --exact maxtext::orbax::orbax_restores_every_decoder

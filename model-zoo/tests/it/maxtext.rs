@@ -1,12 +1,8 @@
 //! Models as `MaxText` checkpoints, and back.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::Path;
 
+use crate::common::{MODELS, folder, model};
 use porter_ir::DType;
 use porter_weights::{
     Checkpoint, Encoding, OrbaxCheckpoint, Parameter, WeightMap,
@@ -17,9 +13,6 @@ use porter_weights::{
     },
 };
 use porter_zoo::{MaxTextError, Model};
-use serde_json::json;
-
-use crate::common::{MODELS, folder, model};
 
 /// The decoders that `MaxText` has.
 const DECODERS: [&str; 9] = [
@@ -153,25 +146,34 @@ fn what_maxtext_computes_otherwise_is_said() {
     assert!(differences("llama")[0].contains("8192"));
 }
 
-/// Restores every fixture with orbax-checkpoint as `MaxText` does, and compares each array with numpy's.
-#[test]
-#[ignore = "needs PORTER_ORBAX_PYTHON: a Python with the packages of ci/orbax/requirements.txt"]
-fn orbax_restores_every_decoder() {
-    let python = std::env::var_os("PORTER_ORBAX_PYTHON").expect("PORTER_ORBAX_PYTHON is not set");
-    let out = tempfile::tempdir().unwrap();
-    let mut cases = BTreeMap::new();
-    for name in DECODERS {
-        let (model, hf) = (model(name), porter_weights::open(&folder(name)).unwrap());
-        for scan_layers in [true, false] {
-            let path: PathBuf = out.path().join(format!("{name}-{scan_layers}"));
-            to_maxtext(&model, hf.as_ref(), scan_layers, &path);
-            cases.insert(path, json!({ "hf": folder(name), "scan_layers": scan_layers }));
+/// Needs `PORTER_ORBAX_PYTHON`: a Python with the packages of ci/orbax/requirements.txt.
+#[cfg(feature = "orbax")]
+mod orbax {
+    use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
+
+    use serde_json::json;
+
+    use super::{DECODERS, folder, model, to_maxtext};
+
+    /// Restores every fixture with orbax-checkpoint as `MaxText` does, and compares each array with numpy's.
+    #[test]
+    fn orbax_restores_every_decoder() {
+        let python = std::env::var_os("PORTER_ORBAX_PYTHON").expect("PORTER_ORBAX_PYTHON is not set");
+        let out = tempfile::tempdir().unwrap();
+        let mut cases = BTreeMap::new();
+        for name in DECODERS {
+            let (model, hf) = (model(name), porter_weights::open(&folder(name)).unwrap());
+            for scan_layers in [true, false] {
+                let path: PathBuf = out.path().join(format!("{name}-{scan_layers}"));
+                to_maxtext(&model, hf.as_ref(), scan_layers, &path);
+                cases.insert(path, json!({ "hf": folder(name), "scan_layers": scan_layers }));
+            }
         }
+        let cases: BTreeMap<String, _> =
+            cases.into_iter().map(|(path, case)| (path.display().to_string(), case)).collect();
+        fs::write(out.path().join("cases.json"), json!(cases).to_string()).unwrap();
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../ci/orbax/restore.py");
+        let status = Command::new(python).arg(script).arg(out.path().join("cases.json")).status().unwrap();
+        assert!(status.success(), "{status}");
     }
-    let cases: BTreeMap<String, _> =
-        cases.into_iter().map(|(path, case)| (path.display().to_string(), case)).collect();
-    fs::write(out.path().join("cases.json"), json!(cases).to_string()).unwrap();
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../ci/orbax/restore.py");
-    let status = Command::new(python).arg(script).arg(out.path().join("cases.json")).status().unwrap();
-    assert!(status.success(), "{status}");
 }
