@@ -30,7 +30,7 @@ use crate::{
 /// Files that a message names.
 const NAMED: usize = 5;
 /// How often what was written becomes durable.
-const DURABLE_EVERY: Duration = Duration::from_secs(2);
+const DURABLE_EVERY: Duration = Duration::from_millis(500);
 /// How often finished files are noted, so that a journal of very many is not written for each. One that
 /// was not noted is written again.
 const NOTED_EVERY: Duration = Duration::from_millis(500);
@@ -289,8 +289,8 @@ impl Session<'_> {
                 scope.spawn(move || self.save_often(path, progress, &*durable, saved))
             });
             let done = pipeline::run(layout, self.conversion.checkpoint, &tiles, self.size, |bytes| {
-                part.write(bytes).map_err(io("write"))?;
-                hash.update(bytes);
+                let (written, ()) = rayon::join(|| part.write(bytes), || hash.update(bytes));
+                written.map_err(io("write"))?;
                 progress.bytes.fetch_add(bytes.len() as u64, Ordering::Release);
                 self.observer.event(Event::Advanced(bytes.len() as u64));
                 Ok(())
