@@ -10,9 +10,7 @@ use host_memory::MappedFile;
 use super::header::{Element, Header, MAX_HEADER};
 use crate::{
     Checkpoint, Encoding, Error, Format, Metadata, TensorInfo, TensorView,
-    checkpoint::copy_stored,
     error::{Problem, Problems},
-    mapped::read_range,
     pytorch::{
         archive::{Archive, is_archive},
         data::{Data, Signs},
@@ -132,14 +130,9 @@ impl Checkpoint for NpzFile {
     }
 
     fn read_at(&self, name: &str, offset: u64, out: &mut [u8]) -> Result<(), Error> {
-        let Some(range) = self.data.get(name).and_then(Data::in_place) else {
-            return copy_stored(self, name, offset, out);
-        };
-        read_range(&self.map, &range, offset, out).map_err(|source| Error::Read {
-            path: self.path.clone(),
-            name: name.to_owned(),
-            source,
-        })
+        let data = self.data.get(name);
+        let missing = || Error::NoTensor { path: self.path.clone(), name: name.to_owned() };
+        data.ok_or_else(missing)?.read_at(self, &self.map, name, offset, out)
     }
 
     fn reads_in_place(&self, name: &str) -> bool {

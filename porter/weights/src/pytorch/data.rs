@@ -9,7 +9,8 @@ use super::{
     rebuild::{Source, Strided, Tensor},
     storages::Storages,
 };
-use crate::{Encoding, TensorInfo};
+use crate::{Checkpoint, Encoding, Error, TensorInfo, checkpoint::copy_stored, mapped::read_range};
+use host_memory::MappedFile;
 use porter_ir::{DType, Kind};
 
 /// A view may repeat its storage's elements, as `expand` does; it may not become larger than the
@@ -141,6 +142,23 @@ impl Data {
             }
             _ => None,
         }
+    }
+
+    /// Stored bytes of the tensor `name` of `checkpoint`, whose file is `map`, from byte `offset` of it on.
+    pub(crate) fn read_at<C: Checkpoint>(
+        &self,
+        checkpoint: &C,
+        map: &MappedFile,
+        name: &str,
+        offset: u64,
+        out: &mut [u8],
+    ) -> Result<(), Error> {
+        let Some(range) = self.in_place() else { return copy_stored(checkpoint, name, offset, out) };
+        read_range(map, &range, offset, out).map_err(|source| Error::Read {
+            path: checkpoint.path().to_owned(),
+            name: name.to_owned(),
+            source,
+        })
     }
 
     /// The range of the file that the elements lie in.

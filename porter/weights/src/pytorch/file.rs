@@ -20,9 +20,7 @@ use super::{
 };
 use crate::{
     Checkpoint, Error, Format, Metadata, OpenOptions, PickleGlobals, PyTorchKind, TensorInfo, TensorView,
-    checkpoint::copy_stored,
     error::{Problem, Problems},
-    mapped::read_range,
 };
 
 /// A mapped PyTorch file. Its pickle is read as data; nothing in it is run.
@@ -209,14 +207,9 @@ impl Checkpoint for PyTorchFile {
     }
 
     fn read_at(&self, name: &str, offset: u64, out: &mut [u8]) -> Result<(), Error> {
-        if let Some(range) = self.data.get(name).and_then(Data::in_place) {
-            return read_range(&self.map, &range, offset, out).map_err(|source| Error::Read {
-                path: self.path.clone(),
-                name: name.to_owned(),
-                source,
-            });
-        }
-        copy_stored(self, name, offset, out)
+        let data = self.data.get(name);
+        let missing = || Error::NoTensor { path: self.path.clone(), name: name.to_owned() };
+        data.ok_or_else(missing)?.read_at(self, &self.map, name, offset, out)
     }
 
     fn reads_in_place(&self, name: &str) -> bool {

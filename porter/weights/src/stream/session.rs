@@ -171,20 +171,20 @@ impl Session<'_> {
         let listed: BTreeSet<String> =
             self.store.list().map_err(StreamError::io("list", &place))?.into_iter().collect();
         let Some(mut old) = Journal::read(self.store, &self.journal_path)? else {
-            self.refuse_strangers(&listed, |_| false)?;
+            self.refuse_strangers(&listed, &[])?;
             return Ok(fresh);
         };
         let written = old.files.len();
         old.files.retain(|path, _| listed.contains(path));
         if old.is_of(&fresh) {
             old.complete &= old.files.len() == written;
-            self.refuse_strangers(&listed, |path| fresh.planned.iter().any(|mine| mine == path))?;
+            self.refuse_strangers(&listed, &fresh.planned)?;
             return Ok(old);
         }
         if old.complete && !old.files.is_empty() {
             return Err(StreamError::Finished { place, what: old.what });
         }
-        self.refuse_strangers(&listed, |path| old.planned.iter().any(|planned| planned == path))?;
+        self.refuse_strangers(&listed, &old.planned)?;
         self.observer.event(Event::Note(
             "an unfinished conversion of another source, or with other options, is there; it is removed, and this one \
              begins at its start",
@@ -208,19 +208,18 @@ impl Session<'_> {
 
     /// Refuses a place that holds anything but records of conversions, files that are `known`, and what
     /// other shares write.
-    fn refuse_strangers(
-        &self,
-        listed: &BTreeSet<String>,
-        known: impl Fn(&str) -> bool,
-    ) -> Result<(), StreamError> {
-        let layout = self.conversion.layout;
-        let mine: BTreeSet<&str> = self.files.iter().map(|file| file.path.as_str()).collect();
-        let of_others = |path: &str| {
-            !self.alone() && !mine.contains(path) && layout.files.iter().any(|file| file.path == path)
-        };
+    fn refuse_strangers(&self, listed: &BTreeSet<String>, known: &[String]) -> Result<(), StreamError> {
+        let known: BTreeSet<&str> = known.iter().map(String::as_str).collect();
+        let mut of_others = BTreeSet::new();
+        if !self.alone() {
+            of_others.extend(self.conversion.layout.files.iter().map(|file| file.path.as_str()));
+            for file in &self.files {
+                of_others.remove(file.path.as_str());
+            }
+        }
         let strange = |path: &&String| {
             let file = path.strip_suffix(PART).unwrap_or(path);
-            !file.starts_with("porter-convert") && !known(file) && !of_others(file)
+            !file.starts_with("porter-convert") && !known.contains(file) && !of_others.contains(file)
         };
         let found: Vec<String> = listed.iter().filter(strange).take(NAMED).cloned().collect();
         let place = self.store.name();
