@@ -16,7 +16,7 @@ use porter_ir::DType;
 use porter_numerics::Level;
 use porter_pipeline::convert::Quantise;
 use porter_plan::Target;
-use porter_weights::{GgmlType, OpenOptions, PickleGlobals, stream::Share};
+use porter_weights::{GgmlType, OpenOptions, PickleGlobals, Rename, stream::Share};
 
 /// Port PyTorch, Hugging Face and GGUF models to TPU, and prove that the numbers are still right.
 ///
@@ -279,6 +279,11 @@ pub(crate) struct ConvertArgs {
     /// compressed-tensors does; or blocks of GGUF
     #[arg(long, value_enum)]
     pub(crate) quantize: Option<QuantizeTo>,
+    /// Call tensors otherwise, as `model.layers.{n}.{rest..}=blk.{n}.{rest..}`: {name} is one part of a
+    /// dotted name, {name..} any text. The first rule that matches is taken; repeat it for more. For
+    /// safetensors
+    #[arg(long, value_name = "FROM=TO")]
+    pub(crate) rename: Vec<Rename>,
     /// With --to maxtext: whether all layers of a parameter are one array, as MaxText's scan_layers
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub(crate) scan_layers: bool,
