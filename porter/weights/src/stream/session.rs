@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Event, Observer, StreamError,
-    journal::{Journal, Written, hex},
+    journal::{Begun, Journal, Written, hex},
     local::PART,
     pipeline::Size,
     share::Share,
@@ -167,13 +167,14 @@ impl Session<'_> {
         let total: u64 = self.files.iter().map(|file| layout.file_bytes(file).unwrap_or(0)).sum();
         let kept = journal.files.values().map(|file| file.bytes).sum::<u64>()
             + journal.begun.as_ref().map_or(0, |begun| begun.bytes);
+        let mut left = self.files.clone();
+        left.retain(|file| !journal.files.contains_key(&file.path));
+        self.remove_unnoted(&left, journal.begun.as_ref())?;
         self.refuse_without_room(total.saturating_sub(kept))?;
         if !journal.complete {
             journal.write(self.store, &self.journal_path)?;
         }
         self.observer.event(Event::Begin { what: "convert", bytes: total, done: kept });
-        let mut left = self.files.clone();
-        left.retain(|file| !journal.files.contains_key(&file.path));
         let writer = Writer {
             conversion: self.conversion,
             store: self.store,
@@ -185,6 +186,24 @@ impl Session<'_> {
         self.close(&mut journal)?;
         self.observer.event(Event::End);
         Ok(Summary { files: journal.files, written, kept })
+    }
+
+    /// Frees the room of what will be written again: everything of the files `left` that is not noted.
+    fn remove_unnoted(&self, left: &[&OutputFile], begun: Option<&Begun>) -> Result<(), StreamError> {
+        let place = self.store.name();
+        let listed: BTreeSet<String> =
+            self.store.list().map_err(StreamError::io("list", &place))?.into_iter().collect();
+        for OutputFile { path, .. } in left {
+            let there = listed.contains(path) || listed.contains(&format!("{path}{PART}"));
+            match begun.filter(|begun| begun.path == *path) {
+                Some(begun) => {
+                    drop(self.store.begin(path, begun.bytes).map_err(StreamError::io("begin", path))?)
+                }
+                None if there => self.store.remove(path).map_err(StreamError::io("remove", path))?,
+                None => {}
+            }
+        }
+        Ok(())
     }
 
     fn refuse_without_room(&self, needed: u64) -> Result<(), StreamError> {
