@@ -35,7 +35,8 @@ fn matches_torch(name: &str) {
     let client = client();
     for exporter in ["script", "dynamo"] {
         let model = Model::open(&fixtures().join(format!("{name}.{exporter}.onnx"))).unwrap();
-        let program = import(&model, &Options::default()).unwrap_or_else(|e| panic!("{name}.{exporter}: {e}"));
+        let program =
+            import(&model, &Options::default()).unwrap_or_else(|e| panic!("{name}.{exporter}: {e}"));
         assert_eq!(program.verify(), []);
         let positions = positions(name, exporter, &inputs);
         let results = run(&client, &program, &with_weights(&model, &program, &inputs));
