@@ -14,7 +14,7 @@
 //! | gelu_tanh | `tanh(√(2/π) (x + 0.044715 x³))` | `x/2 + x/2 g` |
 //!
 //! **Proof.** Equal polynomials are equal functions; coefficients are compared as near as the element type tells.
-//! `tests/recognition.rs` runs every form, `tests/recognised_transformers.rs` whole models.
+//! `tests/lift/recognition.rs` runs every form, `tests/lift/recognised_transformers.rs` whole models.
 
 use std::{collections::HashSet, f64::consts::FRAC_1_SQRT_2};
 

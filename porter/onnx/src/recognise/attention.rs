@@ -14,8 +14,8 @@
 //! only these: then the mask itself is taken. Any other term is a bias.
 //!
 //! **Proof.** The same function of real numbers, with the products accumulated in `f32`. Rows that see nothing give
-//! what they gave (an average, or zeros); only where they gave NaN they give an average. `tests/recognition.rs`
-//! runs every form, `tests/recognised_transformers.rs` whole models.
+//! what they gave (an average, or zeros); only where they gave NaN they give an average. `tests/lift/recognition.rs`
+//! runs every form, `tests/lift/recognised_transformers.rs` whole models.
 
 mod emit;
 mod mask;

@@ -245,3 +245,6 @@ fn mean_last(b: &Builder, x: Value) -> Result<Value> {
 fn scale_rows(b: &Builder, x: Value, factors: Value) -> Result<Value> {
     b.multiply(x, broadcast_leading(b, factors, x)?)
 }
+
+#[cfg(test)]
+mod tests;

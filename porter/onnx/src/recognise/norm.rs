@@ -8,8 +8,8 @@
 //! be computed (`1 + weight`). `x` may have been converted to `f32` before and what is normed back after. A layer norm
 //! without a bias gets zeros.
 //!
-//! **Proof.** The same function of real numbers; statistics are `f32` in both. `tests/recognition.rs` runs every
-//! form, `tests/recognised_transformers.rs` whole models.
+//! **Proof.** The same function of real numbers; statistics are `f32` in both. `tests/lift/recognition.rs` runs every
+//! form, `tests/lift/recognised_transformers.rs` whole models.
 
 use porter_ir::{DType, Op, OpKind, TensorType, Value};
 

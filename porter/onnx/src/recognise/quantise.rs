@@ -7,7 +7,7 @@
 //! has the same scale and zero point. Scales and zero points are one number, or a vector along the dimension `axis`.
 //! Composites take `[x, scale, zero]`; a zero point that is left out is 0.
 //!
-//! **Proof.** The same ops, outlined. `tests/recognition.rs` runs every form.
+//! **Proof.** The same ops, outlined. `tests/lift/recognition.rs` runs every form.
 
 use porter_ir::{AttributeValue, Builder, DType, Literal, OpKind, Result, TensorType, Value};
 use porter_rewrite::Site;

@@ -8,8 +8,8 @@
 //! vary over heads. Tables over the whole width must repeat their first half: they are made of `[f, f]`, or their
 //! elements are known.
 //!
-//! **Proof.** The same products and sums. `tests/recognition.rs` runs every form,
-//! `tests/recognised_transformers.rs` whole models.
+//! **Proof.** The same products and sums. `tests/lift/recognition.rs` runs every form,
+//! `tests/lift/recognised_transformers.rs` whole models.
 
 use porter_ir::{DType, Op, OpKind, Value};
 

@@ -6,13 +6,9 @@
 //! Two rows of the decoders see nothing, as their mask hides what lies before them (padding on the left). What
 //! torch's SDPA gives there is not what its dynamo export says (ONNX Runtime computes the export as Porter does), so
 //! these rows are left out where a decoder with SDPA is exported by it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
+use crate::support::{Tensors, client, compared, fixtures, run, tensors, with_weights, within};
 use porter_numerics::{Budget, Positions};
 use porter_onnx::{Model, Options, import};
-use support::{Tensors, client, compared, fixtures, run, tensors, with_weights, within};
 
 /// Decoders with SDPA.
 const SDPA: [&str; 3] = ["llama", "phi3", "qwen3"];

@@ -3,15 +3,11 @@
 //!
 //! Both forms compute in f32 with sums in another order, so they may differ as much as a port may from torch:
 //! [`Budget::of_twin`], with torch's own f32-against-f64 error.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::collections::BTreeMap;
 
+use crate::support::{client, compared, fixtures, run, tensors, with_weights, within};
 use porter_numerics::{Budget, Positions};
 use porter_onnx::{Model, Options, import, recognise, weight};
-use support::{client, compared, fixtures, run, tensors, with_weights, within};
 
 /// What is found in both exports of `name`, each as often as it says; and both forms of the program agree.
 fn lifted(name: &str, expected: &[(&str, usize)]) {
