@@ -12,6 +12,7 @@
 )]
 
 mod context;
+mod contrib;
 mod error;
 mod fold;
 mod graph;

@@ -9,7 +9,7 @@
 mod activation;
 mod arrange;
 mod attention;
-mod composites;
+pub(crate) mod composites;
 mod norm;
 mod quantise;
 mod rotary;

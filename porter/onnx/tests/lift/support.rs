@@ -18,6 +18,11 @@ pub(crate) fn fixtures() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../ci/onnx/transformers/fixtures")
 }
 
+/// The folder of the cases of ONNX Runtime's own operators.
+pub(crate) fn contrib() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../ci/onnx/contrib/fixtures")
+}
+
 /// A client of the CPU plugin.
 pub(crate) fn client() -> Client {
     let located = plugins::ensure(Some("cpu"), &mut |_| {}).expect("a CPU plugin");
