@@ -90,7 +90,11 @@ pub(crate) fn rms_normed(cx: &Cx<'_, '_>, x: Value, weight: Value, epsilon: f64)
 fn vectors(cx: &Cx<'_, '_>, x: Value, vectors: &[Value]) -> Result<(), Fault> {
     let width = cx.dims(x).last().copied();
     let fits = |&v: &Value| cx.rank(v) == 1 && cx.dims(v).first().copied() == width;
-    if vectors.iter().all(fits) { Ok(()) } else { invalid(format!("a scale or bias is no vector of {width:?}")) }
+    if vectors.iter().all(fits) {
+        Ok(())
+    } else {
+        invalid(format!("a scale or bias is no vector of {width:?}"))
+    }
 }
 
 /// `1 / √(mean(x²) + epsilon)` over the last dimension, kept at size 1.
@@ -142,7 +146,9 @@ impl Attend {
         let shape = cx.dims(bias);
         let fits = |i: usize, size: usize| shape.get(i).is_some_and(|&d| d == 1 || d == size);
         if shape.len() != 4 || !fits(0, batch) || !fits(1, heads) || shape[2..] != [tokens, slots] {
-            return invalid(format!("a bias of {shape:?} for {heads} heads, {tokens} tokens and {slots} slots"));
+            return invalid(format!(
+                "a bias of {shape:?} for {heads} heads, {tokens} tokens and {slots} slots"
+            ));
         }
         Ok(biased_attention(&cx.builder, [q, k, v, bias], Scores { scale, softcap: self.softcap })?)
     }
@@ -175,7 +181,8 @@ pub(crate) fn closing(cx: &Cx<'_, '_>, seen: Value, closed: f64) -> One {
 /// What hides the slots after each token: `[1, 1, tokens, slots]`, the tokens being the last of the slots.
 pub(crate) fn causal(cx: &Cx<'_, '_>, tokens: usize, slots: usize) -> One {
     let shape = [1, 1, tokens, slots];
-    let before = slots.checked_sub(tokens).ok_or_else(|| Fault::Invalid("more tokens than slots".to_owned()))?;
+    let before =
+        slots.checked_sub(tokens).ok_or_else(|| Fault::Invalid("more tokens than slots".to_owned()))?;
     let own = cx.with(arange(cx, DType::I64, &shape, 2)?, before as f64, Builder::add)?;
     let seen = cx.compare(arange(cx, DType::I64, &shape, 3)?, own, Direction::Le)?;
     closing(cx, seen, f64::from(f32::MIN))

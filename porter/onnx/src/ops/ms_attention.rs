@@ -3,7 +3,10 @@
 //! <https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.Attention>
 //! Versions: 1 of `com.microsoft`. `do_rotary` is refused.
 
-use crate::{contrib::{Attend, causal, count, hidden, split_heads}, help::prelude::*};
+use crate::{
+    contrib::{Attend, causal, count, hidden, split_heads},
+    help::prelude::*,
+};
 
 pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let (x, weights) = (cx.x(0)?, cx.x(1)?);
@@ -27,7 +30,9 @@ pub(crate) fn attended(
         return unsupported("do_rotary");
     }
     cx.ignore(&["past_present_share_buffer", "rotary_embedding_dim"]);
-    let &[batch, tokens, wide] = &cx.dims(projected)[..] else { return invalid("the input has three dimensions") };
+    let &[batch, tokens, wide] = &cx.dims(projected)[..] else {
+        return invalid("the input has three dimensions");
+    };
     let sizes = match cx.ints("qkv_hidden_sizes") {
         Some(sizes) => crate::ops::constant_of_shape::sizes(&sizes)?,
         None => vec![wide / 3; 3],
@@ -36,7 +41,8 @@ pub(crate) fn attended(
     if q_size + k_size + v_size != wide {
         return invalid(format!("qkv_hidden_sizes {sizes:?} of {wide}"));
     }
-    let part = |from: usize, size: usize| split_heads(cx, cx.slice_dim(projected, 2, from, from + size)?, heads);
+    let part =
+        |from: usize, size: usize| split_heads(cx, cx.slice_dim(projected, 2, from, from + size)?, heads);
     let (q, k, v) = (part(0, q_size)?, part(q_size, k_size)?, part(q_size + k_size, v_size)?);
     let (mut k, mut v) = (cx.transpose(k, &[0, 2, 1, 3])?, cx.transpose(v, &[0, 2, 1, 3])?);
     if let Some(past) = past {

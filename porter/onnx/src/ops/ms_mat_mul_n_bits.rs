@@ -18,7 +18,8 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let blocks = depth.div_ceil(block);
     let whole = cx.cast(unpacked(cx, packed, bits, [columns, blocks, block])?, DType::F32)?;
     let shape = [columns, blocks, block];
-    let rows = |x: Value| -> One { Ok(cx.broadcast_in_dim(cx.reshaped(x, [columns, blocks])?, shape, &[0, 1])?) };
+    let rows =
+        |x: Value| -> One { Ok(cx.broadcast_in_dim(cx.reshaped(x, [columns, blocks])?, shape, &[0, 1])?) };
     let zero = match cx.opt(3)? {
         None => cx.full(TensorType::new(DType::F32, shape), f64::from(1_u32 << (bits - 1)))?,
         Some(zero) if cx.dtype(zero) == DType::U8 => {

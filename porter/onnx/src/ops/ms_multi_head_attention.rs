@@ -3,7 +3,10 @@
 //! <https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MultiHeadAttention>
 //! Versions: 1 of `com.microsoft`. Packed queries, keys and values are refused.
 
-use crate::{contrib::{Attend, causal, count, hidden, split_heads}, help::prelude::*};
+use crate::{
+    contrib::{Attend, causal, count, hidden, split_heads},
+    help::prelude::*,
+};
 
 pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let heads = count(cx, "num_heads")?;
@@ -14,7 +17,11 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
         let part = |x: Value, start: usize| -> One {
             let width = cx.dims(x).last().copied().unwrap_or(0);
             let slice = cx.slice_dim(bias, 0, start, start + width)?;
-            if cx.rank(x) == 3 { cx.pair(x, slice, Builder::add) } else { unsupported("a bias of split heads") }
+            if cx.rank(x) == 3 {
+                cx.pair(x, slice, Builder::add)
+            } else {
+                unsupported("a bias of split heads")
+            }
         };
         let (to_k, to_v) = (width(cx, q), width(cx, q) + width(cx, k));
         (q, k, v) = (part(q, 0)?, part(k, to_k)?, part(v, to_v)?);

@@ -3,7 +3,10 @@
 //! <https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.QGemm>
 //! Versions: 1 of `com.microsoft`.
 
-use crate::{contrib::{narrowed, over}, help::prelude::*};
+use crate::{
+    contrib::{narrowed, over},
+    help::prelude::*,
+};
 
 pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let a = crate::ops::mat_mul_integer::centred(cx, cx.x(0)?, cx.opt(2)?, None)?;

@@ -3,7 +3,10 @@
 //! <https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.QLinearAdd>
 //! Versions: 1 of `com.microsoft`.
 
-use crate::{contrib::{narrowed, real}, help::prelude::*};
+use crate::{
+    contrib::{narrowed, real},
+    help::prelude::*,
+};
 
 pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let (a, b) = (real(cx, [0, 1, 2], None)?, real(cx, [3, 4, 5], None)?);

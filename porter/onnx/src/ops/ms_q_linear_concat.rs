@@ -3,7 +3,10 @@
 //! <https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.QLinearConcat>
 //! Versions: 1 of `com.microsoft`.
 
-use crate::{contrib::{narrowed, real}, help::prelude::*};
+use crate::{
+    contrib::{narrowed, real},
+    help::prelude::*,
+};
 
 pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let parts = (2..cx.inputs.len()).step_by(3).map(|i| real(cx, [i, i + 1, i + 2], None));

@@ -3,8 +3,8 @@
 //! <https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.RotaryEmbedding>
 //! Versions: 1 of `com.microsoft`. A scale other than 1 and packed batches are refused.
 
-use crate::{contrib::split_heads, help::prelude::*};
 use crate::recognise::composites::rotary;
+use crate::{contrib::split_heads, help::prelude::*};
 
 pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let (x, ids) = (cx.x(0)?, cx.x(1)?);

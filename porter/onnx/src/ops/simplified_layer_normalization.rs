@@ -3,7 +3,10 @@
 //! <https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.SimplifiedLayerNormalization>
 //! Versions: 1 of `com.microsoft`. It is written with ONNX's own domain.
 
-use crate::{contrib::{inverse_rms, rms_normed}, help::prelude::*};
+use crate::{
+    contrib::{inverse_rms, rms_normed},
+    help::prelude::*,
+};
 
 pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let (x, epsilon) = (cx.x(0)?, cx.float("epsilon", 1e-5));

@@ -7,7 +7,7 @@ use std::{
 };
 
 use porter_ir::{
-    DType, InputRole, Op, OpId, OpKind, Program, Value,
+    DType, InputRole, Literal, Op, OpId, OpKind, Program, TensorType, Value,
     program::{Definition, OpData},
 };
 
@@ -172,7 +172,7 @@ impl<'a> View<'a> {
     pub(crate) fn scalar(&self, value: Value) -> Option<f64> {
         let op = self.op(value)?;
         match &op.op {
-            Op::Constant(constant) => uniform(&Host::from_literal(&constant.value)?),
+            Op::Constant(constant) => constant_scalar(&constant.value),
             Op::BroadcastInDim(_) | Op::Reshape(_) | Op::Transpose(_) | Op::Slice(_) => {
                 self.scalar(*op.operands.first()?)
             }
@@ -246,6 +246,15 @@ pub(crate) fn about(dtype: DType, found: f64, number: f64) -> bool {
         _ => 1e-6,
     };
     (found - number).abs() <= epsilon * number.abs()
+}
+
+/// The number that all elements of a constant are.
+fn constant_scalar(literal: &Literal) -> Option<f64> {
+    match literal.splat_bytes() {
+        Some(bytes) => uniform(&Host::from_bytes(TensorType::scalar(literal.ty().dtype), bytes)?),
+        None if literal.ty().shape.elements() <= READABLE => uniform(&Host::from_literal(literal)?),
+        None => None,
+    }
 }
 
 #[allow(clippy::float_cmp, reason = "one number means the same number")]
