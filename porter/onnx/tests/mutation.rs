@@ -19,9 +19,9 @@ use porter_onnx::{Model, Options, import, operators, recognise, weight};
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// What an import may take beside thirty-two times its file: what is computed at import is at most a few tensors of
-/// 2²⁰ elements, at sixteen bytes each.
-const FREE: usize = 256 << 20;
+/// What an import may take beside thirty-two times its file: a few tensors of 2²⁰ elements, which are computed at
+/// import, at sixteen bytes each.
+const FREE: usize = 96 << 20;
 /// Ways in which each model is changed.
 const MUTATIONS: usize = 60;
 
