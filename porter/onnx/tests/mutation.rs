@@ -94,7 +94,7 @@ fn change(model: &mut ModelProto, random: &mut Random) {
                 graph.node.iter().flat_map(|n| n.output.iter().chain(&n.input).cloned()).collect();
             if let (Some(node), Some(name)) = (random.of(&mut graph.node), random.pick(&names)) {
                 match random.of(&mut node.input) {
-                    Some(input) if random.0 % 3 > 0 => input.clone_from(name),
+                    Some(input) if !random.0.is_multiple_of(3) => input.clone_from(name),
                     _ => node.input.push(name.clone()),
                 }
             }
@@ -115,7 +115,7 @@ fn change(model: &mut ModelProto, random: &mut Random) {
             if let Some(ty) = ty {
                 let dim = ty.shape.as_mut().and_then(|s| random.of(&mut s.dim));
                 match dim {
-                    Some(dim) if random.0 % 4 > 0 => dim.dim_value = Some(random.number()),
+                    Some(dim) if !random.0.is_multiple_of(4) => dim.dim_value = Some(random.number()),
                     _ => ty.elem_type = Some(random.below(28) as i32),
                 }
             }
@@ -212,13 +212,13 @@ fn damage(bytes: &mut Vec<u8>, random: &mut Random) {
 fn peak(bytes: &[u8]) -> usize {
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
-    if let Ok(model) = Model::decode(bytes.to_vec().into(), Path::new("m.onnx")) {
-        if let Ok(program) = import(&model, &Options::default()) {
-            assert_eq!(program.verify(), []);
-            let (lifted, _) = recognise(&program, &|name| weight(&model, name)).unwrap();
-            assert_eq!(lifted.verify(), []);
-            let _ = lifted.to_string();
-        }
+    if let Ok(model) = Model::decode(bytes.to_vec().into(), Path::new("m.onnx"))
+        && let Ok(program) = import(&model, &Options::default())
+    {
+        assert_eq!(program.verify(), []);
+        let (lifted, _) = recognise(&program, &|name| weight(&model, name)).unwrap();
+        assert_eq!(lifted.verify(), []);
+        let _ = lifted.to_string();
     }
     MEMORY.peak_usage().saturating_sub(before)
 }
@@ -235,6 +235,9 @@ fn models(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// Panics in lowerings are caught and reported as problems of the node; they are bugs all the same.
+static PANICS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
 #[test]
 fn damaged_models_end_in_a_program_or_an_error() {
     let ci = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../ci");
@@ -248,8 +251,6 @@ fn damaged_models_end_in_a_program_or_an_error() {
     }
     let mutations = std::env::var("PORTER_ONNX_MUTATIONS").map_or(MUTATIONS, |n| n.parse().unwrap());
 
-    // Panics in lowerings are caught and reported as problems of the node; they are bugs all the same.
-    static PANICS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     std::panic::set_hook(Box::new(|info| {
         let what: Vec<String> = info.to_string().lines().take(2).map(str::to_owned).collect();
         let trace = std::backtrace::Backtrace::force_capture().to_string();

@@ -1,7 +1,7 @@
 //! `FusedGemm`: `Gemm` and an activation.
 //!
 //! <https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.FusedGemm>
-//! Versions: 1 of `com.microsoft`. Activations: Relu, Sigmoid, Tanh, LeakyRelu, Clip, HardSigmoid.
+//! Versions: 1 of `com.microsoft`. Activations: `Relu`, `Sigmoid`, `Tanh`, `LeakyRelu`, `Clip`, `HardSigmoid`.
 
 use crate::{contrib::activation, help::prelude::*};
 

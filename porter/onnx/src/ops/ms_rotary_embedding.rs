@@ -12,7 +12,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
         return unsupported("is_packed_batching");
     }
     let scale = cx.float("scale", 1.0);
-    if scale != 1.0 {
+    if (scale - 1.0).abs() > 0.0 {
         return unsupported(format!("scale {scale}"));
     }
     let (cos, sin) = (cx.x(2)?, cx.x(3)?);

@@ -142,7 +142,7 @@ impl Form {
             return crate::ops::gather::gather(cx, x, cx.constant_ints(&at)?, axis);
         }
         listed(&[places.len(), length])?;
-        if self.antialias && !(scale > 1e-4) {
+        if self.antialias && (scale.is_nan() || scale <= 1e-4) {
             return unsupported(format!("a scale of {scale} that is smoothed"));
         }
         let weights: Vec<f64> = places.iter().flat_map(|&p| self.weights(p, length, scale)).collect();

@@ -8,10 +8,10 @@
 //!
 //! | | gate | value |
 //! |---|---|---|
-//! | silu | `logistic(x)` | `x g` |
-//! | quick_gelu | `logistic(1.702 x)` | `x g` |
-//! | gelu | `erf(x / √2)` | `x/2 + x/2 g` |
-//! | gelu_tanh | `tanh(√(2/π) (x + 0.044715 x³))` | `x/2 + x/2 g` |
+//! | `silu` | `logistic(x)` | `x g` |
+//! | `quick_gelu` | `logistic(1.702 x)` | `x g` |
+//! | `gelu` | `erf(x / √2)` | `x/2 + x/2 g` |
+//! | `gelu_tanh` | `tanh(√(2/π) (x + 0.044715 x³))` | `x/2 + x/2 g` |
 //!
 //! **Proof.** Equal polynomials are equal functions; coefficients are compared as near as the element type tells.
 //! `tests/lift/recognition.rs` runs every form, `tests/lift/recognised_transformers.rs` whole models.

@@ -37,6 +37,7 @@ fn scaled(view: &View<'_>, root: Value) -> Option<Lift> {
     lift(view, root, weighted(view, root)?)
 }
 
+#[derive(Clone, Copy)]
 struct Norm {
     /// What is divided by the root.
     x: Value,

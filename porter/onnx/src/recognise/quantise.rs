@@ -107,6 +107,7 @@ fn dequantized(view: &View<'_>, root: Value) -> Option<Quantised> {
 }
 
 /// `clamp(round(x / scale) + zero)`
+#[allow(clippy::float_cmp, reason = "bounds are whole numbers")]
 fn quantized(view: &View<'_>, root: Value) -> Option<Quantised> {
     let dtype = view.dtype(root);
     let (least, most) = narrow(dtype)?;
@@ -176,13 +177,11 @@ impl Call {
             self.axis.iter().map(|&axis| (axis, self.shape.get(axis).copied().unwrap_or(1))).unzip();
         let dtype = self.quantised.dtype;
         let scale = self.quantised.scale.build(site, &axes, &sizes)?;
-        let zero = match &self.quantised.zero {
-            Some(zero) => zero.build(site, &axes, &sizes)?,
-            None => {
-                let ty = TensorType::new(dtype, sizes.clone());
-                let literal = Literal::splat_i64(ty, 0);
-                b.constant(literal.map_err(|e| b.error("quantize", &[], e.to_string()))?)?
-            }
+        let zero = if let Some(zero) = &self.quantised.zero {
+            zero.build(site, &axes, &sizes)?
+        } else {
+            let literal = Literal::splat_i64(TensorType::new(dtype, sizes.clone()), 0);
+            b.constant(literal.map_err(|e| b.error("quantize", &[], e.to_string()))?)?
         };
         let mut attributes = Vec::new();
         if let Some(axis) = self.axis {

@@ -38,7 +38,7 @@ impl Attention {
         let masked = self.terms.iter().all(Read::is_mask) && self.scores.softcap.is_none();
         let (y, seeing) = if masked {
             let mask = self.mask(site)?;
-            (attention(b, [q, k, v, mask], self.scores.scale)?, self.rows(b, mask, |b, m| any(b, m))?)
+            (attention(b, [q, k, v, mask], self.scores.scale)?, self.rows(b, mask, any)?)
         } else {
             let bias = self.bias(site)?;
             let open = |b: &Builder, bias| {

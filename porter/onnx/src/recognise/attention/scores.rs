@@ -46,14 +46,12 @@ fn walk(view: &View<'_>, value: Value, depth: usize) -> Option<Scored> {
         return Some(Scored { q, k, scores, terms: Vec::new() });
     }
     if let Some((base, factor)) = scaled(view, value) {
-        return match view.one(base, OpKind::Tanh) {
-            Some(inner) => capped(view, inner, factor, depth),
-            None => {
-                let mut scored = bare(view, base, depth)?;
-                scored.scores.scale *= factor;
-                Some(scored)
-            }
-        };
+        if let Some(inner) = view.one(base, OpKind::Tanh) {
+            return capped(view, inner, factor, depth);
+        }
+        let mut scored = bare(view, base, depth)?;
+        scored.scores.scale *= factor;
+        return Some(scored);
     }
     if let Some(op) = view.is(value, OpKind::Select) {
         let &[mask, a, b] = &op.operands[..] else { return None };
