@@ -12,6 +12,7 @@
 )]
 
 mod context;
+mod contrib;
 mod error;
 mod fold;
 mod graph;
@@ -20,6 +21,7 @@ mod host;
 mod item;
 mod ops;
 mod quantised;
+mod recognise;
 mod recurrent;
 mod refused;
 mod sparse;
@@ -31,6 +33,7 @@ pub use host::{Data, Host};
 pub use onnx_protobuf::Model;
 use onnx_protobuf::{DataType, TensorProto};
 pub use porter_ir::Program;
+pub use recognise::{Lifted, recognise};
 use porter_ir::{DType, TensorType};
 
 /// What a model leaves open.
@@ -76,6 +79,14 @@ pub fn weights(model: &Model, program: &Program) -> Result<BTreeMap<String, (Ten
         Ok((input.name.clone(), host_tensor(model, tensor)?))
     };
     weights.map(read).collect()
+}
+
+/// The elements of an initial value of the main graph, by its name; `None` where there is none such, or programs
+/// lack its element type. What [`recognise`] reads weights with.
+pub fn weight(model: &Model, name: &str) -> Option<Host> {
+    let tensor = model.proto().graph.as_ref()?.initializer.iter().find(|tensor| tensor.name() == name)?;
+    let (ty, bytes) = host_tensor(model, tensor).ok()?;
+    Host::from_bytes(ty, &bytes)
 }
 
 /// The operators that have a lowering: domain (`""` for ONNX's own) and name, sorted.
