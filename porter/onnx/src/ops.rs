@@ -206,9 +206,11 @@ operators! {
     "" Xor: xor,
     "ai.onnx.ml" ArrayFeatureExtractor: ml_array_feature_extractor,
     "ai.onnx.ml" Binarizer: ml_binarizer,
+    "ai.onnx.ml" TreeEnsemble: ml_tree_ensemble,
     "ai.onnx.preview" FlexAttention: preview_flex_attention,
     "ai.onnx.preview.training" Adagrad: training_adagrad,
     "ai.onnx.preview.training" Adam: training_adam,
+    "ai.onnx.preview.training" Gradient: training_gradient,
     "ai.onnx.preview.training" Momentum: training_momentum,
 }
 
