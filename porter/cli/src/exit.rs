@@ -94,10 +94,11 @@ fn pipeline(error: &PipelineError) -> Exit {
         PipelineError::Bundle(error) | PipelineError::Measure(MeasureError::Bundle(error)) => bundle(error),
         PipelineError::Measure(MeasureError::Compare(_)) => Exit::No,
         PipelineError::Part { source, .. } => pipeline(source),
-        PipelineError::Budget(BudgetFileError::Read { .. }) | PipelineError::File { .. } => Exit::Environment,
+        PipelineError::Budget(BudgetFileError::Read { .. })
+        | PipelineError::File { .. }
+        | PipelineError::OnnxFile(FileError::Io { .. }) => Exit::Environment,
         PipelineError::Budget(BudgetFileError::Problems { .. }) | PipelineError::Usage(_) => Exit::Usage,
         PipelineError::Onnx { error, .. } => onnx(error),
-        PipelineError::OnnxFile(FileError::Io { .. }) => Exit::Environment,
         PipelineError::OnnxFile(_) | PipelineError::Recorded { .. } => Exit::Corrupt,
         PipelineError::Write(_)
         | PipelineError::Gguf(_)

@@ -74,9 +74,8 @@ fn read(cx: &Cx<'_, '_>) -> Result<Trees, Fault> {
         }
     };
     let floats = |name| Ok::<_, Fault>(host(name)?.map(|host| host.to_floats()).unwrap_or_default());
-    let modes = match host("nodes_modes")?.map(|host| host.data) {
-        Some(Data::Ints(modes)) => modes,
-        _ => return invalid("nodes_modes must hold integers"),
+    let Some(Data::Ints(modes)) = host("nodes_modes")?.map(|host| host.data) else {
+        return invalid("nodes_modes must hold integers");
     };
     let members = floats("membership_values")?;
     Ok(Trees {
