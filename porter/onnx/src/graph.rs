@@ -59,7 +59,7 @@ impl<'p> Scope<'p> {
         self.names.insert(name.to_owned(), item);
     }
 
-    fn find(&self, name: &str) -> Option<&Item> {
+    pub(crate) fn find(&self, name: &str) -> Option<&Item> {
         let mut scope = Some(self);
         while let Some(s) = scope {
             if let Some(item) = s.names.get(name) {

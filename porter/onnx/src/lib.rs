@@ -13,6 +13,7 @@
 
 mod context;
 mod contrib;
+mod data;
 mod error;
 mod fold;
 mod graph;
@@ -28,10 +29,11 @@ mod sparse;
 
 use std::collections::BTreeMap;
 
+pub use data::{Recorded, Value, import_for};
 pub use error::{ImportError, Problem, ProblemKind};
 pub use host::{Data, Host};
-pub use onnx_protobuf::Model;
 use onnx_protobuf::{DataType, TensorProto};
+pub use onnx_protobuf::{Error as FileError, Model};
 pub use porter_ir::Program;
 pub use recognise::{Lifted, recognise};
 use porter_ir::{DType, TensorType};
@@ -61,6 +63,11 @@ pub fn import(model: &Model, options: &Options) -> Result<Program, ImportError> 
 /// complex numbers.
 pub fn element_type(ty: DataType) -> Option<DType> {
     item::dtype(ty).or(item::carrier(ty))
+}
+
+/// The element type of programs that is the same as one of ONNX; `None` where programs lack it.
+pub fn stored_type(ty: DataType) -> Option<DType> {
+    item::dtype(ty)
 }
 
 /// Type and host bytes of a tensor, as a program takes them: little-endian, one byte for each element that

@@ -109,9 +109,14 @@ impl Ahead {
         let plain = porter_rewrite::Target::Plain;
         let programs = programs_of(&model.model, phases, variant, plain)?;
         let lowered = lower_over(&model.weight_map, programs, variant, plain)?;
+        self.compile_programs(&lowered.port.programs)
+    }
+
+    /// Compiles programs as they are.
+    pub fn compile_programs(&self, programs: &[Program]) -> Result<Vec<Answer>, PipelineError> {
         thread::scope(|scope| {
             let one = |program| scope.spawn(move || self.answer(program));
-            let running: Vec<_> = lowered.port.programs.iter().map(one).collect();
+            let running: Vec<_> = programs.iter().map(one).collect();
             let ended = running.into_iter().map(|thread| {
                 let panicked =
                     |_| PipelineError::Unsupported("a compiling thread ended without a result".into());

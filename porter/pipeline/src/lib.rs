@@ -13,6 +13,7 @@ mod engine;
 mod error;
 mod lower;
 mod observer;
+pub mod onnx;
 mod open;
 mod sequences;
 mod sizes;

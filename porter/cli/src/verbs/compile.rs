@@ -1,8 +1,12 @@
 //! `porter compile MODEL --target CHIP:SHAPE`: what the TPU compiler makes of a model, without a TPU.
 
-use std::{env, fs, iter, time::Duration};
+mod onnx;
 
-use porter_pipeline::{Ahead, Answer, Configured, Fitting, Variant, compiler_for, open_config, phases};
+use std::{collections::BTreeMap, env, fs, iter, time::Duration};
+
+use porter_pipeline::{
+    Ahead, Answer, Configured, Fitting, Variant, compiler_for, onnx::find, open_config, phases,
+};
 use porter_plan::{Estimate, Target, html};
 use porter_runtime::aot;
 use serde::Serialize;
@@ -22,16 +26,25 @@ const CONTEXT: usize = 1024;
 #[derive(Serialize)]
 struct Document {
     model: String,
+    /// The class of the model, or the format of a graph.
     architecture: &'static str,
     target: Target,
     chips: usize,
     devices: usize,
-    dtype: &'static str,
-    batch: usize,
-    prompt: usize,
-    context: usize,
+    #[serde(flatten)]
+    sizes: Sizes,
     programs: Vec<Row>,
     notes: Vec<String>,
+}
+
+/// For what sizes the programs are.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Sizes {
+    /// Those of a model of the zoo.
+    Sequences { dtype: &'static str, batch: usize, prompt: usize, context: usize },
+    /// Those of a graph's inputs, by name.
+    Inputs { inputs: BTreeMap<String, String> },
 }
 
 /// One program.
@@ -58,27 +71,38 @@ struct Row {
 }
 
 pub(super) fn run(args: &CompileArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
+    if let Some(graph) = find(&args.model, &Fetching::new(console))? {
+        return onnx::run(&graph, args, global, console);
+    }
     let model = open_config(&args.model, &args.ignore_config, &Fetching::new(console))?;
     let positions = model.model.dimensions().max_positions;
     let context = args.context.unwrap_or_else(|| args.prompt.unwrap_or(CONTEXT).max(CONTEXT).min(positions));
     let prompt = args.prompt.unwrap_or(context);
     let phases = phases(&model, args.batch, prompt, context)?;
 
-    let this = env::current_exe()
-        .map_err(|e| Failure::new(Exit::Environment, format!("cannot find porter's own program: {e}")))?;
-    let time_limit = Duration::from_secs(args.time_limit as u64);
-    let worker = (this, vec!["aot-worker".into()]);
-    let compiler =
-        compiler_for(global.plugin.as_deref(), worker, time_limit, &mut |text| console.note(text))?;
+    let compiler = compiler(args, global, console)?;
     console.note(&format!("compiling {} programs of {} for {}", phases.len(), model.name, args.target));
     let ahead = Ahead { compiler, target: args.target.clone() };
     let answers = ahead.compile(&model, &phases, &Variant::new(args.dtype.into()))?;
 
-    let document = document(args, &model, prompt, context, answers);
+    present(&document(args, &model, prompt, context, answers), args, console)
+}
+
+/// The TPU compiler, in processes of its own.
+fn compiler(args: &CompileArgs, global: &Global, console: &Console) -> Result<aot::Compiler, Failure> {
+    let this = env::current_exe()
+        .map_err(|e| Failure::new(Exit::Environment, format!("cannot find porter's own program: {e}")))?;
+    let time_limit = Duration::from_secs(args.time_limit as u64);
+    let worker = (this, vec!["aot-worker".into()]);
+    Ok(compiler_for(global.plugin.as_deref(), worker, time_limit, &mut |text| console.note(text))?)
+}
+
+/// Prints a document, and writes it as a page where that was asked for.
+fn present(document: &Document, args: &CompileArgs, console: &Console) -> Result<Exit, Failure> {
     if let Some(path) = &args.html {
-        fs::write(path, page(&document)).map_err(|e| Failure::write(path, &e))?;
+        fs::write(path, page(document)).map_err(|e| Failure::write(path, &e))?;
     }
-    console.result(&document, |document| render(document, console))?;
+    console.result(document, |document| render(document, console))?;
     Ok(document.exit())
 }
 
@@ -86,6 +110,14 @@ pub(super) fn run(args: &CompileArgs, global: &Global, console: &Console) -> Res
 pub(super) fn work() -> Result<Exit, Failure> {
     aot::serve().map_err(|e| Failure::new(Exit::Environment, format!("serve a compiler's request: {e}")))?;
     Ok(Exit::Done)
+}
+
+/// A remark for a target of several devices.
+fn unsharded(target: &Target) -> Option<String> {
+    let devices = target.devices();
+    let text =
+        || format!("not sharded: each program runs on one of {devices} devices, the others would run copies");
+    (devices > 1).then(text)
 }
 
 fn document(
@@ -96,22 +128,15 @@ fn document(
     answers: Vec<Answer>,
 ) -> Document {
     let target = &args.target;
-    let unsharded = (target.devices() > 1).then(|| {
-        let devices = target.devices();
-        format!("not sharded: each program runs on one of {devices} devices, the others would run copies")
-    });
     Document {
         model: model.name.clone(),
         architecture: model.model.class(),
         target: target.clone(),
         chips: target.chips(),
         devices: target.devices(),
-        dtype: args.dtype.name(),
-        batch: args.batch,
-        prompt,
-        context,
+        sizes: Sizes::Sequences { dtype: args.dtype.name(), batch: args.batch, prompt, context },
         programs: answers.into_iter().map(Row::new).collect(),
-        notes: unsharded.into_iter().collect(),
+        notes: unsharded(target).into_iter().collect(),
     }
 }
 
@@ -221,10 +246,16 @@ impl Document {
     }
 
     fn subtitle(&self) -> String {
-        format!(
-            "{} on {} in {}: batch {}, prompt {}, context {}",
-            self.architecture, self.target, self.dtype, self.batch, self.prompt, self.context
-        )
+        let sizes = match &self.sizes {
+            Sizes::Sequences { dtype, batch, prompt, context } => {
+                format!("in {dtype}: batch {batch}, prompt {prompt}, context {context}")
+            }
+            Sizes::Inputs { inputs } => {
+                let inputs: Vec<String> = inputs.iter().map(|(name, ty)| format!("{name} {ty}")).collect();
+                format!("with {}", inputs.join(", "))
+            }
+        };
+        format!("{} on {} {sizes}", self.architecture, self.target)
     }
 }
 
