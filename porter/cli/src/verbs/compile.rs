@@ -1,9 +1,13 @@
 //! `porter compile MODEL --target CHIP:SHAPE`: what the TPU compiler makes of a model, without a TPU.
 
-use std::{env, fs, iter, time::Duration};
+use std::{collections::BTreeMap, env, fs, iter, time::Duration};
 
-use porter_pipeline::{Ahead, Answer, Configured, Fitting, Variant, compiler_for, open_config, phases};
+use porter_ir::Mesh;
+use porter_pipeline::{
+    Ahead, Answer, Answers, Configured, Fitting, Variant, compiler_for, open_config, phases,
+};
 use porter_plan::{Estimate, Target, html};
+use porter_rewrite::Collective;
 use porter_runtime::aot;
 use serde::Serialize;
 
@@ -20,12 +24,14 @@ const CONTEXT: usize = 1024;
 
 /// What `porter compile` says. Sizes in bytes a device, times in seconds.
 #[derive(Serialize)]
-struct Document {
+pub(super) struct Document {
     model: String,
     architecture: &'static str,
     target: Target,
     chips: usize,
     devices: usize,
+    /// The axes of the devices, as `data=2,tensor=4`; none where there is one.
+    mesh: Option<String>,
     dtype: &'static str,
     batch: usize,
     prompt: usize,
@@ -51,6 +57,8 @@ struct Row {
     code: Option<i64>,
     compile: Option<f64>,
     estimate: Option<Estimate>,
+    /// How many collectives of each kind the layout asks for; those that were compiled are in the estimate.
+    predicted: BTreeMap<&'static str, usize>,
     /// Why there is no estimate.
     error: Option<String>,
     #[serde(skip)]
@@ -63,6 +71,7 @@ pub(super) fn run(args: &CompileArgs, global: &Global, console: &Console) -> Res
     let context = args.context.unwrap_or_else(|| args.prompt.unwrap_or(CONTEXT).max(CONTEXT).min(positions));
     let prompt = args.prompt.unwrap_or(context);
     let phases = phases(&model, args.batch, prompt, context)?;
+    let meshing = args.mesh.meshing()?;
 
     let this = env::current_exe()
         .map_err(|e| Failure::new(Exit::Environment, format!("cannot find porter's own program: {e}")))?;
@@ -71,10 +80,11 @@ pub(super) fn run(args: &CompileArgs, global: &Global, console: &Console) -> Res
     let compiler =
         compiler_for(global.plugin.as_deref(), worker, time_limit, &mut |text| console.note(text))?;
     console.note(&format!("compiling {} programs of {} for {}", phases.len(), model.name, args.target));
-    let ahead = Ahead { compiler, target: args.target.clone() };
+    let ahead = Ahead { compiler, target: args.target.clone(), meshing };
     let answers = ahead.compile(&model, &phases, &Variant::new(args.dtype.into()))?;
 
-    let document = document(args, &model, prompt, context, answers);
+    let sizes = Sizes { dtype: args.dtype.name(), batch: args.batch, prompt, context };
+    let document = document(&args.target, &sizes, &model, answers);
     if let Some(path) = &args.html {
         fs::write(path, page(&document)).map_err(|e| Failure::write(path, &e))?;
     }
@@ -88,31 +98,43 @@ pub(super) fn work() -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn document(
-    args: &CompileArgs,
-    model: &Configured,
-    prompt: usize,
-    context: usize,
-    answers: Vec<Answer>,
-) -> Document {
-    let target = &args.target;
-    let unsharded = (target.devices() > 1).then(|| {
-        let devices = target.devices();
-        format!("not sharded: each program runs on one of {devices} devices, the others would run copies")
-    });
+/// In which type and of which sizes programs were compiled.
+pub(super) struct Sizes {
+    pub(super) dtype: &'static str,
+    pub(super) batch: usize,
+    pub(super) prompt: usize,
+    pub(super) context: usize,
+}
+
+/// What the compiler said.
+pub(super) fn document(target: &Target, sizes: &Sizes, model: &Configured, answers: Answers) -> Document {
+    let &Sizes { dtype, batch, prompt, context } = sizes;
+    let Answers { mesh, programs } = answers;
+    let programs: Vec<Row> = programs.into_iter().map(Row::new).collect();
+    let notes = programs.iter().filter_map(Row::unpredicted).collect();
     Document {
         model: model.name.clone(),
         architecture: model.model.class(),
         target: target.clone(),
         chips: target.chips(),
         devices: target.devices(),
-        dtype: args.dtype.name(),
-        batch: args.batch,
+        mesh: mesh.as_ref().map(Mesh::to_string),
+        dtype,
+        batch,
         prompt,
         context,
-        programs: answers.into_iter().map(Row::new).collect(),
-        notes: unsharded.into_iter().collect(),
+        programs,
+        notes,
     }
+}
+
+/// How many collectives there are of each kind.
+fn counts(collectives: &[Collective]) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    for collective in collectives {
+        *counts.entry(collective.kind).or_insert(0) += collective.count;
+    }
+    counts
 }
 
 impl Row {
@@ -129,6 +151,7 @@ impl Row {
             code: None,
             compile: None,
             estimate: None,
+            predicted: counts(&answer.predicted),
             error: None,
             exit: Exit::Done,
         };
@@ -154,6 +177,25 @@ impl Row {
             },
             (Err(error), None) => Self { exit: exit::runtime(&error), error: Some(error.to_string()), ..row },
         }
+    }
+
+    /// What the compiler added to, or left out of, the collectives that the layout asks for.
+    fn unpredicted(&self) -> Option<String> {
+        let estimate = self.estimate.as_ref()?;
+        let compiled: BTreeMap<&str, usize> =
+            estimate.collectives.iter().map(|c| (c.kind.as_str(), c.count.round() as usize)).collect();
+        let list = |counts: &BTreeMap<&str, usize>| {
+            let counts: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+            if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
+        };
+        (compiled != self.predicted).then(|| {
+            format!(
+                "{}: the compiled collectives are {}, the layout asks for {}",
+                self.program,
+                list(&compiled),
+                list(&self.predicted)
+            )
+        })
     }
 
     fn fits(&self) -> &'static str {
@@ -214,15 +256,16 @@ impl Row {
 
 impl Document {
     /// What does not fit is a no; a compiler that fails is worse, an environment that does worst.
-    fn exit(&self) -> Exit {
+    pub(super) fn exit(&self) -> Exit {
         let exits = || self.programs.iter().map(|row| row.exit);
         let worst = [Exit::Environment, Exit::Unsupported, Exit::No].into_iter();
         worst.into_iter().find(|&worst| exits().any(|exit| exit == worst)).unwrap_or(Exit::Done)
     }
 
     fn subtitle(&self) -> String {
+        let mesh = self.mesh.as_ref().map_or_else(String::new, |mesh| format!(" as {mesh}"));
         format!(
-            "{} on {} in {}: batch {}, prompt {}, context {}",
+            "{} on {}{mesh} in {}: batch {}, prompt {}, context {}",
             self.architecture, self.target, self.dtype, self.batch, self.prompt, self.context
         )
     }
@@ -239,7 +282,7 @@ fn page(document: &Document) -> String {
     html::page(&format!("{} on {}", document.model, document.target), &subtitle, &sections)
 }
 
-fn render(d: &Document, console: &Console) -> String {
+pub(super) fn render(d: &Document, console: &Console) -> String {
     let heading = ["PROGRAM", "PEAK HBM", "ESTIMATE", "BOUND", "MFU", "HBM", "COMPILE", ""];
     let rows = d.programs.iter().map(|row| row.cells(console));
     let mut parts = vec![

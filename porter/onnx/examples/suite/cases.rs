@@ -12,7 +12,8 @@ use onnx_protobuf::{Message, OptionalProto, SequenceProto, TensorProto, TypeProt
 use porter_ir::TensorType;
 use porter_onnx::{Host, ImportError, Model, Options, ProblemKind, Program};
 use porter_runtime::{
-    Client, ClientOptions, CompileOptions, HostTensor, Plugin, Signature, States, Step, Weights, plugins,
+    Client, ClientOptions, CompileOptions, Devices, HostTensor, Placement, Plugin, Signature, States, Step,
+    Weights, plugins,
 };
 
 /// `numpy.testing.assert_allclose` as `onnx.backend.test.runner` calls it.
@@ -230,22 +231,22 @@ fn execute(
     program: &Program,
     given: &[(String, TensorType, Vec<u8>)],
 ) -> Result<BTreeMap<String, HostTensor>, Failure> {
-    let device = client.device(0).map_err(|e| ("execute", e.to_string()))?;
+    let devices = Devices::of(client);
     let tensor = |ty: &TensorType, bytes: &[u8]| {
         HostTensor::new(ty.clone(), Arc::new(bytes.to_vec())).map_err(|e| ("execute", e.to_string()))
     };
     let mut weights = Weights::new();
     for (name, (ty, bytes)) in porter_onnx::weights(model, program).map_err(|e| ("execute", e))? {
-        let buffer = device.upload(&tensor(&ty, &bytes)?).map_err(|e| ("execute", e.to_string()))?;
-        weights.insert(name, Arc::new(buffer));
+        let weight = devices.upload(&tensor(&ty, &bytes)?, &Placement::One).map_err(|e| ("execute", e.to_string()))?;
+        weights.insert(name, Arc::new(weight));
     }
     let options = CompileOptions::default();
     let executable = client
         .compile(&program.to_string(), &Signature::of(program), &options)
         .map_err(|e| ("compile", e.to_string()))?;
     let step =
-        Step::new(program, executable, device.clone(), &weights).map_err(|e| ("execute", e.to_string()))?;
-    let mut states = States::zeros(&device, program).map_err(|e| ("execute", e.to_string()))?;
+        Step::new(program, executable, &devices, &weights).map_err(|e| ("execute", e.to_string()))?;
+    let mut states = States::zeros(&devices, program).map_err(|e| ("execute", e.to_string()))?;
     let arguments = given.iter().map(|(name, ty, bytes)| Ok((name.as_str(), tensor(ty, bytes)?)));
     let taken: BTreeSet<&str> = program.inputs().iter().map(|i| i.name.as_str()).collect();
     let arguments: Vec<_> = arguments.collect::<Result<Vec<_>, Failure>>()?;
