@@ -86,7 +86,9 @@ impl Shard {
         let mut problems = Vec::new();
         let placed: Vec<Placed> =
             port.programs.iter().map(|program| self.place_program(program, &mut problems)).collect();
-        problems.extend(differences(&port.programs, &placed));
+        if problems.is_empty() {
+            problems.extend(differences(&port.programs, &placed));
+        }
         let mesh = self.mesh.clone();
         if problems.is_empty() { Ok(placed) } else { Err(ShardError { mesh, problems }) }
     }
@@ -104,7 +106,7 @@ impl Shard {
             outputs: program
                 .outputs()
                 .iter()
-                .map(|o| (o.name.clone(), resolver.value(program, o.value, &o.name)))
+                .map(|o| (o.name.clone(), resolver.result(program, o.value, &o.name)))
                 .collect(),
         };
         let mut results = HashMap::new();

@@ -41,6 +41,15 @@ impl<'a> Resolver<'a> {
         self.axes(axes, &data.ty, name)
     }
 
+    /// How a result lies: whole where nobody has named its dimensions, as the outputs of modules that are
+    /// looked at.
+    pub(super) fn result(&mut self, program: &Program, value: Value, name: &str) -> Sharding {
+        match program.value(value).axes {
+            Some(_) => self.value(program, value, name),
+            None => Sharding::whole(program.ty(value).shape.rank()),
+        }
+    }
+
     /// How a tensor of type `ty` lies whose dimensions mean `axes`.
     pub(super) fn axes(&mut self, axes: &[Option<LogicalAxis>], ty: &TensorType, name: &str) -> Sharding {
         let mut sharding = Sharding::whole(axes.len());
