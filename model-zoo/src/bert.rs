@@ -25,8 +25,8 @@ use crate::{
     Dimensions, Phase, Precision, ProgramError, Task,
     architecture::Architecture,
     axes::{
-        ACTIVATION_EMBED, ACTIVATION_MLP, ACTIVATION_VOCAB, Axis, BATCH, EMBED, HEADS, LENGTH, MLP, VOCAB, WHOLE, heads, named,
-        stream,
+        ACTIVATION_EMBED, ACTIVATION_MLP, ACTIVATION_VOCAB, Axis, BATCH, EMBED, HEADS, LENGTH, MLP, VOCAB,
+        WHOLE, heads, named, stream,
     },
     blocks::{
         Activation, cast,

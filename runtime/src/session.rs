@@ -4,9 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use porter_ir::{Input, InputRole, OutputRole, Program, Sharding, TensorType};
 
-use crate::{
-    Arg, DeviceTensor, Devices, Error, HostTensor, LoadedExecutable, Placement, Result, Signature,
-};
+use crate::{Arg, DeviceTensor, Devices, Error, HostTensor, LoadedExecutable, Placement, Result, Signature};
 
 /// Weights resident on devices, by the names that the programs' weight inputs have.
 pub type Weights = BTreeMap<String, Arc<DeviceTensor>>;
@@ -15,7 +13,8 @@ impl Signature {
     /// What `program` takes and gives on one device; its states are donated.
     pub fn of(program: &Program) -> Self {
         let state = |(i, input): (usize, &porter_ir::Input)| (input.role == InputRole::State).then_some(i);
-        let part = |value, sharding: &Option<Sharding>| program.part_type(program.ty(value), sharding.as_ref());
+        let part =
+            |value, sharding: &Option<Sharding>| program.part_type(program.ty(value), sharding.as_ref());
         Self {
             inputs: program.inputs().iter().map(|i| part(i.value, &i.sharding)).collect(),
             donated: program.inputs().iter().enumerate().filter_map(state).collect(),

@@ -87,7 +87,8 @@ impl Placement {
     fn check(&self, ty: &TensorType) -> Result<()> {
         let Self::Over(mesh, sharding) = self else { return Ok(()) };
         let parts = sharding.parts(mesh);
-        let divides = ty.shape.iter().zip(&parts).all(|(&size, &parts)| parts > 0 && size.is_multiple_of(parts));
+        let divides =
+            ty.shape.iter().zip(&parts).all(|(&size, &parts)| parts > 0 && size.is_multiple_of(parts));
         if parts.len() <= ty.shape.rank() && divides {
             return Ok(());
         }
@@ -144,7 +145,8 @@ impl fmt::Display for Placement {
         match self {
             Self::One => f.write_str("a tensor of one device"),
             Self::Over(mesh, sharding) => {
-                let dims: Vec<String> = sharding.dims.iter().map(|axes| format!("{{{}}}", axes.join(", "))).collect();
+                let dims: Vec<String> =
+                    sharding.dims.iter().map(|axes| format!("{{{}}}", axes.join(", "))).collect();
                 write!(f, "[{}] over {mesh}", dims.join(", "))
             }
         }

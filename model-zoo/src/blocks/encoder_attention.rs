@@ -6,7 +6,8 @@ use super::{attention::attention, dims, linear::Linear};
 use crate::{
     Precision,
     axes::{
-        ACTIVATION_HEAD_DIM, ACTIVATION_HEADS, ACTIVATION_KV_HEADS, BATCH, EMBED, HEADS, KV_HEADS, LENGTH, named,
+        ACTIVATION_HEAD_DIM, ACTIVATION_HEADS, ACTIVATION_KV_HEADS, BATCH, EMBED, HEADS, KV_HEADS, LENGTH,
+        named,
     },
 };
 

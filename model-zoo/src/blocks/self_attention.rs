@@ -5,8 +5,8 @@ use porter_ir::{Builder, Result, Value};
 use super::{dims, linear::Linear, norm::rms_norm, rotary::rotary};
 use crate::{
     axes::{
-        ACTIVATION_HEAD_DIM, ACTIVATION_HEADS, ACTIVATION_KV_HEADS, Axis, BATCH, EMBED, HEADS, KV_HEADS, LENGTH,
-        heads, named, stream,
+        ACTIVATION_HEAD_DIM, ACTIVATION_HEADS, ACTIVATION_KV_HEADS, Axis, BATCH, EMBED, HEADS, KV_HEADS,
+        LENGTH, heads, named, stream,
     },
     sequence::Sequence,
 };

@@ -9,8 +9,8 @@ use std::{
 use porter_ir::{DType, Shape};
 use porter_numerics::{Case, View};
 use porter_runtime::{
-    Client, ClientOptions, CompileOptions, Devices, Generator, HostTensor, Next, Placement, Plugin, Signature,
-    States, Step, Weights, plugins,
+    Client, ClientOptions, CompileOptions, Devices, Generator, HostTensor, Next, Placement, Plugin,
+    Signature, States, Step, Weights, plugins,
 };
 use porter_weights::Checkpoint;
 use porter_zoo::{Model, Phase, Precision, Task};

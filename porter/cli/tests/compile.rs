@@ -78,8 +78,12 @@ fn an_encoder_is_one_program_and_the_page_is_self_contained() {
 /// Sizes that divide over four devices.
 fn divisible(config: &mut Value) {
     let sizes = [
-        ("vocab_size", 512), ("hidden_size", 256), ("intermediate_size", 512), ("num_attention_heads", 8),
-        ("num_key_value_heads", 4), ("head_dim", 64),
+        ("vocab_size", 512),
+        ("hidden_size", 256),
+        ("intermediate_size", 512),
+        ("num_attention_heads", 8),
+        ("num_key_value_heads", 4),
+        ("head_dim", 64),
     ];
     for (key, size) in sizes {
         config[key] = size.into();

@@ -39,22 +39,26 @@ fn the_bytes_of_a_device_are_those_of_the_model() {
     assert_eq!(document["parameters"], 8_030_261_248_u64);
     let best = &document["candidates"][0];
     assert_eq!(best["mesh"], "tensor=8");
-    let layer = 2 * 4096 * 4096 + 2 * 1024 * 4096 + 3 * 14336 * 4096;
+    let layer: u64 = 2 * 4096 * 4096 + 2 * 1024 * 4096 + 3 * 14336 * 4096;
     let split = 2 * (32 * layer + 2 * 128_256 * 4096) / 8;
     let norms = 65 * 4096 * 4;
     assert_eq!(best["memory"]["weights"], split + norms);
-    assert_eq!(best["memory"]["cache"], 2 * 2 * 32 * 8 * 1024 * 128);
+    assert_eq!(best["memory"]["cache"], 2 * 2 * 32 * 8 * 1024 * 128_u64);
     // Of the embedding table only rows are read.
     let decode = &best["programs"][0];
     let traffic = split + norms - 2 * 128_256 * 4096 / 8;
     let read = decode["traffic"].as_f64().unwrap() - best["memory"]["cache"].as_f64().unwrap();
     // Norm weights are no operands of products; ids, paddings and logits are read and written.
     let interface = 8 * 128_256 / 8 * 4 + 8 * 4 + 8 * 4 + 4;
-    assert_eq!(read, f64::from(traffic - norms + interface));
-    assert_eq!(decode["collectives"], json!([
-        { "kind": "all-reduce", "axes": ["tensor"], "count": 1, "bytes": 8.0 * 4096.0 * 2.0 },
-        { "kind": "all-reduce", "axes": ["tensor"], "count": 64, "bytes": 8.0 * 4096.0 * 2.0 },
-    ]));
+    assert!((read - (traffic - norms + interface) as f64).abs() < 0.5, "{read}");
+    assert_eq!(
+        decode["collectives"],
+        json!([
+            { "kind": "all-reduce", "axes": ["tensor"], "count": 1, "bytes": 8.0 * 4096.0 * 2.0 },
+            { "kind": "all-reduce", "axes": ["tensor"], "count": 32, "bytes": 8.0 * 4096.0 * 2.0 },
+            { "kind": "all-reduce", "axes": ["tensor"], "count": 32, "bytes": 8.0 * 4096.0 * 2.0 },
+        ])
+    );
 }
 
 #[test]
@@ -102,11 +106,32 @@ fn wrong_usage_says_what_is_expected() {
     plan(folder.path(), &["--target", "v6e:2x2", "--mesh", "tensor=3"])
         .code(2)
         .stderr(contains("the mesh tensor=3 has 3 devices, there are 4").and(contains("tensor=4")));
-    plan(folder.path(), &["--target", "v6e:2x2", "--mesh", "tensor"]).code(2).stderr(contains("data=2,tensor=4"));
+    plan(folder.path(), &["--target", "v6e:2x2", "--mesh", "tensor"])
+        .code(2)
+        .stderr(contains("data=2,tensor=4"));
     plan(folder.path(), &["--target", "v6e:3x3"]).code(2).stderr(contains("near ones"));
     let rules = folder.path().join("rules.toml");
     fs::write(&rules, "[axes]\nvocab = 1").unwrap();
     plan(folder.path(), &["--target", "v6e:2x2", "--rules", rules.to_str().unwrap()])
         .code(2)
         .stderr(contains("the rule table").and(contains("vocab")));
+}
+
+/// The compiler's own sizes of a program's arguments, over four devices: what is counted is what lies there,
+/// but for tiles of small tensors that are padded.
+#[test]
+fn the_compiler_finds_the_bytes_and_collectives_that_were_planned() {
+    let folder = llama(1024, 4096, 2, [8, 4]);
+    let args =
+        ["--target", "v6e:2x2", "--batch", "8", "--prompt", "128", "--context", "1024", "--verify", "--json"];
+    let document = document(plan(folder.path(), &args).success());
+    let (best, verified) = (&document["candidates"][0], &document["verified"]);
+    assert_eq!(best["mesh"], verified["mesh"]);
+    assert_eq!(verified["notes"], json!([]));
+    let planned: f64 = ["weights", "cache"].iter().map(|part| best["memory"][part].as_f64().unwrap()).sum();
+    for program in verified["programs"].as_array().unwrap() {
+        let found = program["arguments"].as_f64().unwrap();
+        assert!((found / planned - 1.0).abs() < 0.01, "{found} of {planned}: {program}");
+        assert_eq!(program["predicted"], json!({ "all-reduce": 5 }));
+    }
 }

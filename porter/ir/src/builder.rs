@@ -3,8 +3,8 @@
 use std::{cell::RefCell, rc::Rc};
 
 use crate::{
-    DType, Input, InputRole, LogicalAxis, Mesh, Op, OpError, OpId, Output, OutputRole, PathId, Program, RegionId, Result,
-    Shape, Sharding, TensorType, Value,
+    DType, Input, InputRole, LogicalAxis, Mesh, Op, OpError, OpId, Output, OutputRole, PathId, Program,
+    RegionId, Result, Shape, Sharding, TensorType, Value,
     op::{Operation, RegionType},
     program::{Definition, OpData, Region, ValueData},
 };

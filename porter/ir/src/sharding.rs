@@ -115,7 +115,8 @@ impl Sharding {
     /// The type of one device's part of a tensor whose dimensions divide.
     pub fn part_type(&self, mesh: &Mesh, ty: &TensorType) -> TensorType {
         let parts = self.parts(mesh).into_iter().chain(std::iter::repeat(1));
-        let shape: Vec<usize> = ty.shape.iter().zip(parts).map(|(&size, parts)| size / parts.max(1)).collect();
+        let shape: Vec<usize> =
+            ty.shape.iter().zip(parts).map(|(&size, parts)| size / parts.max(1)).collect();
         TensorType::new(ty.dtype, shape)
     }
 
@@ -258,7 +259,9 @@ mod tests {
         let mesh: Mesh = "data=2,tensor=4".parse().unwrap();
         assert_eq!(mesh.axes, [("data".to_owned(), 2), ("tensor".to_owned(), 4)]);
         assert_eq!((mesh.devices(), mesh.to_string()), (8, "data=2,tensor=4".to_owned()));
-        for wrong in ["", "data", "data=0", "data=2,data=2", "=2", "data=x", "data=2,", "da\"ta=2", "data=99999999999"] {
+        for wrong in
+            ["", "data", "data=0", "data=2,data=2", "=2", "data=x", "data=2,", "da\"ta=2", "data=99999999999"]
+        {
             assert!(wrong.parse::<Mesh>().is_err(), "{wrong}");
         }
     }

@@ -130,11 +130,7 @@ impl Ahead {
     }
 
     /// Compiles every program of a port that lies as it shall.
-    fn answers(
-        &self,
-        port: &Port,
-        predicted: Vec<Vec<Collective>>,
-    ) -> Result<Vec<Answer>, PipelineError> {
+    fn answers(&self, port: &Port, predicted: Vec<Vec<Collective>>) -> Result<Vec<Answer>, PipelineError> {
         let predicted = predicted.into_iter().chain(iter::repeat_with(Vec::new));
         thread::scope(|scope| {
             let one = |(program, predicted)| scope.spawn(move || self.answer(program, predicted));

@@ -11,8 +11,8 @@ use std::{
 use porter_ir::{DType, InputRole, Program};
 use porter_rewrite::{CompilerFlag, FlagValue, Port, Shard, Target};
 use porter_runtime::{
-    Cached, Client, ClientOptions, CompileCache, CompileOptions, Devices, Flag, HostTensor, Outcome, Placement,
-    Plugin, Signature, Step, Weights, plugins,
+    Cached, Client, ClientOptions, CompileCache, CompileOptions, Devices, Flag, HostTensor, Outcome,
+    Placement, Plugin, Signature, Step, Weights, plugins,
 };
 use porter_weights::{Checkpoint, Loaded};
 

@@ -174,17 +174,16 @@ impl Planner<'_> {
     fn batches(&self) -> Vec<usize> {
         match (self.batch, self.objective) {
             (Some(batch), _) => vec![batch],
-            (None, Objective::Throughput) => {
-                std::iter::successors(Some(1), |rows| Some(rows * 2)).take_while(|&rows| rows <= MOST_ROWS).collect()
-            }
+            (None, Objective::Throughput) => std::iter::successors(Some(1), |rows| Some(rows * 2))
+                .take_while(|&rows| rows <= MOST_ROWS)
+                .collect(),
             (None, _) => vec![1],
         }
     }
 
     fn programs(&self, batch: usize) -> Result<Vec<Unplaced>, PipelineError> {
         let phases = phases(self.model, batch, self.prompt, self.context)?;
-        let programs =
-            programs_of(&self.model.model, &phases, &self.variant, porter_rewrite::Target::Plain)?;
+        let programs = programs_of(&self.model.model, &phases, &self.variant, porter_rewrite::Target::Plain)?;
         let unplaced = phases.into_iter().zip(programs).map(|(phase, program)| Unplaced {
             name: program.name().to_owned(),
             phase,

@@ -21,7 +21,5 @@ pub use patch::{CompilerFlag, Effect, FlagValue, Patch, Port, Rewrite};
 pub use pin_state_updates::PinStateUpdates;
 pub use rebuild::{Edit, Replacement, Site};
 pub use roll_layers::RollLayers;
-pub use shard::{
-    Collective, Profile, Rules, RulesError, Shard, ShardError, ShardProblem, Share, Tables,
-};
+pub use shard::{Collective, Profile, Rules, RulesError, Shard, ShardError, ShardProblem, Share, Tables};
 pub use target::{Applied, Target, apply};

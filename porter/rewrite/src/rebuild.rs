@@ -134,9 +134,7 @@ impl<'a> Copier<'a> {
                     self.target.result(&output.name, self.value(&self.target, output.value)?)?;
                 }
             }
-            if let (Some(sharding), false) =
-                (&output.sharding, self.joined.borrow().contains(&output.name))
-            {
+            if let (Some(sharding), false) = (&output.sharding, self.joined.borrow().contains(&output.name)) {
                 self.target.shard_output(&output.name, sharding.clone())?;
             }
         }

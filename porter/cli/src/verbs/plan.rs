@@ -4,7 +4,8 @@ use std::{env, time::Duration};
 
 use porter_ir::Mesh;
 use porter_pipeline::{
-    Ahead, Candidate, Configured, Meshing, Objective, Plan, Planner, Variant, compiler_for, open_config, phases,
+    Ahead, Candidate, Configured, Meshing, Objective, Plan, Planner, Variant, compiler_for, open_config,
+    phases,
 };
 use porter_plan::{Memory, Roofline, Target, Verdict};
 use serde::Serialize;
@@ -136,8 +137,11 @@ fn verify(
     let mesh = (winner.mesh.devices() > 1).then(|| winner.mesh.clone());
     let meshing = Meshing { mesh, tables: planner.tables.clone() };
     let phases = phases(planner.model, winner.batch, planner.prompt, planner.context)?;
-    let answers =
-        Ahead { compiler, target: args.target.clone(), meshing }.compile(planner.model, &phases, &planner.variant)?;
+    let answers = Ahead { compiler, target: args.target.clone(), meshing }.compile(
+        planner.model,
+        &phases,
+        &planner.variant,
+    )?;
     let sizes = compile::Sizes {
         dtype: args.dtype.name(),
         batch: winner.batch,
@@ -229,7 +233,11 @@ impl Row {
             step.map_or_else(String::new, |p| p.roofline.bound.to_string()),
             milliseconds(first),
             format!("{:.0}", self.tokens_a_second),
-            if self.fits { console.paint("fits", Tone::Good) } else { console.paint("does not fit", Tone::Bad) },
+            if self.fits {
+                console.paint("fits", Tone::Good)
+            } else {
+                console.paint("does not fit", Tone::Bad)
+            },
         ]
     }
 }
@@ -243,7 +251,17 @@ const SHOWN: usize = 8;
 
 fn render(d: &Document, console: &Console) -> String {
     let heading = [
-        "MESH", "BATCH", "WEIGHTS", "CACHE", "TEMP", "TOTAL GiB", "STEP", "BOUND", "PREFILL", "TOKENS/s", "",
+        "MESH",
+        "BATCH",
+        "WEIGHTS",
+        "CACHE",
+        "TEMP",
+        "TOTAL GiB",
+        "STEP",
+        "BOUND",
+        "PREFILL",
+        "TOKENS/s",
+        "",
     ];
     let table = |rows: &mut dyn Iterator<Item = &Row>| {
         table::render(&heading, rows.map(|row| row.cells(console)), &[1, 2, 3, 4, 5, 6, 8, 9])

@@ -237,15 +237,15 @@ fn execute(
     };
     let mut weights = Weights::new();
     for (name, (ty, bytes)) in porter_onnx::weights(model, program).map_err(|e| ("execute", e))? {
-        let weight = devices.upload(&tensor(&ty, &bytes)?, &Placement::One).map_err(|e| ("execute", e.to_string()))?;
+        let weight =
+            devices.upload(&tensor(&ty, &bytes)?, &Placement::One).map_err(|e| ("execute", e.to_string()))?;
         weights.insert(name, Arc::new(weight));
     }
     let options = CompileOptions::default();
     let executable = client
         .compile(&program.to_string(), &Signature::of(program), &options)
         .map_err(|e| ("compile", e.to_string()))?;
-    let step =
-        Step::new(program, executable, &devices, &weights).map_err(|e| ("execute", e.to_string()))?;
+    let step = Step::new(program, executable, &devices, &weights).map_err(|e| ("execute", e.to_string()))?;
     let mut states = States::zeros(&devices, program).map_err(|e| ("execute", e.to_string()))?;
     let arguments = given.iter().map(|(name, ty, bytes)| Ok((name.as_str(), tensor(ty, bytes)?)));
     let taken: BTreeSet<&str> = program.inputs().iter().map(|i| i.name.as_str()).collect();

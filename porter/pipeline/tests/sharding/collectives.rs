@@ -13,8 +13,8 @@ pub(crate) fn compiled(step: &Step) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for instruction in module.computations.iter().flat_map(|computation| &computation.instructions) {
         let kind = instruction.opcode.strip_suffix("-start").unwrap_or(&instruction.opcode);
-        let collective =
-            ["all-reduce", "all-gather", "all-to-all", "reduce-scatter", "collective-permute"].contains(&kind);
+        let collective = ["all-reduce", "all-gather", "all-to-all", "reduce-scatter", "collective-permute"]
+            .contains(&kind);
         if collective {
             *counts.entry(kind.to_owned()).or_insert(0) += instruction.arrays.len();
         }

@@ -49,6 +49,13 @@ fn shard(mesh: &str) -> Shard {
     Shard { mesh: mesh.parse().unwrap(), tables: Tables::serving().unwrap() }
 }
 
+/// Weights stay split along both dimensions, and activations are summed over both axes (arXiv:2211.05102,
+/// 2D weight-stationary).
+fn two_dimensional(mesh: &str) -> Shard {
+    let text = "gathered = []\n[axes]\nactivation_embed = [\"fsdp\"]\nactivation_batch = [\"data\"]\ncache_batch = [\"data\"]";
+    Shard { mesh: mesh.parse().unwrap(), tables: Tables::of_user("2d", text).unwrap() }
+}
+
 /// The model as the zoo writes it.
 fn plain() -> Variant<'static> {
     Variant { rewrites: Chosen::None, ..Variant::new(DType::F32) }
@@ -133,7 +140,8 @@ fn rounding(opened: &Opened, one: &BTreeMap<String, HostTensor>) -> f64 {
         .unwrap();
     let off = |(name, exact): (&String, &Tensor)| {
         let exact = View::new(exact.ty().dtype, exact.ty().shape.clone(), exact.bytes()).unwrap();
-        one.get(&format!("{name}.0")).map(|ours| compare(name, &view(ours), &exact, &Positions::All).unwrap().max_abs)
+        one.get(&format!("{name}.0"))
+            .map(|ours| compare(name, &view(ours), &exact, &Positions::All).unwrap().max_abs)
     };
     exact.iter().filter_map(off).fold(0.0, f64::max)
 }
@@ -146,7 +154,7 @@ fn weight(opened: &Opened, checkpoint: &dyn Checkpoint, name: &str) -> Vec<u8> {
 }
 
 /// Runs every model over `meshes`, and says what differs from one device or from the prediction.
-fn differences(models: &[&str], meshes: &[&str]) -> Vec<String> {
+fn differences(models: &[&str], shards: &[Shard]) -> Vec<String> {
     let mut problems = Vec::new();
     for (name, config) in MODELS().into_iter().filter(|(name, _)| models.contains(name)) {
         let folder = tempfile::tempdir().unwrap();
@@ -155,21 +163,35 @@ fn differences(models: &[&str], meshes: &[&str]) -> Vec<String> {
         let (_, one) = outputs(&Engine::start(None, &mut |_| {}).unwrap(), &opened);
         let rounding = rounding(&opened, &one);
         assert!(rounding > 0.0);
-        for mesh in meshes {
-            let engine = Engine::start_over(None, Some(shard(mesh)), &mut |_| {}).unwrap();
+        for shard in shards {
+            let mesh = &shard.mesh;
+            let engine = Engine::start_over(None, Some(shard.clone()), &mut |_| {}).unwrap();
             let (running, many) = outputs(&engine, &opened);
             for (output, reference) in &one {
                 let found = compare(output, &view(&many[output]), &view(reference), &Positions::All).unwrap();
                 if !found.comparable() || found.max_abs > ORDER * rounding {
-                    problems.push(format!("{name} over {mesh}: {output} is off by {:.2e}, rounding is {rounding:.2e}", found.max_abs));
+                    problems.push(format!(
+                        "{name} over {mesh}: {output} is off by {:.2e}, rounding is {rounding:.2e}",
+                        found.max_abs
+                    ));
                 }
             }
-            let plain = lower(&opened, programs(&opened, &phases(&opened), &plain(), engine.target).unwrap(), &plain(), engine.target);
-            let expected = shard(mesh).collectives(&plain.unwrap().port).unwrap();
-            for ((program, step), expected) in running.programs.iter().zip(&running.resident.steps).zip(&expected) {
+            let plain = lower(
+                &opened,
+                programs(&opened, &phases(&opened), &plain(), engine.target).unwrap(),
+                &plain(),
+                engine.target,
+            );
+            let expected = shard.collectives(&plain.unwrap().port).unwrap();
+            for ((program, step), expected) in
+                running.programs.iter().zip(&running.resident.steps).zip(&expected)
+            {
                 let (found, expected) = (compiled(step), predicted(expected));
                 if found != expected {
-                    problems.push(format!("{name} over {mesh}: {} has {found:?}, expected {expected:?}", program.name()));
+                    problems.push(format!(
+                        "{name} over {mesh}: {} has {found:?}, expected {expected:?}",
+                        program.name()
+                    ));
                 }
             }
         }
@@ -178,7 +200,8 @@ fn differences(models: &[&str], meshes: &[&str]) -> Vec<String> {
 }
 
 fn check(models: &[&str], meshes: &[&str]) {
-    let problems = differences(models, meshes);
+    let shards: Vec<Shard> = meshes.iter().map(|mesh| shard(mesh)).collect();
+    let problems = differences(models, &shards);
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
@@ -202,6 +225,13 @@ fn fully_sharded_decoders() {
 #[test]
 fn mixed_meshes_of_decoders() {
     check(&DECODERS, &["data=2,tensor=2", "data=2,tensor=4", "data=2,fsdp=2,tensor=2"]);
+}
+
+#[test]
+fn weights_split_along_both_dimensions() {
+    let shards = ["fsdp=2,tensor=2", "data=2,fsdp=2,tensor=2", "fsdp=4"].map(two_dimensional);
+    let problems = differences(&DECODERS, &shards);
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
 #[test]
@@ -280,7 +310,8 @@ fn what_does_not_divide_is_refused_with_its_sizes() {
 #[test]
 fn a_mesh_axis_that_splits_nothing_is_refused() {
     let opened = opened(&Path::new(TINY).join("llama"));
-    let given = programs(&opened, &[Phase::Decode { batch: 2, cache: CACHE }], &plain(), porter_rewrite::Target::Cpu);
+    let given =
+        programs(&opened, &[Phase::Decode { batch: 2, cache: CACHE }], &plain(), porter_rewrite::Target::Cpu);
     let port = lower(&opened, given.unwrap(), &plain(), porter_rewrite::Target::Cpu).unwrap().port;
     let ShardError { problems, .. } = shard("stage=2").patch(&port).err().unwrap();
     assert!(problems[0].to_string().starts_with("the mesh axis stage=2 splits nothing in decode_2_16"));

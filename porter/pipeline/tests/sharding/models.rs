@@ -50,10 +50,8 @@ fn random(name: &str, shape: &Shape) -> Vec<u8> {
 /// Writes a model folder.
 pub(crate) fn write(config: &Value, folder: &Path) {
     let parameters = Model::from_hf(config, &[]).unwrap().parameters().unwrap();
-    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = parameters
-        .iter()
-        .map(|(name, shape)| (name.clone(), shape.to_vec(), random(name, shape)))
-        .collect();
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> =
+        parameters.iter().map(|(name, shape)| (name.clone(), shape.to_vec(), random(name, shape))).collect();
     let views = tensors.iter().map(|(name, shape, bytes)| {
         (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
     });

@@ -93,7 +93,8 @@ mod tests {
         };
         let mesh = "data=2,tensor=2".parse().unwrap();
         let roofline = Roofline::new(&demand, &mesh, &target);
-        let near = |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 1e-9, "{found} {expected}");
+        let near =
+            |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 1e-9, "{found} {expected}");
         near(roofline.compute, 1e12 / target.chip().bf16_peak());
         near(roofline.memory, 8e9 / target.chip().device_bandwidth());
         near(roofline.links, 10.0 * 2.0 * (45e6 / 2.0 / 45e9 + 1e-6));

@@ -21,6 +21,7 @@
 //! **Evidence.** docs/sharding.md: eight virtual CPU devices give the numbers of one, with the collectives that
 //! [`Shard::collectives`] predicts.
 
+mod live;
 mod predict;
 mod problem;
 mod profile;
@@ -146,7 +147,8 @@ fn differences(programs: &[Program], placed: &[Placed]) -> Vec<ShardProblem> {
         let kept = program.inputs().iter().filter(|i| i.role != InputRole::Argument);
         let updated = program.outputs().iter().filter(|o| o.role == OutputRole::State);
         let all = kept.filter_map(|i| Some((i.name.as_str(), placed.layout.inputs.get(&i.name)?)));
-        let all = all.chain(updated.filter_map(|o| Some((o.name.as_str(), placed.layout.outputs.get(&o.name)?))));
+        let all =
+            all.chain(updated.filter_map(|o| Some((o.name.as_str(), placed.layout.outputs.get(&o.name)?))));
         for (name, sharding) in all {
             let (other, known) = *first.entry(name).or_insert((program, sharding));
             if known != sharding {

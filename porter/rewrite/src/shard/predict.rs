@@ -5,6 +5,8 @@
 //! - A norm over features that are split sums its statistics: one all-reduce a statistic.
 //! - A weight that is gathered before it is used: one all-gather.
 
+use std::collections::HashMap;
+
 use porter_ir::{Mesh, Sharding};
 
 use super::{
@@ -41,8 +43,8 @@ pub struct Share {
     pub states: usize,
     /// Arguments and results.
     pub interface: usize,
-    /// The three largest activations at once, and the largest weight that is gathered twice: one is used
-    /// while the next comes.
+    /// The most that activations hold at once, in the order in which the program is written and with what is
+    /// element-wise fused away; and twice the largest weight that is gathered: one is used while the next comes.
     pub temporaries: usize,
     /// The collectives.
     pub collectives: Vec<Collective>,
@@ -53,8 +55,12 @@ impl Shard {
     /// `name` is the program's.
     pub fn share(&self, profile: &Profile, name: &str) -> Result<Share, ShardError> {
         let rules = self.rules(profile.one_token());
-        let mut evaluation =
-            Evaluation { mesh: &self.mesh, rules, resolver: Resolver::new(&self.mesh, rules), share: Share::default() };
+        let mut evaluation = Evaluation {
+            mesh: &self.mesh,
+            rules,
+            resolver: Resolver::new(&self.mesh, rules),
+            share: Share::default(),
+        };
         evaluation.tensors(profile);
         evaluation.sites(profile);
         evaluation.values(profile);
@@ -134,13 +140,25 @@ impl Evaluation<'_> {
     }
 
     fn values(&mut self, profile: &Profile) {
-        let mut sizes: Vec<usize> = Vec::with_capacity(profile.values.len());
-        for value in &profile.values {
-            let sharding = self.lie(value);
-            sizes.push(self.bytes(value, &sharding));
+        let mut sizes: HashMap<&Named, usize> = HashMap::new();
+        let mut most = 0;
+        for set in &profile.live {
+            let mut held = 0_usize;
+            for (named, count) in set {
+                let bytes = match sizes.get(named) {
+                    Some(&bytes) => bytes,
+                    None => {
+                        let sharding = self.lie(named);
+                        let bytes = self.bytes(named, &sharding);
+                        sizes.insert(named, bytes);
+                        bytes
+                    }
+                };
+                held = held.saturating_add(bytes.saturating_mul(*count));
+            }
+            most = most.max(held);
         }
-        sizes.sort_unstable_by(|a, b| b.cmp(a));
-        self.share.temporaries += sizes.iter().take(3).sum::<usize>();
+        self.share.temporaries = self.share.temporaries.saturating_add(most);
     }
 
     /// Those of some mesh axes that are more than one device.

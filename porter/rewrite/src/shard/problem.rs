@@ -154,7 +154,9 @@ mod tests {
             of("vocab", 998),
             "vocab: 998 do not divide over tensor=4 (a, b, c and 1 more); pad it to 1000, or take tensor=2"
         );
-        assert!(of("kv_heads", 2).ends_with("; repeat each head 2 times (repeat_kv_heads), or take tensor=2"));
+        assert!(
+            of("kv_heads", 2).ends_with("; repeat each head 2 times (repeat_kv_heads), or take tensor=2")
+        );
         assert!(of("activation_batch", 1).ends_with("; run 4 rows, or take tensor=1"));
     }
 }

@@ -10,13 +10,15 @@ use porter_ir::{
     program::{Definition, OpData},
 };
 
+use super::live::live_sets;
+
 /// The tensors of a program and where sums over split dimensions arise.
 #[derive(Clone, Debug, Default)]
 pub struct Profile {
     /// Inputs and results by what they are.
     pub(super) tensors: Vec<(Role, Named, usize)>,
-    /// Activations, and the score matrices inside attention.
-    pub(super) values: Vec<Named>,
+    /// Activations that are held at once.
+    pub(super) live: Vec<Vec<(Named, usize)>>,
     /// Ops that need a sum over devices where one of these dimensions is split.
     pub(super) sites: Vec<(Site, String, usize)>,
 }
@@ -32,7 +34,9 @@ pub(super) struct Named {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Role {
     /// A weight, and whether a product reads all of it.
-    Weight { read: bool },
+    Weight {
+        read: bool,
+    },
     State,
     Argument,
     Result,
@@ -54,24 +58,16 @@ impl Profile {
     /// The profile of a program as it is before it is laid out.
     pub fn of(program: &Program) -> Self {
         let mut reader = Reader { program, read: HashMap::new(), sites: HashMap::new(), order: Vec::new() };
-        let mut values: Vec<Named> = Vec::new();
         for &op in &program.region(program.body()).ops {
-            let data = program.op(op);
-            reader.site(data);
-            let named = data.results.iter().filter_map(|&result| named(program, result));
-            for value in named.chain(reader.scores(data)) {
-                if !values.contains(&value) {
-                    values.push(value);
-                }
-            }
+            reader.site(program.op(op));
         }
-        let tensors = reader.tensors();
+        let (tensors, live) = (reader.tensors(), live_sets(&reader));
         let Reader { mut sites, order, .. } = reader;
         let sites = order.into_iter().filter_map(|site| {
             let (path, count) = sites.remove(&site)?;
             Some((site, path, count))
         });
-        Self { tensors, values, sites: sites.collect() }
+        Self { tensors, live, sites: sites.collect() }
     }
 
     /// Whether a run reads one token of each row.
@@ -96,8 +92,8 @@ fn typed(program: &Program, value: Value) -> Named {
     named(program, value).unwrap_or_else(|| Named { axes: vec![None; ty.shape.rank()], ty })
 }
 
-struct Reader<'a> {
-    program: &'a Program,
+pub(super) struct Reader<'a> {
+    pub(super) program: &'a Program,
     /// Weights that products read.
     read: HashMap<Value, bool>,
     sites: HashMap<Site, (String, usize)>,
@@ -167,7 +163,7 @@ impl Reader<'_> {
 
     /// The value that names the dimensions of `value`: itself, or one that it is made from element by element
     /// or cut out of.
-    fn known(&self, value: Value) -> Option<(Value, Named)> {
+    pub(super) fn known(&self, value: Value) -> Option<(Value, Named)> {
         if let Some(named) = named(self.program, value) {
             return Some((value, named));
         }
@@ -182,7 +178,7 @@ impl Reader<'_> {
     }
 
     /// The scores inside an attention, `[batch, tokens, heads, keys]`, of which XLA may keep all.
-    fn scores(&self, data: &OpData) -> Option<Named> {
+    pub(super) fn scores(&self, data: &OpData) -> Option<Named> {
         let (Op::Composite(composite), &[q, k, ..]) = (&data.op, &data.operands[..]) else { return None };
         if composite.name != "porter.attention" {
             return None;

@@ -82,22 +82,31 @@ impl<'a> Resolver<'a> {
         // An axis whose parts do not divide is not idle.
         let tried: BTreeSet<&String> =
             self.indivisible.keys().flat_map(|(.., over)| over.iter().map(|(axis, _)| axis)).collect();
-        let idle = self.mesh.axes.iter().filter(|(axis, size)| {
-            *size > 1 && !self.used.contains(axis) && !tried.contains(axis)
-        });
+        let idle = self
+            .mesh
+            .axes
+            .iter()
+            .filter(|(axis, size)| *size > 1 && !self.used.contains(axis) && !tried.contains(axis));
         let idle = idle.map(|(axis, size)| ShardProblem::Idle {
             axis: axis.clone(),
             size: *size,
             program: program.to_owned(),
         });
         problems.extend(idle);
-        problems.extend(self.indivisible.into_iter().map(|((axis, parts, over), tensors)| {
-            ShardProblem::Indivisible { axis, parts, over, tensors }
-        }));
-        let table = self.rules.name;
         problems.extend(
-            self.unruled.into_iter().map(|(axis, tensors)| ShardProblem::NoRule { axis, table, tensors }),
+            self.indivisible.into_iter().map(|((axis, parts, over), tensors)| ShardProblem::Indivisible {
+                axis,
+                parts,
+                over,
+                tensors,
+            }),
         );
+        let table = self.rules.name;
+        problems.extend(self.unruled.into_iter().map(|(axis, tensors)| ShardProblem::NoRule {
+            axis,
+            table,
+            tensors,
+        }));
         if !self.unnamed.is_empty() {
             problems.push(ShardProblem::NoAxes { tensors: self.unnamed });
         }

@@ -37,7 +37,8 @@ pub(super) fn run(input: &Path, args: &RunArgs, global: &Global, console: &Conso
     let phase = sequences.phase(Taps::None)?;
     let arguments = sequences.arguments(&opened.model)?;
 
-    let engine = Engine::start_over(global.plugin.as_deref(), args.mesh.shard()?, &mut |note| console.note(note))?;
+    let engine =
+        Engine::start_over(global.plugin.as_deref(), args.mesh.shard()?, &mut |note| console.note(note))?;
     let variant = Variant::new(args.dtype.into());
     let Running { programs, resident } =
         bring_up(&engine, &opened, &[phase], &variant, &Working::new(console))?;

@@ -65,7 +65,8 @@ pub(super) fn run(prompt: &str, args: &RunArgs, global: &Global, console: &Conso
     let mut output = Output::new(&text, args, limit, console)?;
 
     let phases = [sizes.prefill(), sizes.decode()];
-    let engine = Engine::start_over(global.plugin.as_deref(), args.mesh.shard()?, &mut |note| console.note(note))?;
+    let engine =
+        Engine::start_over(global.plugin.as_deref(), args.mesh.shard()?, &mut |note| console.note(note))?;
     let variant = Variant::new(args.dtype.into());
     let Running { programs, resident } =
         bring_up(&engine, &opened, &phases, &variant, &Working::new(console))?;
