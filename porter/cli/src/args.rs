@@ -7,7 +7,11 @@
 )]
 #![allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 
-use std::{fs, path::PathBuf, str::FromStr};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use bytesize::ByteSize;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
@@ -428,17 +432,20 @@ pub(crate) struct MeshArgs {
     /// divide and as data beyond
     #[arg(long, value_name = "AXIS=N,...", value_parser = Mesh::from_str)]
     pub(crate) mesh: Option<Mesh>,
-    /// A table (TOML) of which mesh axes split which logical axes; its lines take the place of the default ones
-    #[arg(long, value_name = "FILE")]
+    /// Which mesh axes split which logical axes: serving (the default), 2d, training, or a table (TOML) whose
+    /// lines take the place of theirs
+    #[arg(long, value_name = "NAME|FILE")]
     pub(crate) rules: Option<PathBuf>,
 }
 
 impl MeshArgs {
     /// The mesh and the tables.
     pub(crate) fn meshing(&self) -> Result<Meshing, Failure> {
-        let tables = match &self.rules {
-            None => Tables::serving(),
-            Some(path) => {
+        let name = self.rules.as_ref().map_or(Some("serving"), |path| path.to_str());
+        let tables = match (name.and_then(Tables::named), &self.rules) {
+            (Some(tables), _) => tables,
+            (None, path) => {
+                let path = path.as_deref().unwrap_or(Path::new(""));
                 let text = fs::read_to_string(path).map_err(|e| {
                     Failure::new(Exit::Environment, format!("cannot read {}: {e}", path.display()))
                 })?;

@@ -81,7 +81,11 @@ impl Engine {
         let plugin = Plugin::load(&located.path)?;
         let count = shard.as_ref().map(|shard| u32::try_from(shard.mesh.devices()).unwrap_or(u32::MAX));
         let options = ClientOptions { cpu_device_count: count, ..ClientOptions::default() };
-        let client = Client::create(&plugin, &options)?;
+        // Only a CPU plugin knows the option; others have the devices that they have.
+        let client = match (count, Client::create(&plugin, &options)) {
+            (Some(_), Err(_)) => Client::create(&plugin, &ClientOptions::default())?,
+            (_, client) => client?,
+        };
         let (devices, target) = (Devices::of(&client), Target::of_platform(client.platform()));
         Ok(Self { client, devices, target, shard, cache: CompileCache::standard()? })
     }

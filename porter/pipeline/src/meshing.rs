@@ -16,24 +16,14 @@ pub struct Meshing {
 }
 
 impl Meshing {
-    /// An error where the mesh has another number of devices.
-    pub fn check(&self, devices: usize) -> Result<(), PipelineError> {
-        match &self.mesh {
-            Some(mesh) if mesh.devices() != devices => Err(PipelineError::Usage(format!(
-                "the mesh {mesh} has {} devices, there are {devices}\nexpected: axes that multiply to {devices}, as \
-                 tensor={devices}",
-                mesh.devices()
-            ))),
-            _ => Ok(()),
-        }
-    }
-
     /// How `port` lies over `devices`; nothing where it is one.
     pub fn shard(&self, port: &Port, devices: usize) -> Result<Option<Shard>, PipelineError> {
         let over = |mesh: Mesh| Shard { mesh, tables: self.tables.clone() };
-        self.check(devices)?;
         match &self.mesh {
-            Some(mesh) => Ok(Some(over(mesh.clone()))),
+            Some(mesh) => {
+                check_devices(mesh, devices)?;
+                Ok(Some(over(mesh.clone())))
+            }
             None if devices <= 1 => Ok(None),
             None => {
                 let shard = |tensor| over(data_and_tensor(devices, tensor));
@@ -51,4 +41,16 @@ fn data_and_tensor(devices: usize, tensor: usize) -> Mesh {
     let axes = [("data", devices / tensor), ("tensor", tensor)];
     let axes = axes.into_iter().filter(|&(_, size)| size > 1);
     Mesh { axes: axes.map(|(name, size)| (name.to_owned(), size)).collect() }
+}
+
+/// An error where a mesh has another number of devices.
+pub(crate) fn check_devices(mesh: &Mesh, devices: usize) -> Result<(), PipelineError> {
+    let found = mesh.devices();
+    if found == devices {
+        return Ok(());
+    }
+    Err(PipelineError::Usage(format!(
+        "the mesh {mesh} has {found} devices, there are {devices}\nexpected: axes that multiply to {devices}, as \
+         tensor={devices}"
+    )))
 }

@@ -5,7 +5,7 @@ use porter_plan::{Demand, Exchange, Memory, Roofline, Target, Verdict, meshes, m
 use porter_rewrite::{Profile, Shard, ShardError, Share, Tables};
 use porter_zoo::Phase;
 
-use crate::{Configured, Meshing, PipelineError, Variant, ahead::phases, lower::programs_of};
+use crate::{Configured, PipelineError, Variant, ahead::phases, lower::programs_of, meshing::check_devices};
 
 /// The mesh axes that are searched over: rows, rows with weights that are gathered, tensors.
 const AXES: [&str; 3] = ["data", "fsdp", "tensor"];
@@ -29,8 +29,8 @@ pub struct Planner<'a> {
     pub model: &'a Configured,
     /// Its type and rewrites.
     pub variant: Variant<'a>,
-    /// Which mesh axes split what.
-    pub tables: Tables,
+    /// Which mesh axes split what: the best of these.
+    pub tables: Vec<Tables>,
     /// Rows; where it is none, one, or as many as give the most tokens a second.
     pub batch: Option<usize>,
     /// Tokens of a prompt.
@@ -44,8 +44,8 @@ pub struct Planner<'a> {
 /// One way to lay the model out.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// The mesh.
-    pub mesh: Mesh,
+    /// How it lies.
+    pub shard: Shard,
     /// Rows.
     pub batch: usize,
     /// What lies on a device while its programs run in turn.
@@ -57,7 +57,7 @@ pub struct Candidate {
 }
 
 /// What a program should take.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PlannedProgram {
     /// Its name.
     pub name: String,
@@ -125,8 +125,7 @@ impl Planner<'_> {
     pub fn plan(&self, target: &Target, mesh: Option<&Mesh>) -> Result<Plan, PipelineError> {
         let meshes = match mesh {
             Some(mesh) => {
-                let meshing = Meshing { mesh: Some(mesh.clone()), tables: self.tables.clone() };
-                meshing.check(target.devices())?;
+                check_devices(mesh, target.devices())?;
                 vec![mesh.clone()]
             }
             None => meshes(target.devices(), &AXES),
@@ -137,10 +136,7 @@ impl Planner<'_> {
             let before = plan.candidates.len();
             plan.refused.clear();
             for mesh in &meshes {
-                match self.candidate(&programs, mesh, batch, target) {
-                    Ok(candidate) => plan.candidates.push(candidate),
-                    Err(refused) => plan.refused.push(refused),
-                }
+                self.candidates(&programs, mesh, batch, &mut plan);
             }
             let added = plan.candidates.get(before..).unwrap_or_default();
             let any_fits = added.iter().any(|candidate| candidate.verdict == Verdict::Fits);
@@ -193,25 +189,44 @@ impl Planner<'_> {
         Ok(unplaced.collect())
     }
 
-    fn candidate(
-        &self,
-        programs: &[Unplaced],
-        mesh: &Mesh,
-        batch: usize,
-        target: &Target,
-    ) -> Result<Candidate, ShardError> {
-        let shard = Shard { mesh: mesh.clone(), tables: self.tables.clone() };
-        let mut planned = Vec::with_capacity(programs.len());
-        for program in programs {
-            let demand = demand(shard.share(&program.profile, &program.name)?, program, target.devices());
-            let roofline = Roofline::new(&demand, mesh, target);
-            let tokens = program.phase.batch() * program.phase.tokens();
-            planned.push(PlannedProgram { name: program.name.clone(), tokens, demand, roofline });
+    /// The candidates of a mesh by the tables, those that are alike once; or why there are none.
+    fn candidates(&self, programs: &[Unplaced], mesh: &Mesh, batch: usize, plan: &mut Plan) {
+        let before = plan.candidates.len();
+        let mut refused = None;
+        for tables in &self.tables {
+            let shard = Shard { mesh: mesh.clone(), tables: tables.clone() };
+            match candidate(programs, shard, batch, &plan.target) {
+                Ok(candidate) => {
+                    let added = plan.candidates.get(before..).unwrap_or_default();
+                    if !added.iter().any(|other| other.programs == candidate.programs) {
+                        plan.candidates.push(candidate);
+                    }
+                }
+                Err(error) => refused = refused.or(Some(error)),
+            }
         }
-        let memory = planned.iter().fold(Memory::default(), |memory, p| memory.with(p.demand.memory));
-        let (mesh, verdict) = (mesh.clone(), memory.verdict(target));
-        Ok(Candidate { mesh, batch, memory, verdict, programs: planned })
+        if plan.candidates.len() == before {
+            plan.refused.extend(refused);
+        }
     }
+}
+
+fn candidate(
+    programs: &[Unplaced],
+    shard: Shard,
+    batch: usize,
+    target: &Target,
+) -> Result<Candidate, ShardError> {
+    let mut planned = Vec::with_capacity(programs.len());
+    for program in programs {
+        let demand = demand(shard.share(&program.profile, &program.name)?, program, target.devices());
+        let roofline = Roofline::new(&demand, &shard.mesh, target);
+        let tokens = program.phase.batch() * program.phase.tokens();
+        planned.push(PlannedProgram { name: program.name.clone(), tokens, demand, roofline });
+    }
+    let memory = planned.iter().fold(Memory::default(), |memory, p| memory.with(p.demand.memory));
+    let verdict = memory.verdict(target);
+    Ok(Candidate { shard, batch, memory, verdict, programs: planned })
 }
 
 /// What a device does, from what it has. A run reads every weight of a product and writes what it gives; a

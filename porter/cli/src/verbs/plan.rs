@@ -4,10 +4,11 @@ use std::{env, time::Duration};
 
 use porter_ir::Mesh;
 use porter_pipeline::{
-    Ahead, Candidate, Configured, Meshing, Objective, Plan, Planner, Variant, compiler_for, open_config,
-    phases,
+    Ahead, Candidate, Configured, Meshing, Objective, PipelineError, Plan, Planner, Variant, compiler_for,
+    open_config, phases,
 };
 use porter_plan::{Memory, Roofline, Target, Verdict};
+use porter_rewrite::{Shard, Tables};
 use serde::Serialize;
 
 use crate::{
@@ -51,6 +52,8 @@ struct Document {
 #[derive(Serialize)]
 struct Row {
     mesh: String,
+    /// The rule tables.
+    rules: String,
     batch: usize,
     memory: Memory,
     total: usize,
@@ -92,6 +95,10 @@ struct Smallest {
 pub(super) fn run(args: &PlanArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
     let model = open_config(&args.model, &args.ignore_config, &Fetching::new(console))?;
     let Meshing { mesh, tables } = args.mesh.meshing()?;
+    let tables = match args.mesh.rules {
+        Some(_) => vec![tables],
+        None => vec![tables, Tables::two_dimensional().map_err(PipelineError::from)?],
+    };
     let positions = model.model.dimensions().max_positions;
     let context = args.context.unwrap_or_else(|| args.prompt.unwrap_or(CONTEXT).max(CONTEXT).min(positions));
     let planner = Planner {
@@ -133,9 +140,9 @@ fn verify(
     let time_limit = Duration::from_secs(args.time_limit as u64);
     let compiler =
         compiler_for(global.plugin.as_deref(), worker, time_limit, &mut |text| console.note(text))?;
-    console.note(&format!("compiling the best mesh, {}, for {}", name(&winner.mesh), args.target));
-    let mesh = (winner.mesh.devices() > 1).then(|| winner.mesh.clone());
-    let meshing = Meshing { mesh, tables: planner.tables.clone() };
+    let Shard { mesh, tables } = winner.shard.clone();
+    console.note(&format!("compiling the best mesh, {}, for {}", name(&mesh), args.target));
+    let meshing = Meshing { mesh: (mesh.devices() > 1).then_some(mesh), tables };
     let phases = phases(planner.model, winner.batch, planner.prompt, planner.context)?;
     let answers = Ahead { compiler, target: args.target.clone(), meshing }.compile(
         planner.model,
@@ -159,7 +166,7 @@ fn document(
     smallest: Option<Plan>,
     verified: Option<compile::Document>,
 ) -> Result<Document, Failure> {
-    let parameters = model.model.parameters().map_err(porter_pipeline::PipelineError::from)?;
+    let parameters = model.model.parameters().map_err(PipelineError::from)?;
     let refused = plan.refused.iter().map(|error| Refused {
         mesh: name(&error.mesh),
         problems: error.problems.iter().map(ToString::to_string).collect(),
@@ -207,7 +214,8 @@ impl Row {
                 .collect(),
         };
         Self {
-            mesh: name(&candidate.mesh),
+            mesh: name(&candidate.shard.mesh),
+            rules: candidate.shard.tables.name.clone(),
             batch: candidate.batch,
             memory: candidate.memory,
             total: candidate.memory.total(),
@@ -224,6 +232,7 @@ impl Row {
         let (step, first) = (self.programs.first(), self.programs.get(1));
         vec![
             self.mesh.clone(),
+            self.rules.clone(),
             self.batch.to_string(),
             gib(self.memory.weights),
             gib(self.memory.cache),
@@ -252,6 +261,7 @@ const SHOWN: usize = 8;
 fn render(d: &Document, console: &Console) -> String {
     let heading = [
         "MESH",
+        "RULES",
         "BATCH",
         "WEIGHTS",
         "CACHE",
@@ -264,7 +274,7 @@ fn render(d: &Document, console: &Console) -> String {
         "",
     ];
     let table = |rows: &mut dyn Iterator<Item = &Row>| {
-        table::render(&heading, rows.map(|row| row.cells(console)), &[1, 2, 3, 4, 5, 6, 8, 9])
+        table::render(&heading, rows.map(|row| row.cells(console)), &[2, 3, 4, 5, 6, 7, 9, 10])
     };
     let mut parts = vec![format!(
         "{}  {} of {:.1} billion parameters on {} in {}: prompt {}, context {}, {} GiB a device",

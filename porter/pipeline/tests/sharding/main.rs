@@ -52,8 +52,7 @@ fn shard(mesh: &str) -> Shard {
 /// Weights stay split along both dimensions, and activations are summed over both axes (arXiv:2211.05102,
 /// 2D weight-stationary).
 fn two_dimensional(mesh: &str) -> Shard {
-    let text = "gathered = []\n[axes]\nactivation_embed = [\"fsdp\"]\nactivation_batch = [\"data\"]\ncache_batch = [\"data\"]";
-    Shard { mesh: mesh.parse().unwrap(), tables: Tables::of_user("2d", text).unwrap() }
+    Shard { mesh: mesh.parse().unwrap(), tables: Tables::two_dimensional().unwrap() }
 }
 
 /// The model as the zoo writes it.

@@ -19,6 +19,8 @@ pub struct Rules {
 /// The tables for the programs of a model. Weights and caches must lie in all of them alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tables {
+    /// Their name, for reports: `serving`, `2d`, `training`, or the user's file.
+    pub name: String,
     /// For programs that read one token a row.
     pub decode: Rules,
     /// For those that read more.
@@ -29,7 +31,7 @@ pub struct Tables {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    /// The default tables that the lines of `axes` change: `serving` if it says nothing, or `training`.
+    /// The default tables that the lines of `axes` change: `serving` if it says nothing.
     base: Option<String>,
     gathered: Option<Vec<String>>,
     #[serde(default)]
@@ -48,6 +50,7 @@ impl Tables {
     /// The default tables for running a model.
     pub fn serving() -> Result<Self, RulesError> {
         Ok(Self {
+            name: "serving".to_owned(),
             decode: Rules::read("decode", include_str!("../../rules/decode.toml"))?,
             prefill: Rules::read("prefill", include_str!("../../rules/prefill.toml"))?,
         })
@@ -56,26 +59,41 @@ impl Tables {
     /// The default table for training, for all programs.
     pub fn training() -> Result<Self, RulesError> {
         let rules = Rules::read("training", include_str!("../../rules/training.toml"))?;
-        Ok(Self { decode: rules.clone(), prefill: rules })
+        Ok(Self { name: "training".to_owned(), decode: rules.clone(), prefill: rules })
     }
+
+    /// The default tables with weights that stay split along both dimensions.
+    pub fn two_dimensional() -> Result<Self, RulesError> {
+        Self::of_user("2d", include_str!("../../rules/2d.toml"))
+    }
+
+    /// The tables of a name that [`Tables::NAMES`] has.
+    pub fn named(name: &str) -> Option<Result<Self, RulesError>> {
+        Some(match name {
+            "serving" => Self::serving(),
+            "2d" => Self::two_dimensional(),
+            "training" => Self::training(),
+            _ => return None,
+        })
+    }
+
+    /// The names of the default tables.
+    pub const NAMES: [&str; 3] = ["serving", "2d", "training"];
 
     /// A user's table: default tables with the lines of `text` in place of their own. `name` is for messages.
     pub fn of_user(name: &str, text: &str) -> Result<Self, RulesError> {
         let file = parse(name, text)?;
-        let tables = match file.base.as_deref() {
-            None | Some("serving") => Self::serving()?,
-            Some("training") => Self::training()?,
-            Some(other) => {
-                let problem = format!("base is {other:?}, expected \"serving\" or \"training\"");
-                return Err(RulesError { name: name.to_owned(), problem });
-            }
-        };
+        let base = file.base.as_deref().unwrap_or("serving");
+        let tables = Self::named(base).unwrap_or_else(|| {
+            let problem = format!("base is {base:?}, expected one of {}", Self::NAMES.join(", "));
+            Err(RulesError { name: name.to_owned(), problem })
+        })?;
         let change = |rules: Rules| Rules {
             gathered: file.gathered.clone().unwrap_or(rules.gathered),
             axes: rules.axes.into_iter().chain(file.axes.clone()).collect(),
             ..rules
         };
-        Ok(Self { decode: change(tables.decode), prefill: change(tables.prefill) })
+        Ok(Self { name: name.to_owned(), decode: change(tables.decode), prefill: change(tables.prefill) })
     }
 }
 
@@ -113,12 +131,13 @@ mod tests {
 
     #[test]
     fn default_tables_keep_weights_and_caches_alike() {
-        let Tables { decode, prefill } = Tables::serving().unwrap();
-        for (name, axes) in prefill.axes.iter().filter(|(name, _)| !name.starts_with("activation")) {
-            assert_eq!(decode.axes.get(name), Some(axes), "{name}");
+        for tables in Tables::NAMES.map(|name| Tables::named(name).unwrap().unwrap()) {
+            let Tables { decode, prefill, .. } = &tables;
+            let kept = prefill.axes.iter().filter(|(name, _)| !name.starts_with("activation"));
+            kept.for_each(|(name, axes)| assert_eq!(decode.axes.get(name), Some(axes), "{name}"));
         }
+        let prefill = Tables::serving().unwrap().prefill;
         assert_eq!(axes(&prefill, "activation_batch"), ["data", "fsdp"], "the mesh has no expert axis");
-        assert!(Tables::training().is_ok());
     }
 
     #[test]
