@@ -58,8 +58,8 @@ axes! {
 pub(crate) const WHOLE: Axis = None;
 
 /// `x`, whose dimensions mean `axes`.
-pub(crate) fn named<const N: usize>(b: &Builder, x: Value, axes: [Axis; N]) -> Result<Value> {
-    b.logical_axes(x, &axes)?;
+pub(crate) fn named(b: &Builder, x: Value, axes: &[Axis]) -> Result<Value> {
+    b.logical_axes(x, axes)?;
     Ok(x)
 }
 
@@ -70,5 +70,5 @@ pub(crate) fn heads(axis: &Axis, parts: usize) -> Axis {
 
 /// The residual stream, `[batch, tokens, features]`.
 pub(crate) fn stream(b: &Builder, x: Value) -> Result<Value> {
-    named(b, x, [BATCH, LENGTH, ACTIVATION_EMBED])
+    named(b, x, &[BATCH, LENGTH, ACTIVATION_EMBED])
 }

@@ -148,7 +148,7 @@ impl Bert {
         let intermediate = b.scope("intermediate");
         let linear = Linear { features: self.intermediate_size, bias: true, axes: [MLP, EMBED] };
         let inner = linear.apply(&intermediate.scope("dense"), x, p)?;
-        let inner = named(&intermediate, inner, [BATCH, LENGTH, ACTIVATION_MLP])?;
+        let inner = named(&intermediate, inner, &[BATCH, LENGTH, ACTIVATION_MLP])?;
         let inner = self.hidden_act.apply(&intermediate, inner)?;
         self.output(&b.scope("output"), inner, x, MLP, p)
     }
@@ -188,7 +188,7 @@ impl Bert {
             Some(table) => add_bias(b, decoder.apply_as(&table, x, p, DType::F32)?, &VOCAB)?,
             None => decoder.apply_as(&b.scope("decoder"), x, p, DType::F32)?,
         };
-        named(b, logits, [BATCH, LENGTH, ACTIVATION_VOCAB])
+        named(b, logits, &[BATCH, LENGTH, ACTIVATION_VOCAB])
     }
 
     /// The forward pass of the class, its results included.
@@ -236,7 +236,7 @@ struct Inputs {
 impl Inputs {
     fn new(b: &Builder, phase: &Phase) -> Result<Self, OpError> {
         let ty = TensorType::new(DType::I32, [phase.batch(), phase.tokens()]);
-        let argument = |name| named(b, b.argument(name, ty.clone())?, [BATCH, LENGTH]);
+        let argument = |name| named(b, b.argument(name, ty.clone())?, &[BATCH, LENGTH]);
         let (ids, attention_mask) = (argument("input_ids")?, argument("attention_mask")?);
         let types = argument("token_type_ids")?;
         let seen = b.compare(attention_mask, b.full_like(attention_mask, 0.0)?, Direction::Ne)?;

@@ -159,14 +159,14 @@ fn forward<D: Decoder>(
     if phase.cache().is_some() {
         // Left padding puts the last token of every row into the last slot.
         x = b.slice_dim(x, 1, phase.tokens() - 1, phase.tokens())?;
-        x = named(b, b.reshape(x, [phase.batch(), c.hidden_size])?, [BATCH, ACTIVATION_EMBED])?;
+        x = named(b, b.reshape(x, [phase.batch(), c.hidden_size])?, &[BATCH, ACTIVATION_EMBED])?;
     }
     let head = if c.tie_word_embeddings { table } else { b.scope("lm_head") };
     let head_weight = Linear { features: c.vocab_size, bias: false, axes: [VOCAB, EMBED] };
     let logits = head_weight.apply_as(&head, x, precision, DType::F32)?;
     match phase.cache() {
-        Some(_) => named(b, logits, [BATCH, ACTIVATION_VOCAB]),
-        None => named(b, logits, [BATCH, LENGTH, ACTIVATION_VOCAB]),
+        Some(_) => named(b, logits, &[BATCH, ACTIVATION_VOCAB]),
+        None => named(b, logits, &[BATCH, LENGTH, ACTIVATION_VOCAB]),
     }
 }
 

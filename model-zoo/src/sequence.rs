@@ -49,7 +49,7 @@ impl Sequence {
         b.logical_axes(padding, &[BATCH])?;
         let (slots, offset) = match phase {
             Phase::Extend { .. } | Phase::Decode { .. } => {
-                let offset = named(b, b.argument("offset", TensorType::scalar(DType::I32))?, [])?;
+                let offset = named(b, b.argument("offset", TensorType::scalar(DType::I32))?, &[])?;
                 let first = b.broadcast_in_dim(offset, ty.shape.clone(), &[])?;
                 let slots = if phase.tokens() == 1 { first } else { b.add(first, b.iota(ty, 1)?)? };
                 (slots, Some(offset))
@@ -112,7 +112,7 @@ impl Sequence {
         let zero = b.full(TensorType::scalar(DType::I32), 0.0)?;
         let starts = [zero, zero, self.offset.unwrap_or(zero), zero];
         let updated = b.dynamic_update_slice(state, cast(b, x, self.precision.cache)?, &starts)?;
-        b.update(name, named(b, updated, axes)?)?;
+        b.update(name, named(b, updated, &axes)?)?;
         Ok(updated)
     }
 
@@ -138,6 +138,6 @@ impl Sequence {
             mask = b.and(mask, b.compare(key, first, Direction::Ge)?)?;
         }
         self.masks.borrow_mut().insert(window, mask);
-        named(b, mask, [BATCH, LENGTH, ACTIVATION_KV_LENGTH])
+        named(b, mask, &[BATCH, LENGTH, ACTIVATION_KV_LENGTH])
     }
 }

@@ -121,19 +121,18 @@ impl Placement {
             return Ok(tensor.clone());
         }
         let runs: Vec<Range<usize>> = window.runs().collect();
-        let bytes: HostBytes = match &runs[..] {
-            [range] => Arc::new(Slice { owner: Arc::clone(tensor.owner()), range: range.clone() }),
-            _ => {
-                let mut bytes = AlignedBytes::zeroed(ty.host_bytes());
-                let mut rest: &mut [u8] = &mut bytes;
-                for run in runs {
-                    let source = tensor.bytes().get(run).unwrap_or_default();
-                    let Some((here, after)) = rest.split_at_mut_checked(source.len()) else { break };
-                    here.copy_from_slice(source);
-                    rest = after;
-                }
-                Arc::new(bytes)
+        let bytes: HostBytes = if let [range] = &runs[..] {
+            Arc::new(Slice { owner: Arc::clone(tensor.owner()), range: range.clone() })
+        } else {
+            let mut bytes = AlignedBytes::zeroed(ty.host_bytes());
+            let mut rest: &mut [u8] = &mut bytes;
+            for run in runs {
+                let source = tensor.bytes().get(run).unwrap_or_default();
+                let Some((here, after)) = rest.split_at_mut_checked(source.len()) else { break };
+                here.copy_from_slice(source);
+                rest = after;
             }
+            Arc::new(bytes)
         };
         HostTensor::new(ty, bytes)
     }

@@ -25,11 +25,11 @@ pub(crate) fn encoder_attention(
         let axes = [crate::axes::heads(&weight, heads), EMBED];
         let y = Linear { features: hidden_size, bias: true, axes }.apply(&b.scope(name), x, precision)?;
         let y = b.reshape(y, [batch, tokens, heads, hidden_size / heads.max(1)])?;
-        named(b, y, [BATCH, LENGTH, activation, ACTIVATION_HEAD_DIM])
+        named(b, y, &[BATCH, LENGTH, activation, ACTIVATION_HEAD_DIM])
     };
     let q = project("query", HEADS, ACTIVATION_HEADS)?;
     let k = b.transpose(project("key", KV_HEADS, ACTIVATION_KV_HEADS)?, &[0, 2, 1, 3])?;
     let v = b.transpose(project("value", KV_HEADS, ACTIVATION_KV_HEADS)?, &[0, 2, 1, 3])?;
     let mixed = attention(b, q, k, v, mask)?;
-    named(b, mixed, [BATCH, LENGTH, crate::axes::heads(&ACTIVATION_HEADS, heads)])
+    named(b, mixed, &[BATCH, LENGTH, crate::axes::heads(&ACTIVATION_HEADS, heads)])
 }

@@ -26,7 +26,7 @@ impl GatedMlp {
         let outer = Linear { features: self.hidden_size, bias: self.bias, axes: [EMBED, MLP] };
         let project = |name| {
             let y = inner.apply(&b.scope(name), x, precision)?;
-            named(b, y, [BATCH, LENGTH, ACTIVATION_MLP])
+            named(b, y, &[BATCH, LENGTH, ACTIVATION_MLP])
         };
         let (gate, up) = (project("gate_proj")?, project("up_proj")?);
         let gated = b.multiply(self.activation.apply(&b.scope("act_fn"), gate)?, up)?;

@@ -43,7 +43,7 @@ impl SelfAttention {
         };
         let (q, k) = (rotary(b, q, sequence.angles)?, rotary(b, k, sequence.angles)?);
         let mixed = sequence.attend(b, index, [q, k, v], self.window)?;
-        named(b, mixed, [BATCH, LENGTH, heads(&ACTIVATION_HEADS, self.heads)])?;
+        named(b, mixed, &[BATCH, LENGTH, heads(&ACTIVATION_HEADS, self.heads)])?;
         let axes = [EMBED, heads(&HEADS, self.heads)];
         let o_proj = Linear { features: hidden_size, bias: self.output_bias, axes };
         stream(b, o_proj.apply(&b.scope("o_proj"), mixed, sequence.precision)?)
@@ -65,6 +65,6 @@ impl SelfAttention {
         let linear = Linear { features, bias: self.qkv_bias, axes: [heads(&weight, count), EMBED] };
         let y = linear.apply(&b.scope(name), x, sequence.precision)?;
         let y = b.reshape(y, [batch, tokens, count, self.head_dim])?;
-        named(b, y, [BATCH, LENGTH, activation, ACTIVATION_HEAD_DIM])
+        named(b, y, &[BATCH, LENGTH, activation, ACTIVATION_HEAD_DIM])
     }
 }

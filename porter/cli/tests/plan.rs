@@ -13,7 +13,7 @@ fn plan(model: &Path, args: &[&str]) -> Assert {
     command.env("NO_COLOR", "1").arg("plan").arg(model).args(args).assert()
 }
 
-fn document(assert: Assert) -> Value {
+fn document(assert: &Assert) -> Value {
     serde_json::from_slice(&assert.get_output().stdout).unwrap()
 }
 
@@ -35,7 +35,7 @@ fn llama(hidden: usize, intermediate: usize, layers: usize, heads: [usize; 2]) -
 fn the_bytes_of_a_device_are_those_of_the_model() {
     let folder = llama(4096, 14336, 32, [32, 8]);
     let args = ["--target", "v6e:2x4", "--batch", "8", "--prompt", "128", "--context", "1024", "--json"];
-    let document = document(plan(folder.path(), &args).success());
+    let document = document(&plan(folder.path(), &args).success());
     assert_eq!(document["parameters"], 8_030_261_248_u64);
     let best = &document["candidates"][0];
     assert_eq!(best["mesh"], "tensor=8");
@@ -78,7 +78,7 @@ fn what_does_not_fit_is_a_no_with_the_smallest_slice_that_does() {
 fn meshes_that_do_not_divide_are_left_out_with_the_reason() {
     let folder = llama(8192, 28672, 80, [64, 8]);
     let args = ["--target", "v5e:4x4", "--batch", "3", "--json"];
-    let document = document(plan(folder.path(), &args).code(1));
+    let document = document(&plan(folder.path(), &args).code(1));
     let refused = document["refused"].to_string();
     assert!(refused.contains("kv_heads: 8 do not divide over tensor=16"), "{refused}");
     assert!(refused.contains("repeat each head 2 times"), "{refused}");
@@ -90,7 +90,7 @@ fn objectives_choose_otherwise() {
     let folder = llama(4096, 14336, 32, [32, 8]);
     let best = |objective: &str| {
         let args = ["--target", "v6e:2x2", "--context", "1024", "--objective", objective, "--json"];
-        document(plan(folder.path(), &args).success())["candidates"][0].clone()
+        document(&plan(folder.path(), &args).success())["candidates"][0].clone()
     };
     let (latency, throughput) = (best("latency"), best("throughput"));
     assert_eq!((&latency["mesh"], &latency["batch"]), (&json!("tensor=4"), &json!(1)));
@@ -124,7 +124,7 @@ fn the_compiler_finds_the_bytes_and_collectives_that_were_planned() {
     let folder = llama(1024, 4096, 2, [8, 4]);
     let args =
         ["--target", "v6e:2x2", "--batch", "8", "--prompt", "128", "--context", "1024", "--verify", "--json"];
-    let document = document(plan(folder.path(), &args).success());
+    let document = document(&plan(folder.path(), &args).success());
     let (best, verified) = (&document["candidates"][0], &document["verified"]);
     assert_eq!(best["mesh"], verified["mesh"]);
     assert_eq!(verified["notes"], json!([]));

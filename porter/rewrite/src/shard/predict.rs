@@ -145,15 +145,12 @@ impl Evaluation<'_> {
         for set in &profile.live {
             let mut held = 0_usize;
             for (named, count) in set {
-                let bytes = match sizes.get(named) {
-                    Some(&bytes) => bytes,
-                    None => {
-                        let sharding = self.lie(named);
-                        let bytes = self.bytes(named, &sharding);
-                        sizes.insert(named, bytes);
-                        bytes
-                    }
-                };
+                let known = sizes.get(named).copied();
+                let bytes = known.unwrap_or_else(|| {
+                    let sharding = self.lie(named);
+                    self.bytes(named, &sharding)
+                });
+                sizes.insert(named, bytes);
                 held = held.saturating_add(bytes.saturating_mul(*count));
             }
             most = most.max(held);

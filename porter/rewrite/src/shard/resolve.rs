@@ -6,13 +6,21 @@ use porter_ir::{LogicalAxis, Mesh, Program, Sharding, TensorType, Value};
 
 use super::{ShardProblem, rules::Rules};
 
+/// A logical axis of some parts over mesh axes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Division {
+    axis: String,
+    parts: usize,
+    over: Vec<(String, usize)>,
+}
+
 /// Applies a table to the values of a program, and keeps what does not work.
 pub(super) struct Resolver<'a> {
     mesh: &'a Mesh,
     rules: &'a Rules,
     /// Mesh axes that split something.
     used: BTreeSet<String>,
-    indivisible: BTreeMap<(String, usize, Vec<(String, usize)>), Vec<String>>,
+    indivisible: BTreeMap<Division, Vec<String>>,
     unruled: BTreeMap<String, Vec<String>>,
     unnamed: Vec<String>,
 }
@@ -66,7 +74,8 @@ impl<'a> Resolver<'a> {
             let devices = over.iter().fold(1_usize, |n, (_, size)| n.saturating_mul(*size));
             let parts = axis.parts.unwrap_or(size);
             if !parts.is_multiple_of(devices) || !size.is_multiple_of(devices) {
-                note(self.indivisible.entry((axis.name.to_string(), parts, over)).or_default(), name);
+                let division = Division { axis: axis.name.to_string(), parts, over };
+                note(self.indivisible.entry(division).or_default(), name);
                 continue;
             }
             taken.extend(&free);
@@ -81,7 +90,7 @@ impl<'a> Resolver<'a> {
         let mut problems: Vec<ShardProblem> = Vec::new();
         // An axis whose parts do not divide is not idle.
         let tried: BTreeSet<&String> =
-            self.indivisible.keys().flat_map(|(.., over)| over.iter().map(|(axis, _)| axis)).collect();
+            self.indivisible.keys().flat_map(|division| division.over.iter().map(|(axis, _)| axis)).collect();
         let idle = self
             .mesh
             .axes
@@ -93,14 +102,9 @@ impl<'a> Resolver<'a> {
             program: program.to_owned(),
         });
         problems.extend(idle);
-        problems.extend(
-            self.indivisible.into_iter().map(|((axis, parts, over), tensors)| ShardProblem::Indivisible {
-                axis,
-                parts,
-                over,
-                tensors,
-            }),
-        );
+        problems.extend(self.indivisible.into_iter().map(|(Division { axis, parts, over }, tensors)| {
+            ShardProblem::Indivisible { axis, parts, over, tensors }
+        }));
         let table = self.rules.name;
         problems.extend(self.unruled.into_iter().map(|(axis, tensors)| ShardProblem::NoRule {
             axis,
