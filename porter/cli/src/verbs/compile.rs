@@ -179,7 +179,7 @@ impl Row {
         }
     }
 
-    /// What the compiler added to, or left out of, the collectives that the layout asks for.
+    /// What the compiler added to the collectives that the layout asks for. Fewer are those that it joined.
     fn unpredicted(&self) -> Option<String> {
         let estimate = self.estimate.as_ref()?;
         let compiled: BTreeMap<&str, usize> =
@@ -188,7 +188,8 @@ impl Row {
             let counts: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
             if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
         };
-        (compiled != self.predicted).then(|| {
+        let most = |kind: &str| self.predicted.get(kind).copied().unwrap_or(0);
+        compiled.iter().any(|(kind, &count)| count > most(kind)).then(|| {
             format!(
                 "{}: the compiled collectives are {}, the layout asks for {}",
                 self.program,
