@@ -24,6 +24,10 @@ use serde_json::json;
 use crate::{
     Dimensions, Phase, Precision, ProgramError, Task,
     architecture::Architecture,
+    axes::{
+        ACTIVATION_EMBED, ACTIVATION_MLP, ACTIVATION_VOCAB, Axis, BATCH, EMBED, HEADS, LENGTH, MLP, VOCAB,
+        WHOLE, heads, named, stream,
+    },
     blocks::{
         Activation, cast,
         embedding::embedding,
@@ -124,11 +128,13 @@ impl Bert {
 
     /// `BertEmbeddings`: words, token types and positions, normed.
     fn embeddings(&self, b: &Builder, inputs: &Inputs, p: Precision) -> Result<Value, OpError> {
-        let table = |name, ids, rows| embedding(&b.scope(name), ids, rows, self.hidden_size, p);
-        let words = table("word_embeddings", inputs.ids, self.vocab_size)?;
-        let types = table("token_type_embeddings", inputs.types, self.type_vocab_size)?;
+        let table = |name, ids, rows, axis| {
+            stream(b, embedding(&b.scope(name), ids, rows, self.hidden_size, axis, p)?)
+        };
+        let words = table("word_embeddings", inputs.ids, self.vocab_size, VOCAB)?;
+        let types = table("token_type_embeddings", inputs.types, self.type_vocab_size, WHOLE)?;
         let positions = b.iota(b.ty(inputs.ids), 1)?;
-        let positions = table("position_embeddings", positions, self.max_position_embeddings)?;
+        let positions = table("position_embeddings", positions, self.max_position_embeddings, WHOLE)?;
         let sum = b.add(b.add(words, types)?, positions)?;
         layer_norm(&b.scope("LayerNorm"), sum, self.layer_norm_eps)
     }
@@ -137,54 +143,70 @@ impl Bert {
     fn layer(&self, b: &Builder, x: Value, mask: Value, p: Precision) -> Result<Value, OpError> {
         let attention = b.scope("attention");
         let mixed = encoder_attention(&attention.scope("self"), x, self.num_attention_heads, mask, p)?;
-        let x = self.output(&attention.scope("output"), mixed, x, p)?;
+        let axis = heads(&HEADS, self.num_attention_heads);
+        let x = self.output(&attention.scope("output"), mixed, x, axis, p)?;
         let intermediate = b.scope("intermediate");
-        let inner = Linear { features: self.intermediate_size, bias: true }.apply(
-            &intermediate.scope("dense"),
-            x,
-            p,
-        )?;
+        let linear = Linear { features: self.intermediate_size, bias: true, axes: [MLP, EMBED] };
+        let inner = linear.apply(&intermediate.scope("dense"), x, p)?;
+        let inner = named(&intermediate, inner, &[BATCH, LENGTH, ACTIVATION_MLP])?;
         let inner = self.hidden_act.apply(&intermediate, inner)?;
-        self.output(&b.scope("output"), inner, x, p)
+        self.output(&b.scope("output"), inner, x, MLP, p)
     }
 
-    /// `BertSelfOutput` and `BertOutput`: a projection, the residual, the norm.
-    fn output(&self, b: &Builder, x: Value, residual: Value, p: Precision) -> Result<Value, OpError> {
-        let x = Linear { features: self.hidden_size, bias: true }.apply(&b.scope("dense"), x, p)?;
+    /// `BertSelfOutput` and `BertOutput`: a projection, the residual, the norm. `axis` is what the features of
+    /// `x` are.
+    fn output(
+        &self,
+        b: &Builder,
+        x: Value,
+        residual: Value,
+        axis: Axis,
+        p: Precision,
+    ) -> Result<Value, OpError> {
+        let linear = Linear { features: self.hidden_size, bias: true, axes: [EMBED, axis] };
+        let x = stream(b, linear.apply(&b.scope("dense"), x, p)?)?;
         layer_norm(&b.scope("LayerNorm"), b.add(x, residual)?, self.layer_norm_eps)
     }
 
     /// `BertPooler`: the first token.
     fn pool(&self, b: &Builder, x: Value, phase: &Phase, p: Precision) -> Result<Value, OpError> {
         let first = b.reshape(b.slice_dim(x, 1, 0, 1)?, [phase.batch(), self.hidden_size])?;
-        let dense = Linear { features: self.hidden_size, bias: true }.apply(&b.scope("dense"), first, p)?;
+        let linear = Linear { features: self.hidden_size, bias: true, axes: [WHOLE, EMBED] };
+        let dense = linear.apply(&b.scope("dense"), first, p)?;
         Activation::Tanh.apply(b, dense)
     }
 
     /// `BertOnlyMLMHead`. `embeddings` is the path of the embedding table that the decoder is tied to.
     fn predict(&self, b: &Builder, x: Value, tied: Option<Builder>, p: Precision) -> Result<Value, OpError> {
         let transform = b.scope("transform");
-        let x = Linear { features: self.hidden_size, bias: true }.apply(&transform.scope("dense"), x, p)?;
+        let linear = Linear { features: self.hidden_size, bias: true, axes: [WHOLE, EMBED] };
+        let x = stream(&transform, linear.apply(&transform.scope("dense"), x, p)?)?;
         let x = self.hidden_act.apply(&transform, x)?;
         let x = layer_norm(&transform.scope("LayerNorm"), x, self.layer_norm_eps)?;
-        let decoder = Linear { features: self.vocab_size, bias: tied.is_none() };
-        match tied {
-            Some(table) => add_bias(b, decoder.apply_as(&table, x, p, DType::F32)?),
-            None => decoder.apply_as(&b.scope("decoder"), x, p, DType::F32),
-        }
+        let decoder = Linear { features: self.vocab_size, bias: tied.is_none(), axes: [VOCAB, EMBED] };
+        let logits = match tied {
+            Some(table) => add_bias(b, decoder.apply_as(&table, x, p, DType::F32)?, &VOCAB)?,
+            None => decoder.apply_as(&b.scope("decoder"), x, p, DType::F32)?,
+        };
+        named(b, logits, &[BATCH, LENGTH, ACTIVATION_VOCAB])
     }
 
     /// The forward pass of the class, its results included.
     fn forward(&self, b: &Builder, phase: &Phase, p: Precision) -> Result<(), OpError> {
         let inputs = Inputs::new(b, phase)?;
-        let f32 = |b: &Builder, name, x| b.result(name, cast(b, x, DType::F32)?);
+        let f32 = |b: &Builder, name, x, axes: &[Axis]| {
+            let x = cast(b, x, DType::F32)?;
+            b.logical_axes(x, axes)?;
+            b.result(name, x)
+        };
+        let row = [BATCH, ACTIVATION_EMBED];
         let bert = b.scope("bert");
         match self.head {
             Head::Model => {
                 let x = self.encode(b, &inputs, phase, p)?;
-                f32(b, "last_hidden_state", x)?;
-                f32(b, "pooler_output", self.pool(&b.scope("pooler"), x, phase, p)?)?;
-                b.result("sentence_embedding", mean_normalized(b, x, inputs.attention_mask)?)
+                f32(b, "last_hidden_state", x, &[BATCH, LENGTH, ACTIVATION_EMBED])?;
+                f32(b, "pooler_output", self.pool(&b.scope("pooler"), x, phase, p)?, &row)?;
+                f32(b, "sentence_embedding", mean_normalized(b, x, inputs.attention_mask)?, &row)
             }
             Head::MaskedLm { tie_word_embeddings } => {
                 let x = self.encode(&bert, &inputs, phase, p)?;
@@ -194,8 +216,9 @@ impl Bert {
             Head::Classifier { num_labels } => {
                 let x = self.encode(&bert, &inputs, phase, p)?;
                 let pooled = self.pool(&bert.scope("pooler"), x, phase, p)?;
-                let classifier = Linear { features: num_labels, bias: true };
-                b.result("logits", classifier.apply_as(&b.scope("classifier"), pooled, p, DType::F32)?)
+                let classifier = Linear { features: num_labels, bias: true, axes: [WHOLE, EMBED] };
+                let logits = classifier.apply_as(&b.scope("classifier"), pooled, p, DType::F32)?;
+                f32(b, "logits", logits, &[BATCH, WHOLE])
             }
         }
     }
@@ -213,9 +236,9 @@ struct Inputs {
 impl Inputs {
     fn new(b: &Builder, phase: &Phase) -> Result<Self, OpError> {
         let ty = TensorType::new(DType::I32, [phase.batch(), phase.tokens()]);
-        let ids = b.argument("input_ids", ty.clone())?;
-        let attention_mask = b.argument("attention_mask", ty.clone())?;
-        let types = b.argument("token_type_ids", ty)?;
+        let argument = |name| named(b, b.argument(name, ty.clone())?, &[BATCH, LENGTH]);
+        let (ids, attention_mask) = (argument("input_ids")?, argument("attention_mask")?);
+        let types = argument("token_type_ids")?;
         let seen = b.compare(attention_mask, b.full_like(attention_mask, 0.0)?, Direction::Ne)?;
         let mask = b.broadcast_in_dim(seen, [phase.batch(), phase.tokens(), phase.tokens()], &[0, 2])?;
         Ok(Self { ids, types, attention_mask, mask })

@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json};
 use crate::{
     Dimensions, Phase, Precision, ProgramError, Taps, Task,
     architecture::Architecture,
+    axes::{ACTIVATION_EMBED, ACTIVATION_VOCAB, BATCH, EMBED, LENGTH, VOCAB, named, stream},
     blocks::{cast, embedding::embedding, linear::Linear, norm::rms_norm, rope::Rope},
     config::write_backbone,
     maxtext::Block,
@@ -144,9 +145,11 @@ fn forward<D: Decoder>(
     let c = decoder.backbone();
     let model = b.scope("model");
     let ids = b.argument("input_ids", TensorType::new(DType::I32, [phase.batch(), phase.tokens()]))?;
+    b.logical_axes(ids, &[BATCH, LENGTH])?;
     let sequence = Sequence::new(&model, c, phase, precision)?;
 
-    let mut x = embedding(&model.scope("embed_tokens"), ids, c.vocab_size, c.hidden_size, precision)?;
+    let table = model.scope("embed_tokens");
+    let mut x = stream(b, embedding(&table, ids, c.vocab_size, c.hidden_size, VOCAB, precision)?)?;
     for i in 0..c.num_hidden_layers {
         tap(b, phase, i, x)?;
         x = decoder.layer(&model.scope("layers").scope(&i.to_string()), x, i, &sequence)?;
@@ -156,17 +159,22 @@ fn forward<D: Decoder>(
     if phase.cache().is_some() {
         // Left padding puts the last token of every row into the last slot.
         x = b.slice_dim(x, 1, phase.tokens() - 1, phase.tokens())?;
-        x = b.reshape(x, [phase.batch(), c.hidden_size])?;
+        x = named(b, b.reshape(x, [phase.batch(), c.hidden_size])?, &[BATCH, ACTIVATION_EMBED])?;
     }
-    let head = if c.tie_word_embeddings { model.scope("embed_tokens") } else { b.scope("lm_head") };
-    Linear { features: c.vocab_size, bias: false }.apply_as(&head, x, precision, DType::F32)
+    let head = if c.tie_word_embeddings { table } else { b.scope("lm_head") };
+    let head_weight = Linear { features: c.vocab_size, bias: false, axes: [VOCAB, EMBED] };
+    let logits = head_weight.apply_as(&head, x, precision, DType::F32)?;
+    match phase.cache() {
+        Some(_) => named(b, logits, &[BATCH, ACTIVATION_VOCAB]),
+        None => named(b, logits, &[BATCH, LENGTH, ACTIVATION_VOCAB]),
+    }
 }
 
 /// Makes `x` the result `hidden_states.{index}` where the phase asks for it.
 pub(crate) fn tap(b: &Builder, phase: &Phase, index: usize, x: Value) -> Result<(), OpError> {
     match phase {
         Phase::Forward { taps: Taps::HiddenStates, .. } => {
-            b.result(&format!("hidden_states.{index}"), cast(b, x, DType::F32)?)
+            b.result(&format!("hidden_states.{index}"), stream(b, cast(b, x, DType::F32)?)?)
         }
         _ => Ok(()),
     }

@@ -11,6 +11,7 @@
 //! [`WeightMap`]: porter_weights::WeightMap
 
 mod architecture;
+mod axes;
 mod bert;
 mod blocks;
 mod config;

@@ -6,6 +6,9 @@ use porter_ir::{Builder, DType, Direction, OpError, TensorType, Value};
 
 use crate::{
     Phase, Precision,
+    axes::{
+        ACTIVATION_KV_LENGTH, BATCH, CACHE_BATCH, CACHE_HEAD_DIM, CACHE_HEADS, CACHE_SEQUENCE, LENGTH, named,
+    },
     blocks::{
         attention::{attention, causal_attention},
         cast,
@@ -43,9 +46,10 @@ impl Sequence {
     ) -> Result<Self, OpError> {
         let ty = TensorType::new(DType::I32, [phase.batch(), phase.tokens()]);
         let padding = b.argument("padding", TensorType::new(DType::I32, [phase.batch()]))?;
+        b.logical_axes(padding, &[BATCH])?;
         let (slots, offset) = match phase {
             Phase::Extend { .. } | Phase::Decode { .. } => {
-                let offset = b.argument("offset", TensorType::scalar(DType::I32))?;
+                let offset = named(b, b.argument("offset", TensorType::scalar(DType::I32))?, &[])?;
                 let first = b.broadcast_in_dim(offset, ty.shape.clone(), &[])?;
                 let slots = if phase.tokens() == 1 { first } else { b.add(first, b.iota(ty, 1)?)? };
                 (slots, Some(offset))
@@ -103,10 +107,12 @@ impl Sequence {
     fn write(&self, b: &Builder, name: &str, x: Value, slots: usize) -> Result<Value, OpError> {
         let [batch, heads, _, head_dim] = crate::blocks::dims(b, x)?;
         let state = b.state(name, TensorType::new(self.precision.cache, [batch, heads, slots, head_dim]))?;
+        let axes = [CACHE_BATCH, CACHE_HEADS, CACHE_SEQUENCE, CACHE_HEAD_DIM];
+        b.logical_axes(state, &axes)?;
         let zero = b.full(TensorType::scalar(DType::I32), 0.0)?;
         let starts = [zero, zero, self.offset.unwrap_or(zero), zero];
         let updated = b.dynamic_update_slice(state, cast(b, x, self.precision.cache)?, &starts)?;
-        b.update(name, updated)?;
+        b.update(name, named(b, updated, &axes)?)?;
         Ok(updated)
     }
 
@@ -132,6 +138,6 @@ impl Sequence {
             mask = b.and(mask, b.compare(key, first, Direction::Ge)?)?;
         }
         self.masks.borrow_mut().insert(window, mask);
-        Ok(mask)
+        named(b, mask, &[BATCH, LENGTH, ACTIVATION_KV_LENGTH])
     }
 }

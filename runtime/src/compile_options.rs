@@ -30,6 +30,8 @@ pub enum Partitioner {
     None,
     /// Shardy, which reads `sdy.sharding` annotations.
     Shardy,
+    /// GSPMD, which reads `mhlo.sharding` annotations.
+    Gspmd,
 }
 
 /// The value of a compiler flag.
@@ -92,7 +94,7 @@ impl CompileOptions {
             device_ordinal: -1,
             num_replicas: self.replicas.get().into(),
             num_partitions: self.partitions.get().into(),
-            use_spmd_partitioning: shardy,
+            use_spmd_partitioning: self.partitioner != Partitioner::None,
             device_assignment: self.device_ids.as_deref().map(device_assignment),
             use_shardy_partitioner: shardy,
         };

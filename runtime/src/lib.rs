@@ -43,6 +43,7 @@ mod plugin;
 pub mod plugins;
 mod session;
 mod signature;
+mod spread;
 
 pub use buffer::Buffer;
 pub use cache::{Cached, CompileCache, Outcome};
@@ -59,3 +60,4 @@ pub use named_value::{NamedValue, Value};
 pub use plugin::Plugin;
 pub use session::{States, Step, Weights};
 pub use signature::Signature;
+pub use spread::{DeviceTensor, Devices, Placement};

@@ -1,22 +1,24 @@
-//! Programs at work: compiled once, their weights and states resident on a device.
+//! Programs at work: compiled once, their weights and states resident on devices.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use porter_ir::{InputRole, OutputRole, Program, TensorType};
+use porter_ir::{Input, InputRole, OutputRole, Program, Sharding, TensorType};
 
-use crate::{Arg, Buffer, Device, Error, HostTensor, LoadedExecutable, Result, Signature};
+use crate::{Arg, DeviceTensor, Devices, Error, HostTensor, LoadedExecutable, Placement, Result, Signature};
 
-/// Weights resident on a device, by the names that the programs' weight inputs have.
-pub type Weights = BTreeMap<String, Arc<Buffer>>;
+/// Weights resident on devices, by the names that the programs' weight inputs have.
+pub type Weights = BTreeMap<String, Arc<DeviceTensor>>;
 
 impl Signature {
     /// What `program` takes and gives on one device; its states are donated.
     pub fn of(program: &Program) -> Self {
         let state = |(i, input): (usize, &porter_ir::Input)| (input.role == InputRole::State).then_some(i);
+        let part =
+            |value, sharding: &Option<Sharding>| program.part_type(program.ty(value), sharding.as_ref());
         Self {
-            inputs: program.inputs().iter().map(|i| program.ty(i.value).clone()).collect(),
+            inputs: program.inputs().iter().map(|i| part(i.value, &i.sharding)).collect(),
             donated: program.inputs().iter().enumerate().filter_map(state).collect(),
-            outputs: program.outputs().iter().map(|o| program.ty(o.value).clone()).collect(),
+            outputs: program.outputs().iter().map(|o| part(o.value, &o.sharding)).collect(),
         }
     }
 }
@@ -24,23 +26,25 @@ impl Signature {
 /// The buffers that a program keeps between its runs, such as a KV cache.
 #[derive(Debug)]
 pub struct States {
-    buffers: BTreeMap<String, Buffer>,
+    tensors: BTreeMap<String, DeviceTensor>,
 }
 
 impl States {
-    /// Zeros on `device` for every state input of `program`.
-    pub fn zeros(device: &Device, program: &Program) -> Result<Self> {
+    /// Zeros for every state input of `program`, on those of `devices` that run it.
+    pub fn zeros(devices: &Devices, program: &Program) -> Result<Self> {
         let states = program.inputs().iter().filter(|i| i.role == InputRole::State);
-        let buffers = states
-            .map(|i| Ok((i.name.clone(), device.upload(&HostTensor::zeros(program.ty(i.value).clone())?)?)))
-            .collect::<Result<_>>()?;
-        Ok(Self { buffers })
+        let zeros = |state: &Input| {
+            let layout = Placement::of(program, state.sharding.as_ref());
+            let tensor = HostTensor::zeros(program.ty(state.value).clone())?;
+            Ok((state.name.clone(), devices.upload(&tensor, &layout)?))
+        };
+        Ok(Self { tensors: states.map(zeros).collect::<Result<_>>()? })
     }
 
-    fn take(&mut self, name: &str) -> Result<Buffer> {
+    fn take(&mut self, name: &str) -> Result<DeviceTensor> {
         let problem =
             || format!("state {name:?} is missing: it was never made, or an earlier run failed with it");
-        self.buffers.remove(name).ok_or_else(|| Error::Signature(vec![problem()]))
+        self.tensors.remove(name).ok_or_else(|| Error::Signature(vec![problem()]))
     }
 }
 
@@ -48,48 +52,67 @@ impl States {
 #[derive(Debug)]
 pub struct Step {
     executable: LoadedExecutable,
-    device: Device,
+    devices: Devices,
     inputs: Vec<Slot>,
-    outputs: Vec<(OutputRole, String)>,
+    outputs: Vec<Output>,
 }
 
 #[derive(Debug)]
 enum Slot {
-    Weight(Arc<Buffer>),
-    Argument(String, TensorType),
+    Weight(Arc<DeviceTensor>),
+    Argument(String, TensorType, Placement),
     State(String),
 }
 
+#[derive(Debug)]
+struct Output {
+    role: OutputRole,
+    name: String,
+    ty: TensorType,
+    placement: Placement,
+}
+
 impl Step {
-    /// Binds `executable`, compiled from `program`, to `weights` on `device`. Every weight that is
-    /// missing or of another type is reported.
+    /// Binds `executable`, compiled from `program`, to `weights` on those of `devices` that run it. Every
+    /// weight that is missing, of another type or laid out otherwise is reported.
     pub fn new(
         program: &Program,
         executable: LoadedExecutable,
-        device: Device,
+        devices: &Devices,
         weights: &Weights,
     ) -> Result<Self> {
         let mut inputs = Vec::with_capacity(program.inputs().len());
         let mut problems = Vec::new();
         for input in program.inputs() {
-            let ty = program.ty(input.value);
-            match (input.role, weights.get(&input.name)) {
-                (InputRole::Argument, _) => inputs.push(Slot::Argument(input.name.clone(), ty.clone())),
-                (InputRole::State, _) => inputs.push(Slot::State(input.name.clone())),
-                (InputRole::Weight, Some(w)) if w.ty() == ty => inputs.push(Slot::Weight(Arc::clone(w))),
-                (InputRole::Weight, Some(w)) => {
-                    problems.push(format!("weight {:?} is {}, the program takes {ty}", input.name, w.ty()));
+            let (name, ty) = (&input.name, program.ty(input.value));
+            let placement = Placement::of(program, input.sharding.as_ref());
+            match (input.role, weights.get(name)) {
+                (InputRole::Argument, _) => inputs.push(Slot::Argument(name.clone(), ty.clone(), placement)),
+                (InputRole::State, _) => inputs.push(Slot::State(name.clone())),
+                (InputRole::Weight, Some(w)) if w.ty() != ty => {
+                    problems.push(format!("weight {name:?} is {}, the program takes {ty}", w.ty()));
                 }
+                (InputRole::Weight, Some(w)) if *w.placement() != placement => problems.push(format!(
+                    "weight {name:?} lies as {}, the program takes it as {placement}",
+                    w.placement()
+                )),
+                (InputRole::Weight, Some(w)) => inputs.push(Slot::Weight(Arc::clone(w))),
                 (InputRole::Weight, None) => {
-                    problems.push(format!("weight {:?} is missing, the program takes {ty}", input.name));
+                    problems.push(format!("weight {name:?} is missing, the program takes {ty}"));
                 }
             }
         }
         if !problems.is_empty() {
             return Err(Error::Signature(problems));
         }
-        let outputs = program.outputs().iter().map(|o| (o.role, o.name.clone())).collect();
-        Ok(Self { executable, device, inputs, outputs })
+        let output = |o: &porter_ir::Output| Output {
+            role: o.role,
+            name: o.name.clone(),
+            ty: program.ty(o.value).clone(),
+            placement: Placement::of(program, o.sharding.as_ref()),
+        };
+        let outputs = program.outputs().iter().map(output).collect();
+        Ok(Self { executable, devices: devices.first(program.devices())?, inputs, outputs })
     }
 
     /// The compiled program.
@@ -98,7 +121,8 @@ impl Step {
     }
 
     /// Runs with `arguments` by name; `states` move on to their next values. Returns the results by
-    /// name. After an error the states that were given away are gone from `states`.
+    /// name, each whole whatever devices its parts lie on. After an error the states that were given away
+    /// are gone from `states`.
     pub fn run(
         &self,
         arguments: &[(&str, HostTensor)],
@@ -106,33 +130,42 @@ impl Step {
     ) -> Result<BTreeMap<String, HostTensor>> {
         let uploads = self.upload(arguments)?;
         let mut given = uploads.iter();
-        let mut args = Vec::with_capacity(self.inputs.len());
+        let mut args: Vec<Vec<Arg<'_>>> = Vec::new();
+        args.resize_with(self.devices.len(), || Vec::with_capacity(self.inputs.len()));
         for slot in &self.inputs {
             match slot {
-                Slot::Weight(weight) => args.push(Arg::Keep(weight)),
-                Slot::Argument(..) => args.extend(given.next().map(Arg::Keep)),
-                Slot::State(name) => args.push(Arg::Donate(states.take(name)?)),
+                Slot::Weight(weight) => keep(weight, &mut args),
+                Slot::Argument(..) => given.next().into_iter().for_each(|argument| keep(argument, &mut args)),
+                Slot::State(name) => {
+                    let parts = states.take(name)?.into_parts().into_iter();
+                    args.iter_mut().zip(parts).for_each(|(args, part)| args.push(Arg::Donate(part)));
+                }
             }
         }
-        let values = self.executable.execute(args)?;
+        let mut values: Vec<_> =
+            self.executable.start(args)?.wait()?.into_iter().map(Vec::into_iter).collect();
         let mut results = BTreeMap::new();
-        for ((role, name), buffer) in self.outputs.iter().zip(values) {
-            match role {
-                OutputRole::State => drop(states.buffers.insert(name.clone(), buffer)),
-                OutputRole::Result => drop(results.insert(name.clone(), buffer.download()?)),
+        for output in &self.outputs {
+            let parts = values.iter_mut().filter_map(Iterator::next).collect();
+            let tensor = DeviceTensor::new(output.ty.clone(), output.placement.clone(), parts)?;
+            match output.role {
+                OutputRole::State => drop(states.tensors.insert(output.name.clone(), tensor)),
+                OutputRole::Result => drop(results.insert(output.name.clone(), tensor.download()?)),
             }
         }
         Ok(results)
     }
 
-    /// The arguments on the device, in the order of the program's inputs.
-    fn upload(&self, arguments: &[(&str, HostTensor)]) -> Result<Vec<Buffer>> {
+    /// The arguments on the devices, in the order of the program's inputs.
+    fn upload(&self, arguments: &[(&str, HostTensor)]) -> Result<Vec<DeviceTensor>> {
         let mut uploads = Vec::new();
         let mut problems = Vec::new();
         for slot in &self.inputs {
-            let Slot::Argument(name, ty) = slot else { continue };
+            let Slot::Argument(name, ty, placement) = slot else { continue };
             match arguments.iter().find(|(given, _)| given == name) {
-                Some((_, tensor)) if tensor.ty() == ty => uploads.push(self.device.upload(tensor)?),
+                Some((_, tensor)) if tensor.ty() == ty => {
+                    uploads.push(self.devices.upload(tensor, placement)?);
+                }
                 Some((_, tensor)) => {
                     problems.push(format!("argument {name:?} is {}, the program takes {ty}", tensor.ty()));
                 }
@@ -140,10 +173,15 @@ impl Step {
             }
         }
         let is_input = |given: &str| {
-            self.inputs.iter().any(|slot| matches!(slot, Slot::Argument(name, _) if name == given))
+            self.inputs.iter().any(|slot| matches!(slot, Slot::Argument(name, ..) if name == given))
         };
         let unknown = arguments.iter().filter(|(given, _)| !is_input(given));
         problems.extend(unknown.map(|(given, _)| format!("the program has no argument {given:?}")));
         if problems.is_empty() { Ok(uploads) } else { Err(Error::Signature(problems)) }
     }
+}
+
+/// Gives each device its part of `tensor` to read.
+fn keep<'a>(tensor: &'a DeviceTensor, args: &mut [Vec<Arg<'a>>]) {
+    args.iter_mut().zip(tensor.parts()).for_each(|(args, part)| args.push(Arg::Keep(part)));
 }

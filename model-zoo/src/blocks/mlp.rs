@@ -3,7 +3,10 @@
 use porter_ir::{Builder, Result, Value};
 
 use super::{Activation, linear::Linear};
-use crate::Precision;
+use crate::{
+    Precision,
+    axes::{ACTIVATION_MLP, BATCH, EMBED, LENGTH, MLP, named, stream},
+};
 
 /// `LlamaMLP`: `down_proj(act(gate_proj(x)) · up_proj(x))` ("GLU Variants Improve Transformer",
 /// arXiv:2002.05202).
@@ -17,13 +20,16 @@ pub(crate) struct GatedMlp {
 }
 
 impl GatedMlp {
-    /// Applies the layer to `x` (`[.., hidden_size]`) at the builder's path.
+    /// Applies the layer to `x` (`[batch, tokens, hidden_size]`) at the builder's path.
     pub(crate) fn apply(&self, b: &Builder, x: Value, precision: Precision) -> Result<Value> {
-        let inner = Linear { features: self.intermediate_size, bias: self.bias };
-        let outer = Linear { features: self.hidden_size, bias: self.bias };
-        let gate = inner.apply(&b.scope("gate_proj"), x, precision)?;
-        let up = inner.apply(&b.scope("up_proj"), x, precision)?;
+        let inner = Linear { features: self.intermediate_size, bias: self.bias, axes: [MLP, EMBED] };
+        let outer = Linear { features: self.hidden_size, bias: self.bias, axes: [EMBED, MLP] };
+        let project = |name| {
+            let y = inner.apply(&b.scope(name), x, precision)?;
+            named(b, y, &[BATCH, LENGTH, ACTIVATION_MLP])
+        };
+        let (gate, up) = (project("gate_proj")?, project("up_proj")?);
         let gated = b.multiply(self.activation.apply(&b.scope("act_fn"), gate)?, up)?;
-        outer.apply(&b.scope("down_proj"), gated, precision)
+        stream(b, outer.apply(&b.scope("down_proj"), gated, precision)?)
     }
 }

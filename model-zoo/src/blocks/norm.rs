@@ -3,6 +3,7 @@
 use porter_ir::{Builder, DType, Result, TensorType, Value};
 
 use super::{broadcast_last, broadcast_leading, cast, composite, last, mean_last};
+use crate::axes::{NORM, named};
 
 /// `LlamaRMSNorm`: `weight · x / √(mean(x²) + epsilon)` ("Root Mean Square Layer Normalization",
 /// arXiv:1910.07467).
@@ -10,7 +11,7 @@ use super::{broadcast_last, broadcast_leading, cast, composite, last, mean_last}
 /// The product with the weight is taken in `f32` and rounded once; transformers rounds to the type
 /// of `x` before it too.
 pub(crate) fn rms_norm(b: &Builder, x: Value, epsilon: f64) -> Result<Value> {
-    let weight = b.weight("weight", TensorType::new(DType::F32, [last(b, x)]))?;
+    let weight = named(b, b.weight("weight", TensorType::new(DType::F32, [last(b, x)]))?, &[NORM])?;
     let dtype = b.dtype(x);
     composite(b, "porter.rms_norm", &[("epsilon", epsilon)], [x, weight], |b, [x, weight]| {
         let x = cast(b, x, DType::F32)?;
@@ -23,7 +24,8 @@ pub(crate) fn rms_norm(b: &Builder, x: Value, epsilon: f64) -> Result<Value> {
 /// `nn.LayerNorm`: `weight · (x - mean(x)) / √(var(x) + epsilon) + bias` (arXiv:1607.06450).
 pub(crate) fn layer_norm(b: &Builder, x: Value, epsilon: f64) -> Result<Value> {
     let ty = TensorType::new(DType::F32, [last(b, x)]);
-    let (weight, bias) = (b.weight("weight", ty.clone())?, b.weight("bias", ty)?);
+    let weight = named(b, b.weight("weight", ty.clone())?, &[NORM])?;
+    let bias = named(b, b.weight("bias", ty)?, &[NORM])?;
     let dtype = b.dtype(x);
     let operands = [x, weight, bias];
     composite(b, "porter.layer_norm", &[("epsilon", epsilon)], operands, |b, [x, weight, bias]| {

@@ -9,8 +9,8 @@ use std::{
 use porter_ir::{DType, Shape};
 use porter_numerics::{Case, View};
 use porter_runtime::{
-    Client, ClientOptions, CompileOptions, Device, Generator, HostTensor, Next, Plugin, Signature, States,
-    Step, Weights, plugins,
+    Client, ClientOptions, CompileOptions, Devices, Generator, HostTensor, Next, Placement, Plugin,
+    Signature, States, Step, Weights, plugins,
 };
 use porter_weights::Checkpoint;
 use porter_zoo::{Model, Phase, Precision, Task};
@@ -39,7 +39,8 @@ impl Runner {
         let map = model.weight_map(checkpoint).unwrap();
         let tensors = map.load(checkpoint, |_, ty| precision.parameter(ty.shape.rank()), |_| ()).unwrap();
         let upload = |tensor: porter_weights::HostTensor| {
-            Arc::new(device().upload(&HostTensor::new(tensor.ty, tensor.bytes).unwrap()).unwrap())
+            let tensor = HostTensor::new(tensor.ty, tensor.bytes).unwrap();
+            Arc::new(devices().upload(&tensor, &Placement::One).unwrap())
         };
         Self {
             model,
@@ -87,8 +88,8 @@ impl Runner {
         let program = self.model.program(phase, &self.precision).unwrap();
         let options = CompileOptions::default();
         let executable = CLIENT.compile(&program.to_string(), &Signature::of(&program), &options).unwrap();
-        let states = States::zeros(&device(), &program).unwrap();
-        (Step::new(&program, executable, device(), &self.weights).unwrap(), states)
+        let states = States::zeros(&devices(), &program).unwrap();
+        (Step::new(&program, executable, &devices(), &self.weights).unwrap(), states)
     }
 
     /// The arguments of a recorded case: masks become paddings where the model is a decoder.
@@ -122,8 +123,8 @@ pub(crate) fn view(tensor: &HostTensor) -> View<'_> {
     View::new(tensor.ty().dtype, tensor.ty().shape.clone(), tensor.bytes()).unwrap()
 }
 
-fn device() -> Device {
-    CLIENT.device(0).unwrap()
+fn devices() -> Devices {
+    Devices::of(&CLIENT)
 }
 
 fn integers(view: &View<'_>) -> Vec<i32> {

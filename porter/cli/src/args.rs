@@ -7,16 +7,23 @@
 )]
 #![allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 
-use std::{path::PathBuf, str::FromStr};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use bytesize::ByteSize;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use porter_ir::DType;
+use porter_ir::{DType, Mesh};
 use porter_numerics::Level;
-use porter_pipeline::{convert::Quantise, onnx::Dims};
+use porter_pipeline::{Meshing, convert::Quantise, onnx::Dims};
 use porter_plan::Target;
+use porter_rewrite::{Shard, Tables};
 use porter_weights::{GgmlType, OpenOptions, PickleGlobals, Rename, stream::Share};
+
+use crate::exit::{Exit, Failure};
 
 /// Port PyTorch, Hugging Face, GGUF and ONNX models to TPU, and prove that the numbers are still right.
 ///
@@ -76,6 +83,8 @@ pub(crate) enum Verb {
     },
     /// Measure load, compile, prefill and decode
     Bench(BenchArgs),
+    /// Choose a mesh for a TPU slice, and say whether a model fits it, from its config alone
+    Plan(PlanArgs),
     /// Compile a model's programs for a TPU that need not be there: what fits, and how fast it should be
     Compile(CompileArgs),
     /// Compile one program for `porter compile`: a request on stdin, a reply on stdout
@@ -211,6 +220,8 @@ pub(crate) struct RunArgs {
     /// The type that weights and activations are rounded to
     #[arg(long, value_enum, default_value_t)]
     pub(crate) dtype: RunDType,
+    #[command(flatten)]
+    pub(crate) mesh: MeshArgs,
 }
 
 /// How the next token is chosen. Without a temperature, always the likeliest.
@@ -253,11 +264,13 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     pub(crate) bisect: bool,
     /// Say how much each of the target's rewrites brings
-    #[arg(long)]
+    #[arg(long, conflicts_with = "mesh")]
     pub(crate) attribute: bool,
     /// The type that weights and activations are rounded to
     #[arg(long, value_enum, default_value_t)]
     pub(crate) dtype: RunDType,
+    #[command(flatten)]
+    pub(crate) mesh: MeshArgs,
     /// Hold every output to a named budget in place of the derived one: exact, close or approximate
     #[arg(long, value_name = "NAME", value_parser = Level::from_str)]
     pub(crate) level: Option<Level>,
@@ -444,6 +457,45 @@ pub(crate) struct BenchArgs {
     pub(crate) dtype: RunDType,
 }
 
+/// How a model lies over several devices.
+#[derive(Debug, Args)]
+pub(crate) struct MeshArgs {
+    /// The axes of the devices and their sizes, outermost first: data, fsdp, tensor, expert, context, or what
+    /// the rules name. If left out: one device to run on; of a target all, as tensor as far as heads and sizes
+    /// divide and as data beyond
+    #[arg(long, value_name = "AXIS=N,...", value_parser = Mesh::from_str)]
+    pub(crate) mesh: Option<Mesh>,
+    /// Which mesh axes split which logical axes: serving (the default), 2d, training, or a table (TOML) whose
+    /// lines take the place of theirs
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) rules: Option<PathBuf>,
+}
+
+impl MeshArgs {
+    /// The mesh and the tables.
+    pub(crate) fn meshing(&self) -> Result<Meshing, Failure> {
+        let name = self.rules.as_ref().map_or(Some("serving"), |path| path.to_str());
+        let tables = match (name.and_then(Tables::named), &self.rules) {
+            (Some(tables), _) => tables,
+            (None, path) => {
+                let path = path.as_deref().unwrap_or(Path::new(""));
+                let text = fs::read_to_string(path).map_err(|e| {
+                    Failure::new(Exit::Environment, format!("cannot read {}: {e}", path.display()))
+                })?;
+                Tables::of_user(&path.display().to_string(), &text)
+            }
+        };
+        let tables = tables.map_err(|e| Failure::new(Exit::Usage, e))?;
+        Ok(Meshing { mesh: self.mesh.clone(), tables })
+    }
+
+    /// How to run on as many devices as the mesh has; on one where there is none.
+    pub(crate) fn shard(&self) -> Result<Option<Shard>, Failure> {
+        let Meshing { mesh, tables } = self.meshing()?;
+        Ok(mesh.map(|mesh| Shard { mesh, tables }))
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct CompileArgs {
     /// A config.json, a folder that has one, or any model that the other verbs take; weights are not needed
@@ -469,6 +521,8 @@ pub(crate) struct CompileArgs {
     /// The type of weights, activations and cache
     #[arg(long, value_enum, default_value = "bf16")]
     pub(crate) dtype: RunDType,
+    #[command(flatten)]
+    pub(crate) mesh: MeshArgs,
     /// Stop the compiler of a program after this many seconds
     #[arg(long, value_name = "SECONDS", default_value = "1800", value_parser = positive)]
     pub(crate) time_limit: usize,
@@ -478,6 +532,51 @@ pub(crate) struct CompileArgs {
     /// A configuration key that Porter does not know and that changes nothing; may be given again
     #[arg(long, value_name = "KEY")]
     pub(crate) ignore_config: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// A config.json, a folder that has one, or any model that the other verbs take; weights are not needed
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: String,
+    /// The chip and the shape of the slice, as v6e:2x4, v5p:4x4x4 or 7x:2x2x1
+    #[arg(long, value_name = "CHIP:SHAPE", value_parser = Target::from_str)]
+    pub(crate) target: Target,
+    /// Rows; one if left out, and with --objective throughput as many as give the most tokens a second
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) batch: Option<usize>,
+    /// Tokens of the prefill program
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) prompt: Option<usize>,
+    /// Slots of the cache: prompt and answer together; 1024 if left out, or the model's positions
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) context: Option<usize>,
+    /// What to be best at: the time of a decode step, tokens a second, or memory left
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) objective: PlanFor,
+    /// The type of weights, activations and cache
+    #[arg(long, value_enum, default_value = "bf16")]
+    pub(crate) dtype: RunDType,
+    #[command(flatten)]
+    pub(crate) mesh: MeshArgs,
+    /// Have the TPU compiler judge the best mesh
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Stop the compiler of a program after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "1800", value_parser = positive, requires = "verify")]
+    pub(crate) time_limit: usize,
+    /// A configuration key that Porter does not know and that changes nothing; may be given again
+    #[arg(long, value_name = "KEY")]
+    pub(crate) ignore_config: Vec<String>,
+}
+
+/// `porter plan --objective`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlanFor {
+    #[default]
+    Latency,
+    Throughput,
+    Fit,
 }
 
 /// The types that models run in.

@@ -90,6 +90,8 @@ fn pipeline(error: &PipelineError) -> Exit {
         PipelineError::Stream(error) => stream(error),
         PipelineError::Program(error) => program(error),
         PipelineError::Runtime(error) => runtime(error),
+        PipelineError::Shard(_) => Exit::No,
+        PipelineError::Rules(_) => Exit::Usage,
         PipelineError::Text(error) => text(error),
         PipelineError::Bundle(error) | PipelineError::Measure(MeasureError::Bundle(error)) => bundle(error),
         PipelineError::Measure(MeasureError::Compare(_)) => Exit::No,

@@ -66,14 +66,56 @@ fn a_config_alone_is_compiled_into_decode_and_prefill() {
 fn an_encoder_is_one_program_and_the_page_is_self_contained() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("report.html");
-    compile(&tiny("bert"), &["--target", "v6e:2x2", "--prompt", "32", "--html", page.to_str().unwrap()])
+    compile(&tiny("bert"), &["--target", "v6e:1x1", "--prompt", "32", "--html", page.to_str().unwrap()])
         .success()
         .stdout(contains("forward_1x32"))
-        .stdout(contains("compiler estimate, not checked on hardware"))
-        .stdout(contains("not sharded: each program runs on one of 4 devices"));
+        .stdout(contains("compiler estimate, not checked on hardware"));
     let html = fs::read_to_string(page).unwrap();
     assert!(html.starts_with("<!doctype html>") && html.contains("<svg") && html.contains("forward_1x32"));
     assert!(!html.contains("http") && !html.contains("<script"));
+}
+
+/// Sizes that divide over four devices.
+fn divisible(config: &mut Value) {
+    let sizes = [
+        ("vocab_size", 512),
+        ("hidden_size", 256),
+        ("intermediate_size", 512),
+        ("num_attention_heads", 8),
+        ("num_key_value_heads", 4),
+        ("head_dim", 64),
+    ];
+    for (key, size) in sizes {
+        config[key] = size.into();
+    }
+}
+
+#[test]
+fn a_target_of_several_devices_shares_the_model_and_the_compiler_adds_no_collective() {
+    let folder = config_alone("llama", divisible);
+    let args = ["--batch", "2", "--prompt", "64", "--context", "128", "--target", "v6e:2x2"];
+    let document = json(folder.path(), &args);
+    assert_eq!(document["mesh"], "tensor=4");
+    assert_eq!(document["notes"].as_array().unwrap(), &[] as &[Value], "{}", document["notes"]);
+    for program in document["programs"].as_array().unwrap() {
+        // Two a layer of three, and the embedding's.
+        assert_eq!(program["predicted"], serde_json::json!({ "all-reduce": 7 }));
+        assert_eq!(program["estimate"]["collectives"][0]["count"], 7.0);
+        assert!(program["estimate"]["ici_seconds"].as_f64().unwrap() > 0.0);
+    }
+    let args = [&args[..], &["--mesh", "data=2,tensor=2"]].concat();
+    assert_eq!(json(folder.path(), &args)["mesh"], "data=2,tensor=2");
+}
+
+#[test]
+fn a_model_that_does_not_divide_is_a_no_with_its_sizes() {
+    compile(&tiny("llama"), &["--target", "v6e:2x2"])
+        .code(1)
+        .stderr(contains("kv_heads: 2 do not divide over tensor=4"))
+        .stderr(contains("vocab: 997 do not divide over tensor=4").and(contains("pad it to 1000")));
+    compile(&tiny("llama"), &["--target", "v6e:2x2", "--mesh", "tensor=2"])
+        .code(2)
+        .stderr(contains("the mesh tensor=2 has 2 devices, there are 4"));
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::{cell::RefCell, rc::Rc};
 
 use crate::{
-    DType, Input, InputRole, Mesh, Op, OpError, OpId, Output, OutputRole, PathId, Program, RegionId, Result,
-    Shape, Sharding, TensorType, Value,
+    DType, Input, InputRole, LogicalAxis, Mesh, Op, OpError, OpId, Output, OutputRole, PathId, Program,
+    RegionId, Result, Shape, Sharding, TensorType, Value,
     op::{Operation, RegionType},
     program::{Definition, OpData, Region, ValueData},
 };
@@ -125,6 +125,19 @@ impl Builder {
         self.output(OutputRole::State, name, value)
     }
 
+    /// Says what the dimensions of `value` mean, one entry a dimension: none for one that is never split.
+    pub fn logical_axes(&self, value: Value, axes: &[Option<LogicalAxis>]) -> Result<()> {
+        let mut program = self.program.borrow_mut();
+        check_visible(&program, self.region, &[value])
+            .and_then(|()| match program.ty(value).shape.rank() {
+                rank if rank == axes.len() => Ok(()),
+                rank => Err(format!("{} logical axes were given to {rank} dimensions", axes.len())),
+            })
+            .map_err(|problem| self.error_in(&program, "logical axes", &[value], problem))?;
+        program.values[value.index()].axes = Some(axes.to_vec());
+        Ok(())
+    }
+
     /// Sets how an input lies over the mesh.
     pub fn shard_input(&self, name: &str, sharding: Sharding) -> Result<()> {
         let mut program = self.program.borrow_mut();
@@ -212,7 +225,7 @@ impl Builder {
         let mut results = Vec::with_capacity(types.len());
         for (index, ty) in types.into_iter().enumerate() {
             results.push(Value::at(program.values.len()));
-            program.values.push(ValueData { ty, definition: Definition::Result { op: id, index } });
+            program.values.push(ValueData::new(ty, Definition::Result { op: id, index }));
         }
         program.ops.push(OpData {
             op,
@@ -266,7 +279,7 @@ impl Builder {
                 .map(|(index, ty)| {
                     let value = Value::at(program.values.len());
                     let definition = Definition::Argument { region: id, index };
-                    program.values.push(ValueData { ty: ty.clone(), definition });
+                    program.values.push(ValueData::new(ty.clone(), definition));
                     value
                 })
                 .collect();
@@ -337,7 +350,7 @@ impl Builder {
         let value = Value::at(program.values.len());
         let index = program.inputs.len();
         let definition = Definition::Argument { region: RegionId(0), index };
-        program.values.push(ValueData { ty, definition });
+        program.values.push(ValueData::new(ty, definition));
         program.regions[0].arguments.push(value);
         program.inputs.push(Input { value, role, name, sharding: None });
         Ok(value)

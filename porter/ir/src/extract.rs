@@ -20,7 +20,7 @@ impl Program {
         let mut copy = Copy { source: self, part: part.clone(), values: HashMap::new() };
         for &(value, name) in fed {
             let argument = part.argument(name, self.ty(value).clone())?;
-            copy.values.insert(value, argument);
+            copy.insert(&part, value, argument)?;
         }
         let needed = self.needed(fed, wanted);
         for &op in self.region(self.body()).ops.iter().filter(|op| needed.contains(op)) {
@@ -73,8 +73,16 @@ impl Copy<'_> {
         let operands: Vec<Value> = operands.iter().map(|&v| self.value(v)).collect::<Result<_>>()?;
         let regions: Vec<RegionId> = regions.iter().map(|&r| self.region(&b, r)).collect::<Result<_>>()?;
         let copied = b.push(op.clone(), &operands, &regions)?;
-        self.values.extend(results.iter().copied().zip(copied));
-        Ok(())
+        results.iter().zip(copied).try_for_each(|(&old, new)| self.insert(&b, old, new))
+    }
+
+    /// Takes `new` for `old`, whose dimensions mean the same.
+    fn insert(&mut self, b: &Builder, old: Value, new: Value) -> Result<()> {
+        self.values.insert(old, new);
+        match &self.source.value(old).axes {
+            Some(axes) => b.logical_axes(new, axes),
+            None => Ok(()),
+        }
     }
 
     fn region(&mut self, b: &Builder, id: RegionId) -> Result<RegionId> {
@@ -103,7 +111,7 @@ impl Copy<'_> {
             InputRole::Weight => top.weight(&input.name, ty)?,
             InputRole::Argument | InputRole::State => top.argument(&input.name, ty)?,
         };
-        self.values.insert(old, new);
+        self.insert(&top, old, new)?;
         Ok(new)
     }
 }

@@ -5,8 +5,8 @@ mod block;
 use std::fmt::{self, Write};
 
 use crate::{
-    InputRole, OpId, OutputRole, Program, RegionId, TensorType, Value,
-    attribute::{location, symbol},
+    InputRole, OpId, OutputRole, Program, RegionId, Sharding, TensorType, Value,
+    attribute::{location, string, symbol},
 };
 use block::{BlockPrinter, list};
 
@@ -15,6 +15,18 @@ use block::{BlockPrinter, list};
 pub struct PrintOptions {
     /// What becomes of composites.
     pub composites: Composites,
+    /// In which form shardings are written.
+    pub shardings: ShardingForm,
+}
+
+/// In which form shardings are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ShardingForm {
+    /// `sdy.mesh`, `sdy.sharding` and `sdy.sharding_constraint`, for Shardy.
+    #[default]
+    Sdy,
+    /// `mhlo.sharding` and `@Sharding` calls, for GSPMD.
+    Mhlo,
 }
 
 /// How composites are printed.
@@ -49,11 +61,11 @@ impl Program {
 
     fn print(&self, out: &mut impl Write, options: PrintOptions) -> fmt::Result {
         writeln!(out, "module {} {{", symbol(self.name()))?;
-        if let Some(mesh) = self.mesh() {
+        if let (Some(mesh), ShardingForm::Sdy) = (self.mesh(), options.shardings) {
             writeln!(out, "  sdy.mesh @mesh = {}", mesh.mlir())?;
         }
-        let mut block = BlockPrinter::new(self, options.composites);
-        self.print_main(out, &mut block)?;
+        let mut block = BlockPrinter::new(self, options);
+        self.print_main(out, &mut block, options.shardings)?;
         let mut printed = 0;
         // A decomposition may call further composites, which come to the end of the list.
         while let Some(&op) = block.called().get(printed) {
@@ -63,19 +75,24 @@ impl Program {
         writeln!(out, "}}")
     }
 
-    fn print_main(&self, out: &mut impl Write, block: &mut BlockPrinter<'_>) -> fmt::Result {
+    fn print_main(
+        &self,
+        out: &mut impl Write,
+        block: &mut BlockPrinter<'_>,
+        form: ShardingForm,
+    ) -> fmt::Result {
         write!(out, "  func.func public @main(")?;
         for (i, input) in self.inputs().iter().enumerate() {
             let comma = if i == 0 { "" } else { "," };
-            let (ty, attributes) = (self.ty(input.value).mlir(), self.input_attributes(i));
+            let (ty, attributes) = (self.ty(input.value).mlir(), self.input_attributes(i, form));
             write!(out, "{comma}\n    {}: {ty}{attributes} {}", input.value, location(&input.name))?;
         }
         write!(out, ") -> (")?;
         for (i, output) in self.outputs().iter().enumerate() {
             let comma = if i == 0 { "" } else { ", " };
             write!(out, "{comma}{}", self.ty(output.value).mlir())?;
-            if let Some(sharding) = &output.sharding {
-                write!(out, " {{sdy.sharding = {}}}", sharding.mlir())?;
+            if let Some(sharding) = output.sharding.as_ref().and_then(|s| self.sharding_attribute(s, form)) {
+                write!(out, " {{{sharding}}}")?;
             }
         }
         writeln!(out, ") {{")?;
@@ -109,7 +126,7 @@ impl Program {
         writeln!(out, "  }}")
     }
 
-    fn input_attributes(&self, index: usize) -> String {
+    fn input_attributes(&self, index: usize, form: ShardingForm) -> String {
         let input = &self.inputs()[index];
         let mut attributes = Vec::new();
         if input.role == InputRole::State {
@@ -117,8 +134,16 @@ impl Program {
                 self.outputs().iter().position(|o| o.role == OutputRole::State && o.name == input.name);
             attributes.extend(target.map(|i| format!("tf.aliasing_output = {i} : i32")));
         }
-        attributes.extend(input.sharding.as_ref().map(|s| format!("sdy.sharding = {}", s.mlir())));
+        attributes.extend(input.sharding.as_ref().and_then(|s| self.sharding_attribute(s, form)));
         if attributes.is_empty() { String::new() } else { format!(" {{{}}}", attributes.join(", ")) }
+    }
+
+    /// A sharding as an attribute of an argument, a result or an op.
+    fn sharding_attribute(&self, sharding: &Sharding, form: ShardingForm) -> Option<String> {
+        Some(match form {
+            ShardingForm::Sdy => format!("sdy.sharding = {}", sharding.mlir()),
+            ShardingForm::Mhlo => format!("mhlo.sharding = {}", string(&sharding.hlo(self.mesh()?))),
+        })
     }
 
     fn types(&self, values: &[Value]) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::{Mesh, Op, OpId, PathId, RegionId, Sharding, TensorType, Value};
+use crate::{LogicalAxis, Mesh, Op, OpId, PathId, RegionId, Sharding, TensorType, Value};
 
 /// What an input is to the program's caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,6 +76,15 @@ pub struct ValueData {
     pub ty: TensorType,
     /// Where it comes from.
     pub definition: Definition,
+    /// What its dimensions mean, where the model says so: one entry a dimension, none for one that is never
+    /// split.
+    pub axes: Option<Vec<Option<LogicalAxis>>>,
+}
+
+impl ValueData {
+    pub(crate) const fn new(ty: TensorType, definition: Definition) -> Self {
+        Self { ty, definition, axes: None }
+    }
 }
 
 /// An op in place: what it is, what it reads, what it yields.

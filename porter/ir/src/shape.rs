@@ -88,6 +88,11 @@ impl TensorType {
         self.shape.elements().saturating_mul(self.dtype.host_bytes())
     }
 
+    /// The size on a device, where types below a byte are packed, before its layout pads.
+    pub fn device_bytes(&self) -> usize {
+        self.shape.elements().saturating_mul(self.dtype.bits()).div_ceil(8)
+    }
+
     /// The MLIR spelling: `tensor<2x3xf32>`.
     pub fn mlir(&self) -> String {
         let mut text = String::from("tensor<");

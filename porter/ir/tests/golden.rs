@@ -12,7 +12,7 @@ use porter_ir::{Composites, PrintOptions, Program};
 fn compare(name: &str, program: &Program, composites: Composites) {
     assert_eq!(program.verify(), []);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.mlir"));
-    let text = program.mlir(PrintOptions { composites });
+    let text = program.mlir(PrintOptions { composites, ..PrintOptions::default() });
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&path, &text).unwrap();
     }

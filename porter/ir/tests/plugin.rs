@@ -8,9 +8,9 @@ mod programs;
 use std::{num::NonZeroU32, sync::Arc};
 
 use examples::{Devices, Example, Expected, examples};
-use porter_ir::{Composites, DType, Literal, OpKind, PrintOptions, Program, Sharding, TensorType, Value};
+use porter_ir::{Composites, DType, Literal, OpKind, PrintOptions, ShardingForm, TensorType};
 use porter_runtime::{
-    Arg, Buffer, Client, ClientOptions, CompileOptions, HostTensor, Plugin, Signature, plugins,
+    Arg, Buffer, Client, ClientOptions, CompileOptions, HostTensor, Partitioner, Plugin, Signature, plugins,
 };
 
 fn client() -> Client {
@@ -36,7 +36,7 @@ fn every_op_is_accepted_and_right() {
                 if composites == Composites::Call && kind != OpKind::Composite {
                     continue;
                 }
-                let text = example.program.mlir(PrintOptions { composites });
+                let text = example.program.mlir(PrintOptions { composites, ..PrintOptions::default() });
                 if let Err(problem) = run(&client, example, &text) {
                     wrong.push(format!("{kind:?}, example {i}, {composites:?}: {problem}\n{text}"));
                 }
@@ -57,26 +57,12 @@ fn whole_programs_are_accepted() {
             1 => CompileOptions::default(),
             _ => CompileOptions::sharded(NonZeroU32::new(u32::try_from(devices).unwrap()).unwrap()),
         };
-        let mut signature = Signature::of(&program);
-        signature.inputs =
-            program.inputs().iter().map(|i| shard(&program, i.value, i.sharding.as_ref())).collect();
-        signature.outputs =
-            program.outputs().iter().map(|o| shard(&program, o.value, o.sharding.as_ref())).collect();
+        let signature = Signature::of(&program);
         for composites in [Composites::Inline, Composites::Call] {
-            let text = program.mlir(PrintOptions { composites });
+            let text = program.mlir(PrintOptions { composites, ..PrintOptions::default() });
             client.compile(&text, &signature, &options).unwrap_or_else(|e| panic!("{e}\n{text}"));
         }
     }
-}
-
-/// What one device holds of a value.
-fn shard(program: &Program, value: Value, sharding: Option<&Sharding>) -> TensorType {
-    let ty = program.ty(value);
-    let (Some(mesh), Some(sharding)) = (program.mesh(), sharding) else { return ty.clone() };
-    let axis = |name: &String| mesh.axes.iter().find(|(axis, _)| axis == name).unwrap().1;
-    let parts = sharding.dims.iter().map(|axes| axes.iter().map(axis).product::<usize>());
-    let shape: Vec<usize> = ty.shape.iter().zip(parts).map(|(size, parts)| size / parts).collect();
-    TensorType::new(ty.dtype, shape)
 }
 
 /// Why the regions of `reduce` and the like are held to their arguments: the plugin refuses any other.
@@ -96,6 +82,20 @@ fn a_fold_that_reads_from_outside_is_refused() {
     let inputs = vec![TensorType::new(DType::F32, [2]), scalar.clone()];
     let signature = Signature { inputs, donated: vec![], outputs: vec![scalar] };
     assert!(client().compile(text, &signature, &CompileOptions::default()).is_err());
+}
+
+#[test]
+fn shardings_are_accepted_in_their_older_form() {
+    let program = programs::sharded().unwrap();
+    let devices = u32::try_from(program.devices()).unwrap();
+    let options = CompileOptions {
+        partitioner: Partitioner::Gspmd,
+        ..CompileOptions::sharded(NonZeroU32::new(devices).unwrap())
+    };
+    let text = program.mlir(PrintOptions { shardings: ShardingForm::Mhlo, ..PrintOptions::default() });
+    assert!(text.contains("mhlo.sharding") && !text.contains("sdy"), "{text}");
+    let compiled = client().compile(&text, &Signature::of(&program), &options);
+    compiled.unwrap_or_else(|e| panic!("{e}\n{text}"));
 }
 
 fn run(client: &Client, example: &Example, text: &str) -> Result<(), String> {

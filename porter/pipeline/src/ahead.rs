@@ -1,36 +1,48 @@
 //! Compiling ahead of time, for TPUs that are not there.
 
-use std::{ffi::OsString, path::PathBuf, thread, time::Duration};
+use std::{ffi::OsString, iter, path::PathBuf, thread, time::Duration};
 
-use porter_ir::Program;
+use porter_ir::{Mesh, Program};
 use porter_plan::{Estimate, Inputs, Target, Topologies, hlo::Module, model_flops};
+use porter_rewrite::{Collective, Port};
 use porter_runtime::{
-    CompileOptions, Error as RuntimeError, NamedValue, Value,
+    Error as RuntimeError, NamedValue, Value,
     aot::{Compiled, Compiler, Job, OutOfMemory, TopologyRequest},
     plugins,
 };
 use porter_zoo::{Phase, Task};
 
 use crate::{
-    Configured, PipelineError, Variant,
+    Configured, Meshing, PipelineError, Variant,
+    engine::options,
     lower::{lower_over, programs_of},
 };
 
-/// Compiles programs of a model for a target, each in a process of its own, side by side.
-///
-/// Sharding is not applied: a program is compiled for one device, and a target of several would run
-/// copies of it.
+/// Compiles programs of a model for a target, each in a process of its own, side by side, laid out over the
+/// target's devices.
 pub struct Ahead {
     /// The compiler.
     pub compiler: Compiler,
     /// What to compile for.
     pub target: Target,
+    /// How programs lie over its devices.
+    pub meshing: Meshing,
+}
+
+/// What the compiler says of a model.
+pub struct Answers {
+    /// The mesh of the target's devices; none where it is one.
+    pub mesh: Option<Mesh>,
+    /// By program.
+    pub programs: Vec<Answer>,
 }
 
 /// What the compiler says of one program.
 pub struct Answer {
     /// The program's name: `decode_8_1024`.
     pub program: String,
+    /// The collectives that the layout asks for; no others should be in what is compiled.
+    pub predicted: Vec<Collective>,
     /// The program fits, or it does not, or the compiler fails otherwise: at this program, or at any.
     pub outcome: Result<Fitting, RuntimeError>,
 }
@@ -105,18 +117,33 @@ impl Ahead {
         model: &Configured,
         phases: &[Phase],
         variant: &Variant<'_>,
-    ) -> Result<Vec<Answer>, PipelineError> {
+    ) -> Result<Answers, PipelineError> {
         let plain = porter_rewrite::Target::Plain;
         let programs = programs_of(&model.model, phases, variant, plain)?;
-        let lowered = lower_over(&model.weight_map, programs, variant, plain)?;
-        self.compile_programs(&lowered.port.programs)
+        let port = lower_over(&model.weight_map, programs, variant, plain)?.port;
+        let Some(shard) = self.meshing.shard(&port, self.target.devices())? else {
+            return Ok(Answers { mesh: None, programs: self.compile_programs(&port.programs)? });
+        };
+        let predicted = shard.collectives(&port)?;
+        let programs = self.answers(&shard.patch(&port)?.apply(&port)?.programs, predicted)?;
+        Ok(Answers { mesh: Some(shard.mesh), programs })
     }
 
     /// Compiles programs as they are.
     pub fn compile_programs(&self, programs: &[Program]) -> Result<Vec<Answer>, PipelineError> {
+        self.answers(programs, vec![])
+    }
+
+    /// Compiles programs that lie as they shall.
+    fn answers(
+        &self,
+        programs: &[Program],
+        predicted: Vec<Vec<Collective>>,
+    ) -> Result<Vec<Answer>, PipelineError> {
+        let predicted = predicted.into_iter().chain(iter::repeat_with(Vec::new));
         thread::scope(|scope| {
-            let one = |program| scope.spawn(move || self.answer(program));
-            let running: Vec<_> = programs.iter().map(one).collect();
+            let one = |(program, predicted)| scope.spawn(move || self.answer(program, predicted));
+            let running: Vec<_> = programs.iter().zip(predicted).map(one).collect();
             let ended = running.into_iter().map(|thread| {
                 let panicked =
                     |_| PipelineError::Unsupported("a compiling thread ended without a result".into());
@@ -126,23 +153,24 @@ impl Ahead {
         })
     }
 
-    fn answer(&self, program: &Program) -> Result<Answer, PipelineError> {
+    fn answer(&self, program: &Program, predicted: Vec<Collective>) -> Result<Answer, PipelineError> {
         let job = Job {
             topology: self.topology(),
             program: program.to_string(),
-            options: CompileOptions::default(),
+            options: options(program, &[]),
             serialize: false,
         };
         let outcome = match self.compiler.compile(&job) {
             Ok(compiled) => Ok(self.fitting(program, compiled)?),
             Err(error) => Err(error),
         };
-        Ok(Answer { program: program.name().to_owned(), outcome })
+        Ok(Answer { program: program.name().to_owned(), predicted, outcome })
     }
 
     fn fitting(&self, program: &Program, compiled: Compiled) -> Result<Fitting, PipelineError> {
         let module = Module::decode(&compiled.optimized.code)?;
-        let inputs = Inputs { model_flops: Some(model_flops(program)) };
+        let flops = model_flops(program) / program.devices() as f64;
+        let inputs = Inputs { model_flops: Some(flops) };
         let estimate = Estimate::new(&module, &self.target, &inputs)?;
         Ok(Fitting { compiled, estimate })
     }

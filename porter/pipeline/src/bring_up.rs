@@ -3,7 +3,10 @@
 use porter_ir::Program;
 use porter_zoo::Phase;
 
-use crate::{Engine, Observer, Opened, PipelineError, Resident, Variant, lower, programs};
+use crate::{
+    Engine, Observer, Opened, PipelineError, Resident, Variant,
+    lower::{lower, lower_sharded, programs},
+};
 
 /// A model's programs on a device, in the form that a variant has on the plugin's target.
 pub struct Running {
@@ -33,7 +36,10 @@ pub fn bring_up_programs(
     variant: &Variant<'_>,
     observer: &dyn Observer,
 ) -> Result<Running, PipelineError> {
-    let lowered = lower(opened, programs, variant, engine.target)?;
+    let lowered = match &engine.shard {
+        None => lower(opened, programs, variant, engine.target)?,
+        Some(shard) => lower_sharded(&opened.weight_map, programs, variant, shard)?,
+    };
     for applied in &lowered.applied {
         observer.detail(&format!("{}: {}", applied.rewrite, applied.reason));
     }

@@ -2,16 +2,17 @@
 
 use std::{
     collections::HashMap,
+    num::NonZeroU32,
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use porter_ir::{DType, InputRole, Program};
-use porter_rewrite::{CompilerFlag, FlagValue, Port, Target};
+use porter_rewrite::{CompilerFlag, FlagValue, Port, Shard, Target};
 use porter_runtime::{
-    Cached, Client, ClientOptions, CompileCache, CompileOptions, Device, Flag, HostTensor, Outcome, Plugin,
-    Signature, Step, Weights, plugins,
+    Cached, Client, ClientOptions, CompileCache, CompileOptions, Devices, Flag, HostTensor, Outcome,
+    Placement, Plugin, Signature, Step, Weights, plugins,
 };
 use porter_weights::{Checkpoint, Loaded};
 
@@ -20,14 +21,16 @@ use crate::PipelineError;
 /// How XLA refuses a flag that it does not have (`facts/pjrt.md` part 2).
 const UNKNOWN_FLAG: &str = "No such compile option";
 
-/// A client of a plugin, its first device, and the compile cache.
+/// A client of a plugin, its devices, and the compile cache.
 pub struct Engine {
     /// The plugin at work.
     pub client: Client,
-    /// Where programs run.
-    pub device: Device,
+    /// Where programs run: on the first, or on as many as the mesh has.
+    pub devices: Devices,
     /// What programs are lowered for.
     pub target: Target,
+    /// How programs are laid out over the devices; on one of them where it is none.
+    pub shard: Option<Shard>,
     cache: CompileCache,
 }
 
@@ -64,12 +67,27 @@ impl Engine {
     /// Starts the plugin that the user names, by path or by name, or the default; it is installed
     /// where it is missing, and `note` says so.
     pub fn start(wanted: Option<&str>, note: &mut dyn FnMut(&str)) -> Result<Self, PipelineError> {
+        Self::start_over(wanted, None, note)
+    }
+
+    /// [`start`](Self::start) for programs that are laid out over devices; a CPU plugin is told to have as
+    /// many.
+    pub fn start_over(
+        wanted: Option<&str>,
+        shard: Option<Shard>,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<Self, PipelineError> {
         let located = plugins::ensure(wanted, note)?;
         let plugin = Plugin::load(&located.path)?;
-        let client = Client::create(&plugin, &ClientOptions::default())?;
-        let device = client.device(0)?;
-        let target = Target::of_platform(client.platform());
-        Ok(Self { client, device, target, cache: CompileCache::standard()? })
+        let count = shard.as_ref().map(|shard| u32::try_from(shard.mesh.devices()).unwrap_or(u32::MAX));
+        let options = ClientOptions { cpu_device_count: count, ..ClientOptions::default() };
+        // Only a CPU plugin knows the option; others have the devices that they have.
+        let client = match (count, Client::create(&plugin, &options)) {
+            (Some(_), Err(_)) => Client::create(&plugin, &ClientOptions::default())?,
+            (_, client) => client?,
+        };
+        let (devices, target) = (Devices::of(&client), Target::of_platform(client.platform()));
+        Ok(Self { client, devices, target, shard, cache: CompileCache::standard()? })
     }
 
     /// Compiles the port's programs and loads its weights, side by side.
@@ -87,11 +105,11 @@ impl Engine {
             (compiling.join().map_err(panicked), loaded)
         });
         let ((compiled, compile), (weights, load)) = (compiled??, loaded?);
-        let weight_bytes = weights.values().map(|b| b.ty().host_bytes()).sum();
+        let weight_bytes = weights.values().map(|weight| weight.ty().host_bytes()).sum();
         let mut steps = Vec::with_capacity(compiled.len());
         let mut outcomes = Vec::with_capacity(compiled.len());
         for (program, cached) in port.programs.iter().zip(compiled) {
-            steps.push(Step::new(program, cached.executable, self.device.clone(), &weights)?);
+            steps.push(Step::new(program, cached.executable, &self.devices, &weights)?);
             outcomes.push(cached.outcome);
         }
         Ok(Resident { steps, compile, compiled: outcomes, load, weight_bytes })
@@ -107,9 +125,9 @@ impl Engine {
     pub(crate) fn compile(&self, program: &Program, flags: &[CompilerFlag]) -> Result<Cached, PipelineError> {
         let (text, signature) = (program.to_string(), Signature::of(program));
         let compile = |options| self.cache.compile(&self.client, &text, &signature, &options);
-        match compile(options(flags)) {
+        match compile(options(program, flags)) {
             // Flags make a program faster, not right: a plugin without them compiles it all the same.
-            Err(error) if error.to_string().contains(UNKNOWN_FLAG) => Ok(compile(CompileOptions::default())?),
+            Err(error) if error.to_string().contains(UNKNOWN_FLAG) => Ok(compile(options(program, &[]))?),
             compiled => Ok(compiled?),
         }
     }
@@ -122,22 +140,27 @@ impl Engine {
         progress: impl FnMut(Loaded<'_>),
     ) -> Result<(Weights, Duration), PipelineError> {
         let started = Instant::now();
-        let dtypes = weight_dtypes(&port.programs);
+        let inputs = weight_inputs(&port.programs);
         let dtype = |name: &str, inferred: &porter_ir::TensorType| {
-            dtypes.get(name).copied().unwrap_or(inferred.dtype)
+            inputs.get(name).map_or(inferred.dtype, |&(dtype, _)| dtype)
         };
         let tensors = port.weights.load(checkpoint, dtype, progress)?;
         let upload = |(name, tensor): (String, porter_weights::HostTensor)| {
             let tensor = HostTensor::new(tensor.ty, tensor.bytes)?;
-            Ok::<_, PipelineError>((name, Arc::new(self.device.upload(&tensor)?)))
+            let placement = inputs.get(name.as_str()).map_or(&Placement::One, |(_, placement)| placement);
+            let weight = self.devices.upload(&tensor, placement)?;
+            Ok::<_, PipelineError>((name, Arc::new(weight)))
         };
         let weights = tensors.into_iter().map(upload).collect::<Result<_, _>>()?;
         Ok((weights, started.elapsed()))
     }
 }
 
-fn options(flags: &[CompilerFlag]) -> CompileOptions {
-    flags.iter().fold(CompileOptions::default(), |options, flag| {
+/// How a program is compiled: for the devices of its mesh, with `flags`.
+pub(crate) fn options(program: &Program, flags: &[CompilerFlag]) -> CompileOptions {
+    let devices = program.mesh().and_then(|mesh| NonZeroU32::new(u32::try_from(mesh.devices()).ok()?));
+    let options = devices.map_or_else(CompileOptions::default, CompileOptions::sharded);
+    flags.iter().fold(options, |options, flag| {
         let value = match flag.value {
             FlagValue::Text(text) => Flag::String(text.to_owned()),
             FlagValue::Integer(number) => Flag::Int(number),
@@ -146,12 +169,14 @@ fn options(flags: &[CompilerFlag]) -> CompileOptions {
     })
 }
 
-fn weight_dtypes(programs: &[Program]) -> HashMap<&str, DType> {
-    let mut dtypes = HashMap::new();
+/// In which types the programs take their weights, and how these lie.
+fn weight_inputs(programs: &[Program]) -> HashMap<&str, (DType, Placement)> {
+    let mut inputs = HashMap::new();
     for program in programs {
         for input in program.inputs().iter().filter(|i| i.role == InputRole::Weight) {
-            dtypes.insert(input.name.as_str(), program.ty(input.value).dtype);
+            let placement = Placement::of(program, input.sharding.as_ref());
+            inputs.insert(input.name.as_str(), (program.ty(input.value).dtype, placement));
         }
     }
-    dtypes
+    inputs
 }

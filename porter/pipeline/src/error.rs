@@ -7,6 +7,7 @@ use porter_import::ImportError;
 use porter_ir::OpError;
 use porter_numerics::{BudgetFileError, BundleError, MeasureError, bisect::BisectError};
 use porter_plan::hlo::HloError;
+use porter_rewrite::{RulesError, ShardError};
 use porter_runtime::Error as RuntimeError;
 use porter_text::TextError;
 use porter_weights::{Error as WeightsError, stream::StreamError, write::WriteError};
@@ -34,6 +35,10 @@ pub enum PipelineError {
     Program(#[from] ProgramError),
     #[error(transparent)]
     Op(#[from] OpError),
+    #[error(transparent)]
+    Shard(#[from] ShardError),
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
     /// A compiler gave something that is no program.

@@ -1,11 +1,11 @@
 //! Programs in the form that a target wants.
 
 use porter_ir::Program;
-use porter_rewrite::{Applied, Port, Target, apply};
+use porter_rewrite::{Applied, Port, Shard, Target, apply};
 use porter_weights::WeightMap;
 use porter_zoo::{Model, Phase};
 
-use crate::{Opened, PipelineError, Variant};
+use crate::{Chosen, Opened, PipelineError, Variant};
 
 /// A model's programs and weights in a target's form.
 pub struct Lowered {
@@ -55,5 +55,21 @@ pub(crate) fn lower_over(
 ) -> Result<Lowered, PipelineError> {
     let port = Port::new(programs, weights.clone());
     let (port, applied) = apply(&variant.rewrites(target), port)?;
+    Ok(Lowered { port, applied })
+}
+
+/// [`lower_over`] laid out over the devices of a mesh, without the rewrites of a CPU, whose stacked layers
+/// have no logical axes.
+pub(crate) fn lower_sharded(
+    weights: &WeightMap,
+    programs: Vec<Program>,
+    variant: &Variant<'_>,
+    shard: &Shard,
+) -> Result<Lowered, PipelineError> {
+    let variant = Variant { rewrites: Chosen::None, ..*variant };
+    let Lowered { port, mut applied } = lower_over(weights, programs, &variant, Target::Plain)?;
+    let patch = shard.patch(&port)?;
+    let port = patch.apply(&port)?;
+    applied.push(Applied { rewrite: patch.rewrite, reason: patch.reason, effect: patch.effect });
     Ok(Lowered { port, applied })
 }

@@ -95,6 +95,8 @@ pub struct Chip {
     pub peaks: &'static [Peak],
     /// Bytes of HBM.
     pub hbm: Figure,
+    /// Bytes of HBM of one device that programs can use: the compiler keeps the rest for itself.
+    pub usable_hbm: Figure,
     /// Bytes a second of HBM.
     pub hbm_bandwidth: Figure,
     /// Bytes of vector memory of a core.

@@ -11,6 +11,7 @@ mod patch;
 mod pin_state_updates;
 mod rebuild;
 mod roll_layers;
+mod shard;
 mod target;
 
 pub use batched_dots_as_reduce::BatchedDotsAsReduce;
@@ -20,4 +21,5 @@ pub use patch::{CompilerFlag, Effect, FlagValue, Patch, Port, Rewrite};
 pub use pin_state_updates::PinStateUpdates;
 pub use rebuild::{Edit, Replacement, Site};
 pub use roll_layers::RollLayers;
+pub use shard::{Collective, Profile, Rules, RulesError, Shard, ShardError, ShardProblem, Share, Tables};
 pub use target::{Applied, Target, apply};

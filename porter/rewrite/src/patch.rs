@@ -1,6 +1,6 @@
 //! What a rewrite proposes, and applying it.
 
-use porter_ir::{OpError, Program, Shape};
+use porter_ir::{Layout, OpError, Program, Shape};
 use porter_weights::{Expr, WeightMap};
 
 use crate::rebuild::{Edit, rebuild};
@@ -84,6 +84,8 @@ pub struct Patch {
     pub flags: Vec<Vec<CompilerFlag>>,
     /// Weights that the edits ask for: name, shape, expression.
     pub weights: Vec<(String, Shape, Expr)>,
+    /// How the edited programs lie over a mesh, likewise.
+    pub layouts: Vec<Option<Layout>>,
 }
 
 impl Patch {
@@ -91,12 +93,15 @@ impl Patch {
     pub fn new(rewrite: &'static str, effect: Effect, port: &Port) -> Self {
         let edits = port.programs.iter().map(|_| Vec::new()).collect();
         let flags = port.programs.iter().map(|_| Vec::new()).collect();
-        Self { rewrite, reason: String::new(), effect, edits, flags, weights: Vec::new() }
+        let layouts = vec![None; port.programs.len()];
+        Self { rewrite, reason: String::new(), effect, edits, flags, weights: Vec::new(), layouts }
     }
 
     /// True where the rewrite found nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.edits.iter().all(Vec::is_empty) && self.weights.is_empty()
+        self.edits.iter().all(Vec::is_empty)
+            && self.weights.is_empty()
+            && self.layouts.iter().all(Option::is_none)
     }
 
     /// The ported model with the patch applied. Weights that no program reads any more are dropped
@@ -105,9 +110,15 @@ impl Patch {
         let programs = port
             .programs
             .iter()
-            .zip(&self.edits)
-            .map(|(program, edits)| rebuild(program, edits))
-            .collect::<Result<Vec<_>, _>>()?;
+            .zip(self.edits.iter().zip(&self.layouts))
+            .map(|(program, (edits, layout))| {
+                let program = rebuild(program, edits)?;
+                Ok(match layout {
+                    Some(layout) => program.over(layout),
+                    None => program,
+                })
+            })
+            .collect::<Result<Vec<_>, OpError>>()?;
         let mut weights = port.weights.clone();
         for (name, shape, expr) in &self.weights {
             weights.insert(name.clone(), shape.clone(), expr.clone());

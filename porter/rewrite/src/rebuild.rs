@@ -134,6 +134,9 @@ impl<'a> Copier<'a> {
                     self.target.result(&output.name, self.value(&self.target, output.value)?)?;
                 }
             }
+            if let (Some(sharding), false) = (&output.sharding, self.joined.borrow().contains(&output.name)) {
+                self.target.shard_output(&output.name, sharding.clone())?;
+            }
         }
         for input in self.source.inputs() {
             if let (Some(sharding), true) = (&input.sharding, self.values.borrow().contains_key(&input.value))
@@ -171,8 +174,20 @@ impl<'a> Copier<'a> {
         let regions: Vec<RegionId> =
             data.regions.iter().map(|&r| self.region(&b, r)).collect::<Result<_>>()?;
         let results = b.push(data.op.clone(), &operands, &regions)?;
+        for (&old, &new) in data.results.iter().zip(&results) {
+            self.axes(&b, old, new)?;
+        }
         self.values.borrow_mut().extend(data.results.iter().copied().zip(results));
         Ok(())
+    }
+
+    /// What the dimensions of `old` mean, those of `new` mean too, unless it says otherwise.
+    fn axes(&self, b: &Builder, old: Value, new: Value) -> Result<()> {
+        let said = b.program().value(new).axes.is_some();
+        match &self.source.value(old).axes {
+            Some(axes) if !said => b.logical_axes(new, axes),
+            _ => Ok(()),
+        }
     }
 
     fn edit(&self, edit: &Edit, b: Builder) -> Result<()> {
@@ -186,6 +201,9 @@ impl<'a> Copier<'a> {
             let problem =
                 format!("a replacement must keep the types {}, found {}", list(&expected), list(&found));
             return Err(site.b.error("rewrite", &replacements, problem));
+        }
+        for (&old, &new) in edit.results.iter().zip(&replacements) {
+            self.axes(&site.b, old, new)?;
         }
         self.values.borrow_mut().extend(edit.results.iter().copied().zip(replacements));
         Ok(())
@@ -217,6 +235,7 @@ impl<'a> Copier<'a> {
             InputRole::Argument => top.argument(&input.name, ty)?,
             InputRole::State => top.state(&input.name, ty)?,
         };
+        self.axes(&top, old, new)?;
         self.values.borrow_mut().insert(old, new);
         Ok(new)
     }

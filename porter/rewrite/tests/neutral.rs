@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use porter_ir::{DType, InputRole, Shape};
 use porter_rewrite::{CompilerFlag, FlagValue, Port, Target};
 use porter_runtime::{
-    Client, ClientOptions, CompileOptions, Device, Flag, Generator, HostTensor, Next, Plugin, Signature,
-    States, Step, Weights, plugins,
+    Client, ClientOptions, CompileOptions, Devices, Flag, Generator, HostTensor, Next, Placement, Plugin,
+    Signature, States, Step, Weights, plugins,
 };
 use porter_zoo::{Model, Phase, Precision};
 use safetensors::{Dtype, tensor::TensorView};
@@ -83,18 +83,18 @@ fn logits(
     let (port, applied) = target.lower(port).unwrap();
     assert!(port.programs.iter().all(|p| p.verify().is_empty()));
 
-    let device = client.device(0).unwrap();
-    let weights = weights(&port, &*checkpoint, &device);
+    let devices = Devices::of(client);
+    let weights = weights(&port, &*checkpoint, &devices);
     let steps: Vec<Step> = port
         .programs
         .iter()
         .zip(&port.flags)
         .map(|(p, flags)| {
             let compiled = client.compile(&p.to_string(), &Signature::of(p), &options(flags)).unwrap();
-            Step::new(p, compiled, device.clone(), &weights).unwrap()
+            Step::new(p, compiled, &devices, &weights).unwrap()
         })
         .collect();
-    let mut states = States::zeros(&device, &port.programs[1]).unwrap();
+    let mut states = States::zeros(&devices, &port.programs[1]).unwrap();
     let generator =
         Generator { prefill: &steps[0], decode: &steps[1], batch: 1, bucket: BUCKET, cache: CACHE };
     let prompt: Vec<u32> = (0..BUCKET as u32 - 5).map(|i| i * 37 % 320).collect();
@@ -109,7 +109,7 @@ fn logits(
     (all, applied.iter().map(|a| a.rewrite).collect())
 }
 
-fn weights(port: &Port, checkpoint: &dyn porter_weights::Checkpoint, device: &Device) -> Weights {
+fn weights(port: &Port, checkpoint: &dyn porter_weights::Checkpoint, devices: &Devices) -> Weights {
     let mut dtypes = BTreeMap::new();
     for program in &port.programs {
         for input in program.inputs().iter().filter(|i| i.role == InputRole::Weight) {
@@ -119,7 +119,7 @@ fn weights(port: &Port, checkpoint: &dyn porter_weights::Checkpoint, device: &De
     let loaded = port.weights.load(checkpoint, |name, _| dtypes[name], |_| ()).unwrap();
     let upload = |(name, tensor): (String, porter_weights::HostTensor)| {
         let tensor = HostTensor::new(tensor.ty, tensor.bytes).unwrap();
-        (name, Arc::new(device.upload(&tensor).unwrap()))
+        (name, Arc::new(devices.upload(&tensor, &Placement::One).unwrap()))
     };
     loaded.into_iter().map(upload).collect()
 }

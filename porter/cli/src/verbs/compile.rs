@@ -4,10 +4,12 @@ mod onnx;
 
 use std::{collections::BTreeMap, env, fs, iter, time::Duration};
 
+use porter_ir::Mesh;
 use porter_pipeline::{
-    Ahead, Answer, Configured, Fitting, Variant, compiler_for, onnx::find, open_config, phases,
+    Ahead, Answer, Answers, Configured, Fitting, Variant, compiler_for, onnx::find, open_config, phases,
 };
 use porter_plan::{Estimate, Target, html};
+use porter_rewrite::Collective;
 use porter_runtime::aot;
 use serde::Serialize;
 
@@ -24,13 +26,15 @@ const CONTEXT: usize = 1024;
 
 /// What `porter compile` says. Sizes in bytes a device, times in seconds.
 #[derive(Serialize)]
-struct Document {
+pub(super) struct Document {
     model: String,
     /// The class of the model, or the format of a graph.
     architecture: &'static str,
     target: Target,
     chips: usize,
     devices: usize,
+    /// The axes of the devices, as `data=2,tensor=4`; none where there is one.
+    mesh: Option<String>,
     #[serde(flatten)]
     sizes: Sizes,
     programs: Vec<Row>,
@@ -40,7 +44,7 @@ struct Document {
 /// For what sizes the programs are.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Sizes {
+pub(super) enum Sizes {
     /// Those of a model of the zoo.
     Sequences { dtype: &'static str, batch: usize, prompt: usize, context: usize },
     /// Those of a graph's inputs, by name.
@@ -64,6 +68,8 @@ struct Row {
     code: Option<i64>,
     compile: Option<f64>,
     estimate: Option<Estimate>,
+    /// How many collectives of each kind the layout asks for; those that were compiled are in the estimate.
+    predicted: BTreeMap<&'static str, usize>,
     /// Why there is no estimate.
     error: Option<String>,
     #[serde(skip)]
@@ -79,13 +85,15 @@ pub(super) fn run(args: &CompileArgs, global: &Global, console: &Console) -> Res
     let context = args.context.unwrap_or_else(|| args.prompt.unwrap_or(CONTEXT).max(CONTEXT).min(positions));
     let prompt = args.prompt.unwrap_or(context);
     let phases = phases(&model, args.batch, prompt, context)?;
+    let meshing = args.mesh.meshing()?;
 
     let compiler = compiler(args, global, console)?;
     console.note(&format!("compiling {} programs of {} for {}", phases.len(), model.name, args.target));
-    let ahead = Ahead { compiler, target: args.target.clone() };
+    let ahead = Ahead { compiler, target: args.target.clone(), meshing };
     let answers = ahead.compile(&model, &phases, &Variant::new(args.dtype.into()))?;
 
-    present(&document(args, &model, prompt, context, answers), args, console)
+    let sizes = Sizes::Sequences { dtype: args.dtype.name(), batch: args.batch, prompt, context };
+    present(&document(&args.target, sizes, &model, answers), args, console)
 }
 
 /// The TPU compiler, in processes of its own.
@@ -112,32 +120,31 @@ pub(super) fn work() -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// A remark for a target of several devices.
-fn unsharded(target: &Target) -> Option<String> {
-    let devices = target.devices();
-    let text =
-        || format!("not sharded: each program runs on one of {devices} devices, the others would run copies");
-    (devices > 1).then(text)
-}
-
-fn document(
-    args: &CompileArgs,
-    model: &Configured,
-    prompt: usize,
-    context: usize,
-    answers: Vec<Answer>,
-) -> Document {
-    let target = &args.target;
+/// What the compiler said.
+pub(super) fn document(target: &Target, sizes: Sizes, model: &Configured, answers: Answers) -> Document {
+    let Answers { mesh, programs } = answers;
+    let programs: Vec<Row> = programs.into_iter().map(Row::new).collect();
+    let notes = programs.iter().filter_map(Row::unpredicted).collect();
     Document {
         model: model.name.clone(),
         architecture: model.model.class(),
         target: target.clone(),
         chips: target.chips(),
         devices: target.devices(),
-        sizes: Sizes::Sequences { dtype: args.dtype.name(), batch: args.batch, prompt, context },
-        programs: answers.into_iter().map(Row::new).collect(),
-        notes: unsharded(target).into_iter().collect(),
+        mesh: mesh.as_ref().map(Mesh::to_string),
+        sizes,
+        programs,
+        notes,
     }
+}
+
+/// How many collectives there are of each kind.
+fn counts(collectives: &[Collective]) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    for collective in collectives {
+        *counts.entry(collective.kind).or_insert(0) += collective.count;
+    }
+    counts
 }
 
 impl Row {
@@ -154,6 +161,7 @@ impl Row {
             code: None,
             compile: None,
             estimate: None,
+            predicted: counts(&answer.predicted),
             error: None,
             exit: Exit::Done,
         };
@@ -179,6 +187,26 @@ impl Row {
             },
             (Err(error), None) => Self { exit: exit::runtime(&error), error: Some(error.to_string()), ..row },
         }
+    }
+
+    /// What the compiler added to the collectives that the layout asks for. Fewer are those that it joined.
+    fn unpredicted(&self) -> Option<String> {
+        let estimate = self.estimate.as_ref()?;
+        let compiled: BTreeMap<&str, usize> =
+            estimate.collectives.iter().map(|c| (c.kind.as_str(), c.count.round() as usize)).collect();
+        let list = |counts: &BTreeMap<&str, usize>| {
+            let counts: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+            if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
+        };
+        let most = |kind: &str| self.predicted.get(kind).copied().unwrap_or(0);
+        compiled.iter().any(|(kind, &count)| count > most(kind)).then(|| {
+            format!(
+                "{}: the compiled collectives are {}, the layout asks for {}",
+                self.program,
+                list(&compiled),
+                list(&self.predicted)
+            )
+        })
     }
 
     fn fits(&self) -> &'static str {
@@ -239,7 +267,7 @@ impl Row {
 
 impl Document {
     /// What does not fit is a no; a compiler that fails is worse, an environment that does worst.
-    fn exit(&self) -> Exit {
+    pub(super) fn exit(&self) -> Exit {
         let exits = || self.programs.iter().map(|row| row.exit);
         let worst = [Exit::Environment, Exit::Unsupported, Exit::No].into_iter();
         worst.into_iter().find(|&worst| exits().any(|exit| exit == worst)).unwrap_or(Exit::Done)
@@ -255,7 +283,8 @@ impl Document {
                 format!("with {}", inputs.join(", "))
             }
         };
-        format!("{} on {} {sizes}", self.architecture, self.target)
+        let mesh = self.mesh.as_ref().map_or_else(String::new, |mesh| format!(" as {mesh}"));
+        format!("{} on {}{mesh} {sizes}", self.architecture, self.target)
     }
 }
 
@@ -270,7 +299,7 @@ fn page(document: &Document) -> String {
     html::page(&format!("{} on {}", document.model, document.target), &subtitle, &sections)
 }
 
-fn render(d: &Document, console: &Console) -> String {
+pub(super) fn render(d: &Document, console: &Console) -> String {
     let heading = ["PROGRAM", "PEAK HBM", "ESTIMATE", "BOUND", "MFU", "HBM", "COMPILE", ""];
     let rows = d.programs.iter().map(|row| row.cells(console));
     let mut parts = vec![

@@ -9,6 +9,7 @@ mod convert;
 mod inspect;
 mod man;
 mod merge_index;
+mod plan;
 mod plugin;
 mod run;
 
@@ -23,6 +24,7 @@ pub(crate) fn run(cli: &Cli, console: &Console) -> Result<Exit, Failure> {
     match &cli.verb {
         Verb::Plugin(verb) => plugin::run(verb, cli.global.plugin.as_deref(), console),
         Verb::Compile(args) => compile::run(args, &cli.global, console),
+        Verb::Plan(args) => plan::run(args, &cli.global, console),
         Verb::AotWorker => compile::work(),
         Verb::Completions { shell } => completions::run(*shell, console),
         Verb::Man => man::run(console),

@@ -5,9 +5,9 @@ use std::{
     fmt::{self, Display, Write},
 };
 
-use super::Composites;
+use super::{Composites, PrintOptions, ShardingForm};
 use crate::{
-    Op, OpId, Program, RegionId, Value,
+    Op, OpId, Program, RegionId, Sharding, Value,
     attribute::{location, symbol},
     program::OpData,
 };
@@ -15,7 +15,7 @@ use crate::{
 /// Prints ops; knows which value stands for which, and which decompositions are called.
 pub(super) struct BlockPrinter<'p> {
     program: &'p Program,
-    composites: Composites,
+    options: PrintOptions,
     /// What is printed instead of a value: the operand for an argument of an inlined decomposition, its
     /// result for a result of the composite.
     substitutes: HashMap<Value, Value>,
@@ -23,8 +23,8 @@ pub(super) struct BlockPrinter<'p> {
 }
 
 impl<'p> BlockPrinter<'p> {
-    pub(super) fn new(program: &'p Program, composites: Composites) -> Self {
-        Self { program, composites, substitutes: HashMap::new(), called: Vec::new() }
+    pub(super) fn new(program: &'p Program, options: PrintOptions) -> Self {
+        Self { program, options, substitutes: HashMap::new(), called: Vec::new() }
     }
 
     /// The composites that were printed as calls.
@@ -39,16 +39,39 @@ impl<'p> BlockPrinter<'p> {
 
     fn op(&mut self, out: &mut impl Write, id: OpId, indent: usize) -> fmt::Result {
         let data = self.program.op(id);
+        if let (Op::ShardingConstraint(op), ShardingForm::Mhlo) = (&data.op, self.options.shardings) {
+            return self.sharding_call(out, data, &op.sharding, indent);
+        }
         if !matches!(data.op, Op::Composite(_)) {
             return self.generic(out, data, None, indent);
         }
-        match self.composites {
+        match self.options.composites {
             Composites::Inline => self.inlined(out, data, indent),
             Composites::Call => {
                 self.called.push(id);
                 self.generic(out, data, decomposition(self.program, id), indent)
             }
         }
+    }
+
+    /// What a sharding constraint is to GSPMD.
+    fn sharding_call(
+        &mut self,
+        out: &mut impl Write,
+        data: &OpData,
+        sharding: &Sharding,
+        indent: usize,
+    ) -> fmt::Result {
+        let attribute = self.program.sharding_attribute(sharding, ShardingForm::Mhlo).unwrap_or_default();
+        let (results, operands) = (list(&data.results), self.values(&data.operands));
+        writeln!(
+            out,
+            "{:indent$}{results} = \"stablehlo.custom_call\"({operands}) <{{call_target_name = \"Sharding\"}}> \
+             {{{attribute}}} : ({}) -> {}",
+            "",
+            self.program.types(&data.operands),
+            self.program.types(&data.results)
+        )
     }
 
     fn inlined(&mut self, out: &mut impl Write, data: &OpData, indent: usize) -> fmt::Result {

@@ -12,7 +12,8 @@ use onnx_protobuf::{TensorProto, TypeProto};
 use porter_ir::TensorType;
 use porter_onnx::{Host, ImportError, Model, Options, ProblemKind, Program, Recorded, Value};
 use porter_runtime::{
-    Client, ClientOptions, CompileOptions, Flag, HostTensor, Plugin, SINGLE_YNN_OPS, Signature, States, Step,
+    Client, ClientOptions, CompileOptions, Devices, Flag, HostTensor, Placement, Plugin, SINGLE_YNN_OPS, Signature,
+    States, Step,
     Weights, plugins,
 };
 
@@ -198,14 +199,15 @@ fn execute(
     program: &Program,
     given: &[Recorded],
 ) -> Result<BTreeMap<String, HostTensor>, Failure> {
-    let device = client.device(0).map_err(|e| ("execute", e.to_string()))?;
+    let devices = Devices::of(client);
     let tensor = |ty: &TensorType, bytes: &[u8]| {
         HostTensor::new(ty.clone(), Arc::new(bytes.to_vec())).map_err(|e| ("execute", e.to_string()))
     };
     let mut weights = Weights::new();
     for (name, (ty, bytes)) in porter_onnx::weights(model, program).map_err(|e| ("execute", e))? {
-        let buffer = device.upload(&tensor(&ty, &bytes)?).map_err(|e| ("execute", e.to_string()))?;
-        weights.insert(name, Arc::new(buffer));
+        let weight =
+            devices.upload(&tensor(&ty, &bytes)?, &Placement::One).map_err(|e| ("execute", e.to_string()))?;
+        weights.insert(name, Arc::new(weight));
     }
     let (flag, value) = SINGLE_YNN_OPS;
     let options = CompileOptions::default()
@@ -215,9 +217,8 @@ fn execute(
     let executable = client
         .compile(&program.to_string(), &Signature::of(program), &options)
         .map_err(|e| ("compile", e.to_string()))?;
-    let step =
-        Step::new(program, executable, device.clone(), &weights).map_err(|e| ("execute", e.to_string()))?;
-    let mut states = States::zeros(&device, program).map_err(|e| ("execute", e.to_string()))?;
+    let step = Step::new(program, executable, &devices, &weights).map_err(|e| ("execute", e.to_string()))?;
+    let mut states = States::zeros(&devices, program).map_err(|e| ("execute", e.to_string()))?;
     let arguments = given.iter().map(|given| Ok((given.name.as_str(), tensor(&given.ty, &given.bytes)?)));
     let taken: BTreeSet<&str> = program.inputs().iter().map(|i| i.name.as_str()).collect();
     let arguments: Vec<_> = arguments.collect::<Result<Vec<_>, Failure>>()?;

@@ -6,7 +6,8 @@ use porter_ir::{InputRole, Program, TensorType};
 use porter_numerics::{Budget, Comparison, Positions, View, compare};
 use porter_onnx::Model;
 use porter_runtime::{
-    Client, ClientOptions, CompileOptions, HostTensor, Plugin, Signature, States, Step, Weights, plugins,
+    Client, ClientOptions, CompileOptions, Devices, HostTensor, Placement, Plugin, Signature, States, Step,
+    Weights, plugins,
 };
 use safetensors::SafeTensors;
 
@@ -44,21 +45,22 @@ pub(crate) fn tensors(bytes: &[u8], prefix: &str) -> Tensors {
 
 /// What the program gives for `given`, which has its arguments and weights by name.
 pub(crate) fn run(client: &Client, program: &Program, given: &Tensors) -> BTreeMap<String, HostTensor> {
-    let device = client.device(0).expect("a device");
+    let devices = Devices::of(client);
     let tensor = |name: &str| {
         let (ty, bytes) = given.get(name).unwrap_or_else(|| panic!("no value for {name:?}"));
         HostTensor::new(ty.clone(), Arc::new(bytes.clone())).expect("a tensor")
     };
     let mut weights = Weights::new();
     for input in program.inputs().iter().filter(|input| input.role == InputRole::Weight) {
-        weights.insert(input.name.clone(), Arc::new(device.upload(&tensor(&input.name)).expect("a buffer")));
+        let weight = devices.upload(&tensor(&input.name), &Placement::One).expect("a buffer");
+        weights.insert(input.name.clone(), Arc::new(weight));
     }
     let text = program.to_string();
     let executable = client
         .compile(&text, &Signature::of(program), &CompileOptions::default())
         .unwrap_or_else(|e| panic!("{e}\n{text}"));
-    let step = Step::new(program, executable, device.clone(), &weights).expect("a step");
-    let mut states = States::zeros(&device, program).expect("no states");
+    let step = Step::new(program, executable, &devices, &weights).expect("a step");
+    let mut states = States::zeros(&devices, program).expect("no states");
     let arguments: Vec<(&str, HostTensor)> = program
         .inputs()
         .iter()

@@ -45,7 +45,7 @@ impl Runner<PipelineError> for OnPlugin<'_> {
                 given.push((input.name.as_str(), on_host(tensor, program.ty(input.value))?));
             }
         }
-        let results = step.run(&given, &mut States::zeros(&self.engine.device, program)?)?;
+        let results = step.run(&given, &mut States::zeros(&self.engine.devices, program)?)?;
         results.into_iter().map(|(name, tensor)| Ok((name, of_host(&tensor)?))).collect()
     }
 }

@@ -6,7 +6,7 @@ use host_memory::AlignedBytes;
 use porter_ir::{InputRole, Program, TensorType};
 use porter_onnx::Recorded;
 use porter_rewrite::CompilerFlag;
-use porter_runtime::{HostTensor, SINGLE_YNN_OPS, States, Step, Weights};
+use porter_runtime::{HostTensor, Placement, SINGLE_YNN_OPS, States, Step, Weights};
 
 use super::Graph;
 use crate::{Engine, PipelineError, Resident};
@@ -34,7 +34,7 @@ impl Graph {
         let (compile, started) = (started.elapsed(), Instant::now());
         let weights = self.weights(engine, &program)?;
         let weight_bytes = weights.values().map(|buffer| buffer.ty().host_bytes()).sum();
-        let step = Step::new(&program, cached.executable, engine.device.clone(), &weights)?;
+        let step = Step::new(&program, cached.executable, &engine.devices, &weights)?;
         let took = Resident {
             steps: Vec::new(),
             compile,
@@ -49,7 +49,7 @@ impl Graph {
         let weights = porter_onnx::weights(&self.model, program).map_err(PipelineError::Unsupported)?;
         let upload = |(name, (ty, bytes)): (String, (TensorType, Vec<u8>))| {
             let tensor = HostTensor::new(ty, Arc::new(AlignedBytes::copy_of(&bytes)))?;
-            Ok::<_, PipelineError>((name, Arc::new(engine.device.upload(&tensor)?)))
+            Ok::<_, PipelineError>((name, Arc::new(engine.devices.upload(&tensor, &Placement::One)?)))
         };
         weights.into_iter().map(upload).collect()
     }
@@ -62,7 +62,7 @@ impl Running<'_> {
         let arguments = self.arguments(inputs)?;
         let arguments: Vec<(&str, HostTensor)> =
             arguments.iter().map(|(name, tensor)| (*name, tensor.clone())).collect();
-        let mut states = States::zeros(&self.engine.device, &self.program)?;
+        let mut states = States::zeros(&self.engine.devices, &self.program)?;
         Ok(self.step.run(&arguments, &mut states)?)
     }
 

@@ -20,6 +20,8 @@ const JAX: Source = Source { title: "jax, jax/_src/tpu_info.py at cec06d1", date
 const DOCS: Source = Source { title: "Cloud TPU documentation, system architecture", date: "2026-08" };
 const BOOK: Source =
     Source { title: "How to Scale Your Model (jax-ml/scaling-book at 0819a7d)", date: "2025-02-18" };
+/// What it says of a device of each topology.
+const LIBTPU: Source = Source { title: "libtpu 0.0.52, device_memory_bytes_limit", date: "2026-11-24" };
 /// What makes the compiler's cycles for large bf16 products agree with the peak; not read from libtpu.
 const FITTED: Source =
     Source { title: "bf16 peak against libtpu 0.0.52's cycles of large products", date: "2026-11-24" };

@@ -2,7 +2,7 @@
 
 use porter_ir::DType;
 
-use super::{BOOK, DOCS, FITTED, JAX, MESHES, peak};
+use super::{BOOK, DOCS, FITTED, JAX, LIBTPU, MESHES, peak};
 use crate::{Chip, Figure, Ici, Mxu, Topologies};
 
 pub(super) const V5E: Chip = Chip {
@@ -17,6 +17,7 @@ pub(super) const V5E: Chip = Chip {
     mxu: Mxu { count: 4, size: 128, source: JAX },
     peaks: &[peak(DType::BF16, 197.0, DOCS), peak(DType::I8, 394.0, DOCS), peak(DType::I4, 788.0, JAX)],
     hbm: Figure::new(16.0 * 1_073_741_824.0, DOCS),
+    usable_hbm: Figure::new(15.75 * 1_073_741_824.0, LIBTPU),
     hbm_bandwidth: Figure::new(819.0e9, DOCS),
     vmem: Figure::new(128.0 * 1_048_576.0, JAX),
     ici: Ici { link: Figure::new(45.0e9, BOOK), ring_from: Some(16) },

@@ -2,7 +2,7 @@
 
 use porter_ir::DType;
 
-use super::{BOOK, DOCS, FITTED, JAX, peak};
+use super::{BOOK, DOCS, FITTED, JAX, LIBTPU, peak};
 use crate::{Chip, Figure, Ici, Mxu, Topologies};
 
 pub(super) const V5P: Chip = Chip {
@@ -23,6 +23,7 @@ pub(super) const V5P: Chip = Chip {
         peak(DType::I4, 1840.0, JAX),
     ],
     hbm: Figure::new(95.0 * 1_073_741_824.0, DOCS),
+    usable_hbm: Figure::new(95.73 * 1_073_741_824.0, LIBTPU),
     hbm_bandwidth: Figure::new(2765.0e9, DOCS),
     vmem: Figure::new(64.0 * 1_048_576.0, JAX),
     ici: Ici { link: Figure::new(90.0e9, BOOK), ring_from: None },

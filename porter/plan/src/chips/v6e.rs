@@ -2,7 +2,7 @@
 
 use porter_ir::DType;
 
-use super::{BOOK, DOCS, FITTED, JAX, MESHES, peak};
+use super::{BOOK, DOCS, FITTED, JAX, LIBTPU, MESHES, peak};
 use crate::{Chip, Figure, Ici, Mxu, Topologies};
 
 pub(super) const V6E: Chip = Chip {
@@ -23,6 +23,7 @@ pub(super) const V6E: Chip = Chip {
         peak(DType::I4, 3680.0, JAX),
     ],
     hbm: Figure::new(32.0 * 1_073_741_824.0, DOCS),
+    usable_hbm: Figure::new(31.24 * 1_073_741_824.0, LIBTPU),
     hbm_bandwidth: Figure::new(1640.0e9, DOCS),
     vmem: Figure::new(128.0 * 1_048_576.0, JAX),
     ici: Ici { link: Figure::new(90.0e9, BOOK), ring_from: Some(16) },

@@ -2,7 +2,7 @@
 
 use porter_ir::DType;
 
-use super::{DOCS, FITTED, JAX, peak};
+use super::{DOCS, FITTED, JAX, LIBTPU, peak};
 use crate::{Chip, Figure, Ici, Mxu, Source, Topologies};
 
 /// `MaxText`'s `custom_model.md` has 12800 operations a byte and axis: 2307e12 over it is both directions.
@@ -25,6 +25,7 @@ pub(super) const V7X: Chip = Chip {
         peak(DType::F8E5M2, 4614.0, JAX),
     ],
     hbm: Figure::new(192.0 * 1_073_741_824.0, DOCS),
+    usable_hbm: Figure::new(94.74 * 1_073_741_824.0, LIBTPU),
     hbm_bandwidth: Figure::new(7380.0e9, DOCS),
     vmem: Figure::new(64.0 * 1_048_576.0, JAX),
     ici: Ici { link: Figure::new(90.0e9, LINK), ring_from: None },

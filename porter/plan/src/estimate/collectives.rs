@@ -53,6 +53,12 @@ impl Links {
     }
 }
 
+/// How long a collective of `kind` over the devices of `group` holds the links, each bringing `bytes`.
+pub(crate) fn collective_seconds(kind: &str, bytes: f64, group: &[usize], target: &Target) -> f64 {
+    let groups = vec![group.iter().map(|&device| device as i64).collect()];
+    seconds(kind, bytes, &Instruction { groups, ..Instruction::default() }, target)
+}
+
 /// How long the busiest link is held: collectives that go other ways run at the same time.
 pub(super) fn busiest_link(collectives: &[&Collective]) -> f64 {
     let held =

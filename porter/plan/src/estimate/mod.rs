@@ -20,6 +20,7 @@ mod walk;
 use serde::Serialize;
 
 pub use collectives::Collectives;
+pub(crate) use collectives::collective_seconds;
 pub use rows::Row;
 pub(crate) use text::time;
 

@@ -32,7 +32,8 @@ pub(super) fn execute(args: &CheckArgs, global: &Global, console: &Console) -> R
     let recorded = recorded.map(Bundle::open).transpose().map_err(PipelineError::from)?;
     let model = &args.model;
     let opened = open_with(&model.model, &model.ignore_config, &model.options(), &Fetching::new(console))?;
-    let engine = Engine::start(global.plugin.as_deref(), &mut |note| console.note(note))?;
+    let engine =
+        Engine::start_over(global.plugin.as_deref(), args.mesh.shard()?, &mut |note| console.note(note))?;
     let observer = Working::new(console);
     let reference = if let Some(bundle) = recorded {
         Reference::Recorded(bundle)

@@ -5,8 +5,9 @@ use porter_pipeline::{
     Ahead,
     onnx::{Graph, read_tensors},
 };
+use porter_plan::Target;
 
-use super::{Document, Row, Sizes, compiler, present, unsharded};
+use super::{Document, Row, Sizes, compiler, present};
 use crate::{
     args::{CompileArgs, Global},
     console::Console,
@@ -24,7 +25,7 @@ pub(super) fn run(
     let program = graph.program(&args.graph.dims(), inputs.as_deref())?;
     let compiler = compiler(args, global, console)?;
     console.note(&format!("compiling {} for {}", graph.files.name, args.target));
-    let ahead = Ahead { compiler, target: args.target.clone() };
+    let ahead = Ahead { compiler, target: args.target.clone(), meshing: args.mesh.meshing()? };
     let sizes = sizes(&program);
     let answers = ahead.compile_programs(&[program])?;
     let document = Document {
@@ -33,11 +34,20 @@ pub(super) fn run(
         target: args.target.clone(),
         chips: args.target.chips(),
         devices: args.target.devices(),
+        mesh: None,
         sizes,
         programs: answers.into_iter().map(Row::new).collect(),
         notes: unsharded(&args.target).into_iter().collect(),
     };
     present(&document, args, console)
+}
+
+/// A remark for a target of several devices.
+fn unsharded(target: &Target) -> Option<String> {
+    let devices = target.devices();
+    let text =
+        || format!("not sharded: each program runs on one of {devices} devices, the others would run copies");
+    (devices > 1).then(text)
 }
 
 /// The types of the program's arguments.

@@ -44,11 +44,12 @@ pub(super) fn run(input: &Path, args: &RunArgs, global: &Global, console: &Conso
     let phase = sequences.phase(Taps::None)?;
     let arguments = sequences.arguments(&opened.model)?;
 
-    let engine = Engine::start(global.plugin.as_deref(), &mut |note| console.note(note))?;
+    let engine =
+        Engine::start_over(global.plugin.as_deref(), args.mesh.shard()?, &mut |note| console.note(note))?;
     let variant = Variant::new(args.dtype.into());
     let Running { programs, resident } =
         bring_up(&engine, &opened, &[phase], &variant, &Working::new(console))?;
-    let mut states = States::zeros(&engine.device, &programs[0])?;
+    let mut states = States::zeros(&engine.devices, &programs[0])?;
     let outputs = resident.steps[0].run(&arguments, &mut states)?;
     finish(args, &outputs, console)
 }

@@ -65,14 +65,15 @@ pub(super) fn run(prompt: &str, args: &RunArgs, global: &Global, console: &Conso
     let mut output = Output::new(&text, args, limit, console)?;
 
     let phases = [sizes.prefill(), sizes.decode()];
-    let engine = Engine::start(global.plugin.as_deref(), &mut |note| console.note(note))?;
+    let engine =
+        Engine::start_over(global.plugin.as_deref(), args.mesh.shard()?, &mut |note| console.note(note))?;
     let variant = Variant::new(args.dtype.into());
     let Running { programs, resident } =
         bring_up(&engine, &opened, &phases, &variant, &Working::new(console))?;
     // The vocabulary and the merges of a GGUF file alone are some ten megabytes.
     let name = opened.files.name.clone();
     drop(opened);
-    let mut states = States::zeros(&engine.device, &programs[1])?;
+    let mut states = States::zeros(&engine.devices, &programs[1])?;
     let Sizes { batch, bucket, cache } = sizes;
     let (prefill, decode) = (&resident.steps[0], &resident.steps[1]);
     let generator = Generator { prefill, decode, batch, bucket, cache };

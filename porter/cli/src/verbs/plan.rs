@@ -1,0 +1,324 @@
+//! `porter plan MODEL --target CHIP:SHAPE`: which mesh, and whether the model fits, from its config alone.
+
+use std::{env, time::Duration};
+
+use porter_ir::Mesh;
+use porter_pipeline::{
+    Ahead, Candidate, Configured, Meshing, Objective, PipelineError, Plan, Planner, Variant, compiler_for,
+    open_config, phases,
+};
+use porter_plan::{Memory, Roofline, Target, Verdict};
+use porter_rewrite::{Shard, Tables};
+use serde::Serialize;
+
+use crate::{
+    args::{Global, PlanArgs},
+    console::{Console, Tone, printable},
+    exit::{Exit, Failure},
+    progress::Fetching,
+    table,
+    verbs::compile,
+};
+
+/// Slots of the cache where nothing is said.
+const CONTEXT: usize = 1024;
+/// What every plan must say of its times.
+const CAVEAT: &str = "times are a roofline of the program as it is written: nothing was compiled or run";
+
+/// What `porter plan` says. Sizes in bytes a device, times in seconds.
+#[derive(Serialize)]
+struct Document {
+    model: String,
+    architecture: &'static str,
+    parameters: usize,
+    target: Target,
+    devices: usize,
+    dtype: &'static str,
+    prompt: usize,
+    context: usize,
+    /// What a device has for programs.
+    available: u64,
+    /// The best first.
+    candidates: Vec<Row>,
+    /// Meshes that the model does not lie over.
+    refused: Vec<Refused>,
+    /// Where the model does not fit: the smallest target of the chip that it fits, as it lies there.
+    smallest: Option<Smallest>,
+    /// What the compiler says of the best candidate.
+    verified: Option<compile::Document>,
+    notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    mesh: String,
+    /// The rule tables.
+    rules: String,
+    batch: usize,
+    memory: Memory,
+    total: usize,
+    fits: bool,
+    tokens_a_second: f64,
+    programs: Vec<ProgramRow>,
+}
+
+#[derive(Serialize)]
+struct ProgramRow {
+    program: String,
+    flops: f64,
+    traffic: f64,
+    roofline: Roofline,
+    collectives: Vec<CollectiveRow>,
+}
+
+#[derive(Serialize)]
+struct CollectiveRow {
+    kind: &'static str,
+    axes: Vec<String>,
+    count: usize,
+    bytes: f64,
+}
+
+#[derive(Serialize)]
+struct Refused {
+    mesh: String,
+    problems: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Smallest {
+    target: Target,
+    #[serde(flatten)]
+    row: Row,
+}
+
+pub(super) fn run(args: &PlanArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
+    let model = open_config(&args.model, &args.ignore_config, &Fetching::new(console))?;
+    let Meshing { mesh, tables } = args.mesh.meshing()?;
+    let tables = match args.mesh.rules {
+        Some(_) => vec![tables],
+        None => vec![tables, Tables::two_dimensional().map_err(PipelineError::from)?],
+    };
+    let positions = model.model.dimensions().max_positions;
+    let context = args.context.unwrap_or_else(|| args.prompt.unwrap_or(CONTEXT).max(CONTEXT).min(positions));
+    let planner = Planner {
+        model: &model,
+        variant: Variant::new(args.dtype.into()),
+        tables,
+        batch: args.batch,
+        prompt: args.prompt.unwrap_or(context),
+        context,
+        objective: args.objective.into(),
+    };
+    let plan = planner.plan(&args.target, mesh.as_ref())?;
+    let smallest = if plan.winner().is_some() { None } else { planner.smallest(&args.target)? };
+    let verified = match plan.winner() {
+        Some(winner) if args.verify => Some(verify(args, &planner, winner, global, console)?),
+        _ => None,
+    };
+    let exit = match (&verified, plan.winner()) {
+        (Some(document), _) => document.exit(),
+        (None, Some(_)) => Exit::Done,
+        (None, None) => Exit::No,
+    };
+    let document = document(args, &model, &planner, plan, smallest, verified)?;
+    console.result(&document, |document| render(document, console))?;
+    Ok(exit)
+}
+
+/// Has the compiler judge the best candidate.
+fn verify(
+    args: &PlanArgs,
+    planner: &Planner<'_>,
+    winner: &Candidate,
+    global: &Global,
+    console: &Console,
+) -> Result<compile::Document, Failure> {
+    let this = env::current_exe()
+        .map_err(|e| Failure::new(Exit::Environment, format!("cannot find porter's own program: {e}")))?;
+    let worker = (this, vec!["aot-worker".into()]);
+    let time_limit = Duration::from_secs(args.time_limit as u64);
+    let compiler =
+        compiler_for(global.plugin.as_deref(), worker, time_limit, &mut |text| console.note(text))?;
+    let Shard { mesh, tables } = winner.shard.clone();
+    console.note(&format!("compiling the best mesh, {}, for {}", name(&mesh), args.target));
+    let meshing = Meshing { mesh: (mesh.devices() > 1).then_some(mesh), tables };
+    let phases = phases(planner.model, winner.batch, planner.prompt, planner.context)?;
+    let answers = Ahead { compiler, target: args.target.clone(), meshing }.compile(
+        planner.model,
+        &phases,
+        &planner.variant,
+    )?;
+    let sizes = compile::Sizes::Sequences {
+        dtype: args.dtype.name(),
+        batch: winner.batch,
+        prompt: planner.prompt,
+        context: planner.context,
+    };
+    Ok(compile::document(&args.target, sizes, planner.model, answers))
+}
+
+fn document(
+    args: &PlanArgs,
+    model: &Configured,
+    planner: &Planner<'_>,
+    plan: Plan,
+    smallest: Option<Plan>,
+    verified: Option<compile::Document>,
+) -> Result<Document, Failure> {
+    let parameters = model.model.parameters().map_err(PipelineError::from)?;
+    let refused = plan.refused.iter().map(|error| Refused {
+        mesh: name(&error.mesh),
+        problems: error.problems.iter().map(ToString::to_string).collect(),
+    });
+    let smallest = smallest.and_then(|plan| {
+        let row = Row::new(plan.candidates.first()?);
+        Some(Smallest { target: plan.target, row })
+    });
+    let target = &args.target;
+    Ok(Document {
+        model: model.name.clone(),
+        architecture: model.model.class(),
+        parameters: parameters.values().map(porter_ir::Shape::elements).sum(),
+        target: target.clone(),
+        devices: target.devices(),
+        dtype: args.dtype.name(),
+        prompt: planner.prompt,
+        context: planner.context,
+        available: target.chip().usable_hbm.value as u64,
+        candidates: plan.candidates.iter().map(Row::new).collect(),
+        refused: refused.collect(),
+        smallest,
+        verified,
+        notes: vec![CAVEAT.to_owned()],
+    })
+}
+
+/// A mesh, or what stands for that of one device.
+fn name(mesh: &Mesh) -> String {
+    if mesh.axes.is_empty() { "one device".to_owned() } else { mesh.to_string() }
+}
+
+impl Row {
+    fn new(candidate: &Candidate) -> Self {
+        let program = |p: &porter_pipeline::PlannedProgram| ProgramRow {
+            program: p.name.clone(),
+            flops: p.demand.flops,
+            traffic: p.demand.traffic,
+            roofline: p.roofline,
+            collectives: p
+                .demand
+                .exchanges
+                .iter()
+                .map(|e| CollectiveRow { kind: e.kind, axes: e.axes.clone(), count: e.count, bytes: e.bytes })
+                .collect(),
+        };
+        Self {
+            mesh: name(&candidate.shard.mesh),
+            rules: candidate.shard.tables.name.clone(),
+            batch: candidate.batch,
+            memory: candidate.memory,
+            total: candidate.memory.total(),
+            fits: candidate.verdict == Verdict::Fits,
+            tokens_a_second: candidate.tokens_a_second(),
+            programs: candidate.programs.iter().map(program).collect(),
+        }
+    }
+
+    fn cells(&self, console: &Console) -> Vec<String> {
+        let milliseconds = |program: Option<&ProgramRow>| {
+            program.map_or_else(|| "-".to_owned(), |p| format!("{:.3} ms", p.roofline.seconds * 1e3))
+        };
+        let (step, first) = (self.programs.first(), self.programs.get(1));
+        vec![
+            self.mesh.clone(),
+            self.rules.clone(),
+            self.batch.to_string(),
+            gib(self.memory.weights),
+            gib(self.memory.cache),
+            gib(self.memory.interface + self.memory.temporaries),
+            gib(self.total),
+            milliseconds(step),
+            step.map_or_else(String::new, |p| p.roofline.bound.to_string()),
+            milliseconds(first),
+            format!("{:.0}", self.tokens_a_second),
+            if self.fits {
+                console.paint("fits", Tone::Good)
+            } else {
+                console.paint("does not fit", Tone::Bad)
+            },
+        ]
+    }
+}
+
+fn gib(bytes: usize) -> String {
+    format!("{:.2}", bytes as f64 / 2_f64.powi(30))
+}
+
+/// The most candidates, and meshes that the model does not lie over, that are shown.
+const SHOWN: usize = 8;
+
+fn render(d: &Document, console: &Console) -> String {
+    let heading = [
+        "MESH",
+        "RULES",
+        "BATCH",
+        "WEIGHTS",
+        "CACHE",
+        "TEMP",
+        "TOTAL GiB",
+        "STEP",
+        "BOUND",
+        "PREFILL",
+        "TOKENS/s",
+        "",
+    ];
+    let table = |rows: &mut dyn Iterator<Item = &Row>| {
+        table::render(&heading, rows.map(|row| row.cells(console)), &[2, 3, 4, 5, 6, 7, 9, 10])
+    };
+    let mut parts = vec![format!(
+        "{}  {} of {:.1} billion parameters on {} in {}: prompt {}, context {}, {} GiB a device",
+        console.paint(&printable(&d.model), Tone::Strong),
+        d.architecture,
+        d.parameters as f64 / 1e9,
+        d.target,
+        d.dtype,
+        d.prompt,
+        d.context,
+        gib(d.available as usize),
+    )];
+    if !d.candidates.is_empty() {
+        parts.push(table(&mut d.candidates.iter().take(SHOWN)));
+    }
+    if let Some(more) = d.candidates.len().checked_sub(SHOWN).filter(|&more| more > 0) {
+        parts.push(format!("and {more} candidates more (--json has all)"));
+    }
+    for refused in d.refused.iter().take(if d.candidates.is_empty() { SHOWN } else { 3 }) {
+        let problems: Vec<String> = refused.problems.iter().map(|problem| printable(problem)).collect();
+        parts.push(format!("{} is left out:\n- {}", refused.mesh, problems.join("\n- ")));
+    }
+    let fits = d.candidates.first().is_some_and(|best| best.fits);
+    match &d.smallest {
+        Some(smallest) => parts.push(format!(
+            "the smallest {} that it fits: {}\n{}",
+            smallest.target.chip().name,
+            smallest.target,
+            table(&mut std::iter::once(&smallest.row))
+        )),
+        None if !fits => parts.push(format!("it fits no {} in this form", d.target.chip().name)),
+        None => {}
+    }
+    parts.extend(d.verified.as_ref().map(|verified| compile::render(verified, console)));
+    parts.extend(d.notes.iter().map(|note| console.paint(note, Tone::Dim)));
+    parts.join("\n\n")
+}
+
+impl From<crate::args::PlanFor> for Objective {
+    fn from(objective: crate::args::PlanFor) -> Self {
+        match objective {
+            crate::args::PlanFor::Latency => Self::Latency,
+            crate::args::PlanFor::Throughput => Self::Throughput,
+            crate::args::PlanFor::Fit => Self::Fit,
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! `porter plan` as a user runs it: from a configuration alone.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{fs, path::Path};
+
+use assert_cmd::{Command, assert::Assert};
+use predicates::{prelude::*, str::contains};
+use serde_json::{Value, json};
+
+fn plan(model: &Path, args: &[&str]) -> Assert {
+    let mut command = Command::cargo_bin("porter").unwrap();
+    command.env("NO_COLOR", "1").arg("plan").arg(model).args(args).assert()
+}
+
+fn document(assert: &Assert) -> Value {
+    serde_json::from_slice(&assert.get_output().stdout).unwrap()
+}
+
+/// The configuration of a Llama of these widths.
+fn llama(hidden: usize, intermediate: usize, layers: usize, heads: [usize; 2]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let config = json!({
+        "architectures": ["LlamaForCausalLM"], "hidden_size": hidden, "intermediate_size": intermediate,
+        "num_hidden_layers": layers, "num_attention_heads": heads[0], "num_key_value_heads": heads[1],
+        "head_dim": 128, "vocab_size": 128_256, "rms_norm_eps": 1e-5, "max_position_embeddings": 131_072,
+        "rope_theta": 500_000.0, "hidden_act": "silu", "tie_word_embeddings": false
+    });
+    fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    folder
+}
+
+/// Llama-3.1-8B over eight chips, every byte by hand.
+#[test]
+fn the_bytes_of_a_device_are_those_of_the_model() {
+    let folder = llama(4096, 14336, 32, [32, 8]);
+    let args = ["--target", "v6e:2x4", "--batch", "8", "--prompt", "128", "--context", "1024", "--json"];
+    let document = document(&plan(folder.path(), &args).success());
+    assert_eq!(document["parameters"], 8_030_261_248_u64);
+    let best = &document["candidates"][0];
+    assert_eq!(best["mesh"], "tensor=8");
+    let layer: u64 = 2 * 4096 * 4096 + 2 * 1024 * 4096 + 3 * 14336 * 4096;
+    let split = 2 * (32 * layer + 2 * 128_256 * 4096) / 8;
+    let norms = 65 * 4096 * 4;
+    assert_eq!(best["memory"]["weights"], split + norms);
+    assert_eq!(best["memory"]["cache"], 2 * 2 * 32 * 8 * 1024 * 128_u64);
+    // Of the embedding table only rows are read.
+    let decode = &best["programs"][0];
+    let traffic = split + norms - 2 * 128_256 * 4096 / 8;
+    let read = decode["traffic"].as_f64().unwrap() - best["memory"]["cache"].as_f64().unwrap();
+    // Norm weights are no operands of products; ids, paddings and logits are read and written.
+    let interface = 8 * 128_256 / 8 * 4 + 8 * 4 + 8 * 4 + 4;
+    assert!((read - (traffic - norms + interface) as f64).abs() < 0.5, "{read}");
+    assert_eq!(
+        decode["collectives"],
+        json!([
+            { "kind": "all-reduce", "axes": ["tensor"], "count": 1, "bytes": 8.0 * 4096.0 * 2.0 },
+            { "kind": "all-reduce", "axes": ["tensor"], "count": 32, "bytes": 8.0 * 4096.0 * 2.0 },
+            { "kind": "all-reduce", "axes": ["tensor"], "count": 32, "bytes": 8.0 * 4096.0 * 2.0 },
+        ])
+    );
+}
+
+#[test]
+fn what_does_not_fit_is_a_no_with_the_smallest_slice_that_does() {
+    let folder = llama(8192, 28672, 80, [64, 8]);
+    let args = ["--target", "v6e:2x2", "--batch", "16", "--prompt", "128", "--context", "2048"];
+    plan(folder.path(), &args)
+        .code(1)
+        .stdout(contains("does not fit"))
+        .stdout(contains("the smallest v6e that it fits: v6e:2x4"))
+        .stdout(contains("nothing was compiled or run"));
+    let on = |target: &str| plan(folder.path(), &[&["--target", target], &args[2..]].concat());
+    on("v6e:2x4").success();
+}
+
+#[test]
+fn meshes_that_do_not_divide_are_left_out_with_the_reason() {
+    let folder = llama(8192, 28672, 80, [64, 8]);
+    let args = ["--target", "v5e:4x4", "--batch", "3", "--json"];
+    let document = document(&plan(folder.path(), &args).code(1));
+    let refused = document["refused"].to_string();
+    assert!(refused.contains("kv_heads: 8 do not divide over tensor=16"), "{refused}");
+    assert!(refused.contains("repeat each head 2 times"), "{refused}");
+    assert!(refused.contains("activation_batch: 3 do not divide over data=2"), "{refused}");
+}
+
+#[test]
+fn objectives_choose_otherwise() {
+    let folder = llama(4096, 14336, 32, [32, 8]);
+    let best = |objective: &str| {
+        let args = ["--target", "v6e:2x2", "--context", "1024", "--objective", objective, "--json"];
+        document(&plan(folder.path(), &args).success())["candidates"][0].clone()
+    };
+    let (latency, throughput) = (best("latency"), best("throughput"));
+    assert_eq!((&latency["mesh"], &latency["batch"]), (&json!("tensor=4"), &json!(1)));
+    assert!(throughput["batch"].as_u64().unwrap() >= 256, "{throughput}");
+    let rate = |row: &Value| row["tokens_a_second"].as_f64().unwrap();
+    assert!(rate(&throughput) > 20.0 * rate(&latency));
+    assert!(best("fit")["total"].as_u64() <= latency["total"].as_u64());
+}
+
+#[test]
+fn wrong_usage_says_what_is_expected() {
+    let folder = llama(4096, 14336, 2, [32, 8]);
+    plan(folder.path(), &["--target", "v6e:2x2", "--mesh", "tensor=3"])
+        .code(2)
+        .stderr(contains("the mesh tensor=3 has 3 devices, there are 4").and(contains("tensor=4")));
+    plan(folder.path(), &["--target", "v6e:2x2", "--mesh", "tensor"])
+        .code(2)
+        .stderr(contains("data=2,tensor=4"));
+    plan(folder.path(), &["--target", "v6e:3x3"]).code(2).stderr(contains("near ones"));
+    let rules = folder.path().join("rules.toml");
+    fs::write(&rules, "[axes]\nvocab = 1").unwrap();
+    plan(folder.path(), &["--target", "v6e:2x2", "--rules", rules.to_str().unwrap()])
+        .code(2)
+        .stderr(contains("the rule table").and(contains("vocab")));
+}
+
+/// The compiler's own sizes of a program's arguments, over four devices: what is counted is what lies there,
+/// but for tiles of small tensors that are padded.
+#[test]
+fn the_compiler_finds_the_bytes_and_collectives_that_were_planned() {
+    let folder = llama(1024, 4096, 2, [8, 4]);
+    let args =
+        ["--target", "v6e:2x2", "--batch", "8", "--prompt", "128", "--context", "1024", "--verify", "--json"];
+    let document = document(&plan(folder.path(), &args).success());
+    let (best, verified) = (&document["candidates"][0], &document["verified"]);
+    assert_eq!(best["mesh"], verified["mesh"]);
+    assert_eq!(verified["notes"], json!([]));
+    let planned: f64 = ["weights", "cache"].iter().map(|part| best["memory"][part].as_f64().unwrap()).sum();
+    for program in verified["programs"].as_array().unwrap() {
+        let found = program["arguments"].as_f64().unwrap();
+        assert!((found / planned - 1.0).abs() < 0.01, "{found} of {planned}: {program}");
+        assert_eq!(program["predicted"], json!({ "all-reduce": 5 }));
+    }
+}

@@ -1,0 +1,256 @@
+//! Planning: which mesh, and whether the model fits, from its configuration alone.
+
+use porter_ir::Mesh;
+use porter_plan::{Demand, Exchange, Memory, Roofline, Target, Verdict, meshes, model_flops};
+use porter_rewrite::{Profile, Shard, ShardError, Share, Tables};
+use porter_zoo::Phase;
+
+use crate::{Configured, PipelineError, Variant, ahead::phases, lower::programs_of, meshing::check_devices};
+
+/// The mesh axes that are searched over: rows, rows with weights that are gathered, tensors.
+const AXES: [&str; 3] = ["data", "fsdp", "tensor"];
+/// The most rows that a search for throughput tries.
+const MOST_ROWS: usize = 4096;
+
+/// What a plan is to be best at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Objective {
+    /// The time of a decode step, or of a forward pass.
+    Latency,
+    /// Tokens a second of all rows.
+    Throughput,
+    /// The memory of a device.
+    Fit,
+}
+
+/// What is planned.
+pub struct Planner<'a> {
+    /// The model.
+    pub model: &'a Configured,
+    /// Its type and rewrites.
+    pub variant: Variant<'a>,
+    /// Which mesh axes split what: the best of these.
+    pub tables: Vec<Tables>,
+    /// Rows; where it is none, one, or as many as give the most tokens a second.
+    pub batch: Option<usize>,
+    /// Tokens of a prompt.
+    pub prompt: usize,
+    /// Slots of the cache.
+    pub context: usize,
+    /// What to be best at.
+    pub objective: Objective,
+}
+
+/// One way to lay the model out.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// How it lies.
+    pub shard: Shard,
+    /// Rows.
+    pub batch: usize,
+    /// What lies on a device while its programs run in turn.
+    pub memory: Memory,
+    /// Whether that fits.
+    pub verdict: Verdict,
+    /// Its programs.
+    pub programs: Vec<PlannedProgram>,
+}
+
+/// What a program should take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedProgram {
+    /// Its name.
+    pub name: String,
+    /// Tokens that a run reads, of all rows.
+    pub tokens: usize,
+    /// What a device holds and does.
+    pub demand: Demand,
+    /// The least time.
+    pub roofline: Roofline,
+}
+
+/// The candidates of a target.
+pub struct Plan {
+    /// The target.
+    pub target: Target,
+    /// What can be laid out, best first; those that do not fit come last.
+    pub candidates: Vec<Candidate>,
+    /// Meshes that the model does not lie over, and why.
+    pub refused: Vec<ShardError>,
+}
+
+impl Plan {
+    /// The best candidate, if it fits.
+    pub fn winner(&self) -> Option<&Candidate> {
+        self.candidates.first().filter(|best| best.verdict == Verdict::Fits)
+    }
+}
+
+impl Candidate {
+    /// The program that runs once a token: decode, or the forward pass.
+    pub fn step(&self) -> Option<&PlannedProgram> {
+        self.programs.first()
+    }
+
+    /// Tokens a second of all rows.
+    pub fn tokens_a_second(&self) -> f64 {
+        self.step().map_or(0.0, |step| step.tokens as f64 / step.roofline.seconds)
+    }
+
+    /// How good it is; less is better.
+    fn cost(&self, objective: Objective) -> f64 {
+        match objective {
+            Objective::Latency => self.step().map_or(f64::INFINITY, |step| step.roofline.seconds),
+            Objective::Throughput => -self.tokens_a_second(),
+            Objective::Fit => self.memory.total() as f64,
+        }
+    }
+
+    /// All programs once: what decides between candidates of the same cost.
+    fn all_seconds(&self) -> f64 {
+        self.programs.iter().map(|program| program.roofline.seconds).sum()
+    }
+}
+
+/// A program before a mesh is chosen.
+struct Unplaced {
+    name: String,
+    phase: Phase,
+    profile: Profile,
+    flops: f64,
+}
+
+impl Planner<'_> {
+    /// Every mesh of the target's devices, or the one that is asked for, best first.
+    pub fn plan(&self, target: &Target, mesh: Option<&Mesh>) -> Result<Plan, PipelineError> {
+        let meshes = match mesh {
+            Some(mesh) => {
+                check_devices(mesh, target.devices())?;
+                vec![mesh.clone()]
+            }
+            None => meshes(target.devices(), &AXES),
+        };
+        let mut plan = Plan { target: target.clone(), candidates: Vec::new(), refused: Vec::new() };
+        for batch in self.batches() {
+            let programs = self.programs(batch)?;
+            let before = plan.candidates.len();
+            plan.refused.clear();
+            for mesh in &meshes {
+                self.candidates(&programs, mesh, batch, &mut plan);
+            }
+            let added = plan.candidates.get(before..).unwrap_or_default();
+            let any_fits = added.iter().any(|candidate| candidate.verdict == Verdict::Fits);
+            if !added.is_empty() && !any_fits {
+                break;
+            }
+        }
+        let key = |c: &Candidate| (c.verdict != Verdict::Fits, c.cost(self.objective), c.all_seconds());
+        plan.candidates.sort_by(|a, b| {
+            let (a, b) = (key(a), key(b));
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.total_cmp(&b.2))
+        });
+        if self.objective == Objective::Fit {
+            plan.candidates.sort_by_key(|candidate| candidate.memory.total());
+        }
+        Ok(plan)
+    }
+
+    /// The smallest target of the same chip that the model fits, with its plan.
+    pub fn smallest(&self, target: &Target) -> Result<Option<Plan>, PipelineError> {
+        for other in Target::all(target.chip()) {
+            let plan = self.plan(&other, None)?;
+            if plan.winner().is_some() {
+                return Ok(Some(plan));
+            }
+        }
+        Ok(None)
+    }
+
+    /// How many rows are tried.
+    fn batches(&self) -> Vec<usize> {
+        match (self.batch, self.objective) {
+            (Some(batch), _) => vec![batch],
+            (None, Objective::Throughput) => std::iter::successors(Some(1), |rows| Some(rows * 2))
+                .take_while(|&rows| rows <= MOST_ROWS)
+                .collect(),
+            (None, _) => vec![1],
+        }
+    }
+
+    fn programs(&self, batch: usize) -> Result<Vec<Unplaced>, PipelineError> {
+        let phases = phases(self.model, batch, self.prompt, self.context)?;
+        let programs = programs_of(&self.model.model, &phases, &self.variant, porter_rewrite::Target::Plain)?;
+        let unplaced = phases.into_iter().zip(programs).map(|(phase, program)| Unplaced {
+            name: program.name().to_owned(),
+            phase,
+            profile: Profile::of(&program),
+            flops: model_flops(&program),
+        });
+        Ok(unplaced.collect())
+    }
+
+    /// The candidates of a mesh by the tables, those that are alike once; or why there are none.
+    fn candidates(&self, programs: &[Unplaced], mesh: &Mesh, batch: usize, plan: &mut Plan) {
+        let before = plan.candidates.len();
+        let mut refused = None;
+        for tables in &self.tables {
+            let shard = Shard { mesh: mesh.clone(), tables: tables.clone() };
+            match candidate(programs, shard, batch, &plan.target) {
+                Ok(candidate) => {
+                    let added = plan.candidates.get(before..).unwrap_or_default();
+                    if !added.iter().any(|other| other.programs == candidate.programs) {
+                        plan.candidates.push(candidate);
+                    }
+                }
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        if plan.candidates.len() == before {
+            plan.refused.extend(refused);
+        }
+    }
+}
+
+fn candidate(
+    programs: &[Unplaced],
+    shard: Shard,
+    batch: usize,
+    target: &Target,
+) -> Result<Candidate, ShardError> {
+    let mut planned = Vec::with_capacity(programs.len());
+    for program in programs {
+        let demand = demand(shard.share(&program.profile, &program.name)?, program, target.devices());
+        let roofline = Roofline::new(&demand, &shard.mesh, target);
+        let tokens = program.phase.batch() * program.phase.tokens();
+        planned.push(PlannedProgram { name: program.name.clone(), tokens, demand, roofline });
+    }
+    let memory = planned.iter().fold(Memory::default(), |memory, p| memory.with(p.demand.memory));
+    let verdict = memory.verdict(target);
+    Ok(Candidate { shard, batch, memory, verdict, programs: planned })
+}
+
+/// What a device does, from what it has. A run reads every weight of a product and writes what it gives; a
+/// decode step reads the whole cache, a prefill writes its part of it.
+fn demand(share: Share, program: &Unplaced, devices: usize) -> Demand {
+    let cache = match program.phase {
+        Phase::Prefill { tokens, cache, .. } => share.states as f64 * tokens as f64 / cache.max(1) as f64,
+        _ => share.states as f64,
+    };
+    let exchanges = share.collectives.into_iter().map(|collective| Exchange {
+        kind: collective.kind,
+        axes: collective.axes,
+        bytes: collective.bytes as f64,
+        count: collective.count,
+    });
+    Demand {
+        memory: Memory {
+            weights: share.weights,
+            cache: share.states,
+            interface: share.interface,
+            temporaries: share.temporaries,
+        },
+        traffic: share.read as f64 + cache + share.interface as f64,
+        flops: program.flops / devices as f64,
+        exchanges: exchanges.collect(),
+    }
+}

@@ -1,0 +1,32 @@
+//! The collectives of a compiled program, and those that the rules predict, by kind.
+
+use std::collections::BTreeMap;
+
+use porter_plan::hlo::Module;
+use porter_rewrite::Collective;
+use porter_runtime::Step;
+
+/// How many there are of each kind. One that the compiler made of several counts as these.
+pub(crate) fn compiled(step: &Step) -> BTreeMap<String, usize> {
+    let optimized = step.executable().executable().optimized().unwrap();
+    let module = Module::decode(&optimized.code).unwrap();
+    let mut counts = BTreeMap::new();
+    for instruction in module.computations.iter().flat_map(|computation| &computation.instructions) {
+        let kind = instruction.opcode.strip_suffix("-start").unwrap_or(&instruction.opcode);
+        let collective = ["all-reduce", "all-gather", "all-to-all", "reduce-scatter", "collective-permute"]
+            .contains(&kind);
+        if collective {
+            *counts.entry(kind.to_owned()).or_insert(0) += instruction.arrays.len();
+        }
+    }
+    counts
+}
+
+/// How many the rules ask for.
+pub(crate) fn predicted(collectives: &[Collective]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for collective in collectives {
+        *counts.entry(collective.kind.to_owned()).or_insert(0) += collective.count;
+    }
+    counts
+}
