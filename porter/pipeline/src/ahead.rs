@@ -4,7 +4,7 @@ use std::{ffi::OsString, iter, path::PathBuf, thread, time::Duration};
 
 use porter_ir::{Mesh, Program};
 use porter_plan::{Estimate, Inputs, Target, Topologies, hlo::Module, model_flops};
-use porter_rewrite::{Collective, Port};
+use porter_rewrite::Collective;
 use porter_runtime::{
     Error as RuntimeError, NamedValue, Value,
     aot::{Compiled, Compiler, Job, OutOfMemory, TopologyRequest},
