@@ -33,8 +33,8 @@ pub use host::{Data, Host};
 pub use onnx_protobuf::Model;
 use onnx_protobuf::{DataType, TensorProto};
 pub use porter_ir::Program;
-pub use recognise::{Lifted, recognise};
 use porter_ir::{DType, TensorType};
+pub use recognise::{Lifted, recognise};
 
 /// What a model leaves open.
 #[derive(Clone, Debug, Default)]
