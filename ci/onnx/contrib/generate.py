@@ -49,6 +49,7 @@ def scalar(value, dtype=np.float32):
 MASK = np.array([[1, 1, 1, 1, 0], [1, 1, 1, 0, 0]], np.int32)
 ANGLES = np.outer(np.arange(16), 10.0 ** -np.arange(4)).astype(np.float32)
 COS, SIN = np.cos(ANGLES), np.sin(ANGLES)
+COS8, SIN8 = np.cos(np.repeat(ANGLES, 2, axis=1)), np.sin(np.repeat(ANGLES, 2, axis=1))
 
 # Name: operator, inputs (None is left out), attributes, number of outputs.
 # Scales are such that no quotient lies between two integers: there the last bit of a division decides.
@@ -210,7 +211,7 @@ CASES = {
     ),
     "q_linear_global_average_pool": (
         "QLinearGlobalAveragePool",
-        [u8(1, 3, 4, 5), scalar(0.05), scalar(128, np.uint8), scalar(0.02), scalar(120, np.uint8)],
+        [u8(1, 3, 4, 5), scalar(0.05), scalar(128, np.uint8), scalar(0.0207), scalar(120, np.uint8)],
         {"channels_last": 0},
         1,
     ),
@@ -246,6 +247,25 @@ CASES = {
     ),
     "quantize_linear": ("QuantizeLinear", [f(3, 8), scalar(0.001), scalar(30000, np.uint16)], {}, 1),
     "dequantize_linear": ("DequantizeLinear", [i8(3, 8), scalar(0.02), scalar(3, np.int8)], {}, 1),
+    "group_query_attention_prompt": (
+        "GroupQueryAttention",
+        [f(2, 5, 128), None, None, None, None, np.array([4, 4], np.int32), scalar(5, np.int32), COS8, SIN8],
+        {"num_heads": 4, "kv_num_heads": 2, "do_rotary": 1},
+        3,
+    ),
+    "group_query_attention_decode": (
+        "GroupQueryAttention",
+        [f(2, 1, 64), f(2, 1, 32), f(2, 1, 32), f(2, 2, 6, 16), f(2, 2, 6, 16), np.array([6, 6], np.int32), scalar(7, np.int32), COS8, SIN8],
+        {"num_heads": 4, "kv_num_heads": 2, "do_rotary": 1, "local_window_size": 4, "scale": 0.3},
+        3,
+    ),
+    # The second sequence is shorter; what its cache holds after it is not said.
+    "group_query_attention_ragged": (
+        "GroupQueryAttention",
+        [f(2, 1, 64), f(2, 1, 32), f(2, 1, 32), f(2, 2, 6, 16), f(2, 2, 6, 16), np.array([6, 3], np.int32), scalar(7, np.int32), COS8, SIN8],
+        {"num_heads": 4, "kv_num_heads": 2, "do_rotary": 1, "rotary_interleaved": 1, "softcap": 3.0},
+        [0],
+    ),
 }
 TYPES[np.dtype(np.uint16)] = TensorProto.UINT16
 # What these inputs hold must be constant for ONNX Runtime, as in real files.
@@ -257,6 +277,7 @@ CONSTANT = {
     "QLinearSoftmax": {1, 2, 3, 4},
     "QLinearConcat": {0, 1, 3, 4, 6, 7},
     "QGemm": {3, 4, 5},
+    "GroupQueryAttention": {6, 7, 8},
 }
 
 
@@ -265,6 +286,8 @@ def write(name, out):
     constant = CONSTANT.get(op, set())
     wanted = list(range(outputs)) if isinstance(outputs, int) else outputs
     named = [f"y{i}" if i in wanted else "" for i in range(max(wanted) + 1)]
+    if op == "GroupQueryAttention" and len(named) < 3:
+        named += ["unused1", "unused2"]
     domain = "" if op == "SimplifiedLayerNormalization" else "com.microsoft"
     names = ["" if x is None else f"x{i}" for i, x in enumerate(inputs)]
     node = helper.make_node(op, names, named, domain=domain, **attributes)
@@ -274,7 +297,7 @@ def write(name, out):
         [node],
         name,
         [helper.make_tensor_value_info(k, TYPES[x.dtype], x.shape) for k, x in given.items()],
-        [helper.make_empty_tensor_value_info(k) for k in named if k],
+        [helper.make_empty_tensor_value_info(k) for k in named if k.startswith("y")],
         initial,
     )
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
@@ -283,7 +306,7 @@ def write(name, out):
     results = session.run(None, given)
     onnx.save(model, out / f"{name}.onnx")
     tensors = {f"input.{k}": np.array(x, order="C") for k, x in given.items()}
-    tensors |= {f"output.{k}": np.array(y, order="C") for k, y in zip([k for k in named if k], results)}
+    tensors |= {f"output.{k}": np.array(y, order="C") for k, y in zip([k for k in named if k.startswith("y")], results)}
     save_file(tensors, out / f"{name}.safetensors")
 
 

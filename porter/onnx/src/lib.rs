@@ -35,8 +35,8 @@ pub use host::{Data, Host};
 use onnx_protobuf::{DataType, TensorProto};
 pub use onnx_protobuf::{Error as FileError, Model};
 pub use porter_ir::Program;
-pub use recognise::{Lifted, recognise};
 use porter_ir::{DType, TensorType};
+pub use recognise::{Lifted, recognise};
 
 /// What a model leaves open.
 #[derive(Clone, Debug, Default)]

@@ -223,6 +223,7 @@ operators! {
     "com.microsoft" FusedGemm: ms_fused_gemm,
     "com.microsoft" FusedMatMul: ms_fused_mat_mul,
     "com.microsoft" Gelu: ms_gelu,
+    "com.microsoft" GroupQueryAttention: ms_group_query_attention,
     "com.microsoft" MatMulIntegerToFloat: ms_mat_mul_integer_to_float,
     "com.microsoft" MatMulNBits: ms_mat_mul_n_bits,
     "com.microsoft" MultiHeadAttention: ms_multi_head_attention,

@@ -136,7 +136,7 @@ pub(crate) fn run(
         let input = if backwards { reversed(cx, x, lengths)? } else { x };
         // The inputs of all steps at once: one product over [time, batch].
         let w = of(w)?;
-        let gates = cx.dims(w)[0];
+        let Some(&gates) = cx.dims(w).first() else { return invalid("weights have three dimensions") };
         let mut projected = matmul(cx, input, cx.transpose(w, &[1, 0])?, cx.dtype(x))?;
         if let Some(bias) = cell.bias {
             let bias = cx.slice_dim(bias, 0, 0, gates)?;

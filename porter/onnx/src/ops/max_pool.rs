@@ -53,6 +53,7 @@ fn taps(cx: &Cx<'_, '_>, x: Value, spatial: &Spatial, pads: &[(i64, i64)], colum
     let flat = cx.pad(flat, far, &low, &high, &vec![0; rank])?;
     let room = cx.dims(padded);
     let (mut values, mut places) = (Vec::new(), Vec::new());
+    unrolled(listed(&spatial.kernel)?)?;
     for tap in crate::host::indices(&spatial.kernel) {
         let (mut starts, mut limits, mut strides) = (vec![0; rank], room.clone(), vec![1; rank]);
         for (i, k) in tap.into_iter().enumerate() {
