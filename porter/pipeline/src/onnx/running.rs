@@ -3,12 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use host_memory::AlignedBytes;
-use porter_ir::{InputRole, Program, TensorType};
+use porter_ir::{Program, TensorType};
 use porter_onnx::Recorded;
 use porter_rewrite::CompilerFlag;
-use porter_runtime::{HostTensor, SINGLE_YNN_OPS, States, Step, Weights};
+use porter_runtime::{Arg, Buffer, HostTensor, LoadedExecutable, SINGLE_YNN_OPS, States, Step, Weights};
 
-use super::Graph;
+use super::{
+    Graph,
+    prepared::{Prepared, prepare},
+};
 use crate::{Engine, PipelineError, Resident};
 
 /// A graph's products may have one number, repeated, as a factor: `ConstantOfShape` makes such.
@@ -18,31 +21,41 @@ const FLAGS: [CompilerFlag; 1] = [CompilerFlag::text(SINGLE_YNN_OPS.0, SINGLE_YN
 pub struct Running<'a> {
     engine: &'a Engine,
     program: Program,
-    step: Step,
+    executable: LoadedExecutable,
+    /// By the names of inputs: weights, and what was computed of them.
+    resident: Weights,
 }
 
 impl Graph {
-    /// Compiles a program of this graph, and loads its weights. Also says what that took.
+    /// Compiles a program of this graph, loads its weights, and computes what depends on them alone. Also says what
+    /// that took.
     pub fn bring_up<'a>(
         &self,
         engine: &'a Engine,
         program: Program,
     ) -> Result<(Running<'a>, Resident), PipelineError> {
         let started = Instant::now();
-        let on_cpu = engine.client.platform() == "cpu";
-        let cached = engine.compile(&program, if on_cpu { &FLAGS } else { &[] })?;
+        let flags: &[CompilerFlag] = if engine.client.platform() == "cpu" { &FLAGS } else { &[] };
+        let Prepared { weights, main: program } = prepare(program)?;
+        let cached = engine.compile(&program, flags)?;
+        let before =
+            weights.map(|weights| Ok::<_, PipelineError>((engine.compile(&weights, flags)?, weights)));
+        let before = before.transpose()?;
         let (compile, started) = (started.elapsed(), Instant::now());
-        let weights = self.weights(engine, &program)?;
-        let weight_bytes = weights.values().map(|buffer| buffer.ty().host_bytes()).sum();
-        let step = Step::new(&program, cached.executable, engine.device.clone(), &weights)?;
-        let took = Resident {
-            steps: Vec::new(),
-            compile,
-            compiled: vec![cached.outcome],
-            load: started.elapsed(),
-            weight_bytes,
-        };
-        Ok((Running { engine, program, step }, took))
+        let mut compiled = vec![cached.outcome];
+        let mut resident = self.weights(engine, &program)?;
+        if let Some((cached, weights)) = before {
+            compiled.push(cached.outcome);
+            let loaded = self.weights(engine, &weights)?;
+            let step = Step::new(&weights, cached.executable, engine.device.clone(), &loaded)?;
+            let made = step.run(&[], &mut States::zeros(&engine.device, &weights)?)?;
+            for (name, tensor) in made {
+                resident.insert(name, Arc::new(engine.device.upload(&tensor)?));
+            }
+        }
+        let weight_bytes = resident.values().map(|buffer| buffer.ty().host_bytes()).sum();
+        let took = Resident { steps: Vec::new(), compile, compiled, load: started.elapsed(), weight_bytes };
+        Ok((Running { engine, program, executable: cached.executable, resident }, took))
     }
 
     fn weights(&self, engine: &Engine, program: &Program) -> Result<Weights, PipelineError> {
@@ -56,27 +69,39 @@ impl Graph {
 }
 
 impl Running<'_> {
-    /// The results on recorded inputs. Inputs that the program has as constants are left out; all others that
-    /// it does not take, takes in another type, or lacks, are reported.
+    /// The results on recorded inputs. Inputs that the program has as constants are left out; all that it lacks or
+    /// takes in another type are reported.
     pub fn run(&self, inputs: &[Recorded]) -> Result<BTreeMap<String, HostTensor>, PipelineError> {
-        let arguments = self.arguments(inputs)?;
-        let arguments: Vec<(&str, HostTensor)> =
-            arguments.iter().map(|(name, tensor)| (*name, tensor.clone())).collect();
-        let mut states = States::zeros(&self.engine.device, &self.program)?;
-        Ok(self.step.run(&arguments, &mut states)?)
+        let uploads = self.upload(inputs)?;
+        let mut given = uploads.iter();
+        let mut args = Vec::with_capacity(self.program.inputs().len());
+        for input in self.program.inputs() {
+            match self.resident.get(&input.name) {
+                Some(buffer) => args.push(Arg::Keep(buffer)),
+                None => args.extend(given.next().map(Arg::Keep)),
+            }
+        }
+        let values = self.executable.execute(args)?;
+        let outputs = self.program.outputs().iter().zip(values);
+        outputs.map(|(output, buffer)| Ok((output.name.clone(), buffer.download()?))).collect()
     }
 
-    /// The inputs that the program takes.
-    fn arguments<'r>(&self, inputs: &'r [Recorded]) -> Result<Vec<(&'r str, HostTensor)>, PipelineError> {
-        let takes = |name: &str| {
-            let mut arguments = self.program.inputs().iter().filter(|i| i.role == InputRole::Argument);
-            arguments.any(|input| input.name == name)
-        };
-        let taken = inputs.iter().filter(|input| takes(&input.name));
-        let tensor = |input: &'r Recorded| {
-            let bytes = Arc::new(AlignedBytes::copy_of(&input.bytes));
-            Ok((input.name.as_str(), HostTensor::new(input.ty.clone(), bytes)?))
-        };
-        taken.map(tensor).collect()
+    /// The arguments on the device, in the order of the program's inputs.
+    fn upload(&self, inputs: &[Recorded]) -> Result<Vec<Buffer>, PipelineError> {
+        let (mut uploads, mut problems) = (Vec::new(), Vec::new());
+        for wanted in self.program.inputs().iter().filter(|i| !self.resident.contains_key(&i.name)) {
+            let ty = self.program.ty(wanted.value);
+            match inputs.iter().find(|input| input.name == wanted.name) {
+                Some(input) if input.ty == *ty => {
+                    let bytes = Arc::new(AlignedBytes::copy_of(&input.bytes));
+                    uploads.push(self.engine.device.upload(&HostTensor::new(input.ty.clone(), bytes)?)?);
+                }
+                Some(input) => {
+                    problems.push(format!("input {:?} is {}, the graph takes {ty}", input.name, input.ty))
+                }
+                None => problems.push(format!("input {:?} is missing, the graph takes {ty}", wanted.name)),
+            }
+        }
+        if problems.is_empty() { Ok(uploads) } else { Err(PipelineError::Usage(problems.join("\n"))) }
     }
 }
