@@ -97,7 +97,7 @@ impl Running<'_> {
                     uploads.push(self.engine.device.upload(&HostTensor::new(input.ty.clone(), bytes)?)?);
                 }
                 Some(input) => {
-                    problems.push(format!("input {:?} is {}, the graph takes {ty}", input.name, input.ty))
+                    problems.push(format!("input {:?} is {}, the graph takes {ty}", input.name, input.ty));
                 }
                 None => problems.push(format!("input {:?} is missing, the graph takes {ty}", wanted.name)),
             }
