@@ -62,6 +62,17 @@ pub(crate) enum Fault {
     Dynamic(String),
 }
 
+impl Fault {
+    /// What was found.
+    pub(crate) fn what(self) -> String {
+        match self {
+            Fault::Invalid(what) | Fault::Unsupported(what) | Fault::Dynamic(what) => what,
+            Fault::Needs(inputs) => format!("needs the values of {inputs:?}"),
+            Fault::Reported => "was reported".to_owned(),
+        }
+    }
+}
+
 impl From<OpError> for Fault {
     fn from(error: OpError) -> Self {
         let operands: Vec<String> = error.operands.iter().map(ToString::to_string).collect();

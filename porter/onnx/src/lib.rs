@@ -30,6 +30,7 @@ mod sparse;
 use std::collections::BTreeMap;
 
 pub use data::{Recorded, Value, import_for};
+use error::Fault;
 pub use error::{ImportError, Problem, ProblemKind};
 pub use host::{Data, Host};
 use onnx_protobuf::{DataType, TensorProto};
@@ -73,7 +74,7 @@ pub fn stored_type(ty: DataType) -> Option<DType> {
 /// Type and host bytes of a tensor, as a program takes them: little-endian, one byte for each element that
 /// is narrower.
 pub fn host_tensor(model: &Model, tensor: &TensorProto) -> Result<(TensorType, Vec<u8>), String> {
-    graph::elements(model, tensor).map(|(ty, _, bytes)| (ty, bytes)).map_err(|fault| format!("{fault:?}"))
+    graph::elements(model, tensor).map(|(ty, _, bytes)| (ty, bytes)).map_err(Fault::what)
 }
 
 /// The weights that a program of [`import`] reads, by name, as host bytes.

@@ -5,6 +5,7 @@
 
 mod check;
 mod checkpoint;
+mod prepared;
 mod running;
 mod summary;
 mod tensors;

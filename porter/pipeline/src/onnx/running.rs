@@ -3,12 +3,17 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use host_memory::AlignedBytes;
-use porter_ir::{InputRole, Program, TensorType};
+use porter_ir::{Program, TensorType};
 use porter_onnx::Recorded;
 use porter_rewrite::CompilerFlag;
-use porter_runtime::{HostTensor, Placement, SINGLE_YNN_OPS, States, Step, Weights};
+use porter_runtime::{
+    Arg, DeviceTensor, HostTensor, LoadedExecutable, Placement, SINGLE_YNN_OPS, States, Step, Weights,
+};
 
-use super::Graph;
+use super::{
+    Graph,
+    prepared::{Prepared, prepare},
+};
 use crate::{Engine, PipelineError, Resident};
 
 /// A graph's products may have one number, repeated, as a factor: `ConstantOfShape` makes such.
@@ -18,31 +23,41 @@ const FLAGS: [CompilerFlag; 1] = [CompilerFlag::text(SINGLE_YNN_OPS.0, SINGLE_YN
 pub struct Running<'a> {
     engine: &'a Engine,
     program: Program,
-    step: Step,
+    executable: LoadedExecutable,
+    /// By the names of inputs: weights, and what was computed of them.
+    resident: Weights,
 }
 
 impl Graph {
-    /// Compiles a program of this graph, and loads its weights. Also says what that took.
+    /// Compiles a program of this graph, loads its weights, and computes what depends on them alone. Also says what
+    /// that took.
     pub fn bring_up<'a>(
         &self,
         engine: &'a Engine,
         program: Program,
     ) -> Result<(Running<'a>, Resident), PipelineError> {
         let started = Instant::now();
-        let on_cpu = engine.client.platform() == "cpu";
-        let cached = engine.compile(&program, if on_cpu { &FLAGS } else { &[] })?;
+        let flags: &[CompilerFlag] = if engine.client.platform() == "cpu" { &FLAGS } else { &[] };
+        let Prepared { weights, main: program } = prepare(program)?;
+        let cached = engine.compile(&program, flags)?;
+        let before =
+            weights.map(|weights| Ok::<_, PipelineError>((engine.compile(&weights, flags)?, weights)));
+        let before = before.transpose()?;
         let (compile, started) = (started.elapsed(), Instant::now());
-        let weights = self.weights(engine, &program)?;
-        let weight_bytes = weights.values().map(|buffer| buffer.ty().host_bytes()).sum();
-        let step = Step::new(&program, cached.executable, &engine.devices, &weights)?;
-        let took = Resident {
-            steps: Vec::new(),
-            compile,
-            compiled: vec![cached.outcome],
-            load: started.elapsed(),
-            weight_bytes,
-        };
-        Ok((Running { engine, program, step }, took))
+        let mut compiled = vec![cached.outcome];
+        let mut resident = self.weights(engine, &program)?;
+        if let Some((cached, weights)) = before {
+            compiled.push(cached.outcome);
+            let loaded = self.weights(engine, &weights)?;
+            let step = Step::new(&weights, cached.executable, &engine.devices, &loaded)?;
+            let made = step.run(&[], &mut States::zeros(&engine.devices, &weights)?)?;
+            for (name, tensor) in made {
+                resident.insert(name, Arc::new(engine.devices.upload(&tensor, &Placement::One)?));
+            }
+        }
+        let weight_bytes = resident.values().map(|buffer| buffer.ty().host_bytes()).sum();
+        let took = Resident { steps: Vec::new(), compile, compiled, load: started.elapsed(), weight_bytes };
+        Ok((Running { engine, program, executable: cached.executable, resident }, took))
     }
 
     fn weights(&self, engine: &Engine, program: &Program) -> Result<Weights, PipelineError> {
@@ -56,27 +71,39 @@ impl Graph {
 }
 
 impl Running<'_> {
-    /// The results on recorded inputs. Inputs that the program has as constants are left out; all others that
-    /// it does not take, takes in another type, or lacks, are reported.
+    /// The results on recorded inputs. Inputs that the program has as constants are left out; all that it lacks or
+    /// takes in another type are reported.
     pub fn run(&self, inputs: &[Recorded]) -> Result<BTreeMap<String, HostTensor>, PipelineError> {
-        let arguments = self.arguments(inputs)?;
-        let arguments: Vec<(&str, HostTensor)> =
-            arguments.iter().map(|(name, tensor)| (*name, tensor.clone())).collect();
-        let mut states = States::zeros(&self.engine.devices, &self.program)?;
-        Ok(self.step.run(&arguments, &mut states)?)
+        let uploads = self.upload(inputs)?;
+        let mut given = uploads.iter();
+        let inputs = self.program.inputs().iter();
+        let held = inputs.filter_map(|input| match self.resident.get(&input.name) {
+            Some(tensor) => Some(&**tensor),
+            None => given.next(),
+        });
+        let args = held.flat_map(DeviceTensor::parts).map(Arg::Keep).collect();
+        let values = self.executable.execute(args)?;
+        let outputs = self.program.outputs().iter().zip(values);
+        outputs.map(|(output, buffer)| Ok((output.name.clone(), buffer.download()?))).collect()
     }
 
-    /// The inputs that the program takes.
-    fn arguments<'r>(&self, inputs: &'r [Recorded]) -> Result<Vec<(&'r str, HostTensor)>, PipelineError> {
-        let takes = |name: &str| {
-            let mut arguments = self.program.inputs().iter().filter(|i| i.role == InputRole::Argument);
-            arguments.any(|input| input.name == name)
-        };
-        let taken = inputs.iter().filter(|input| takes(&input.name));
-        let tensor = |input: &'r Recorded| {
-            let bytes = Arc::new(AlignedBytes::copy_of(&input.bytes));
-            Ok((input.name.as_str(), HostTensor::new(input.ty.clone(), bytes)?))
-        };
-        taken.map(tensor).collect()
+    /// The arguments on the device, in the order of the program's inputs.
+    fn upload(&self, inputs: &[Recorded]) -> Result<Vec<DeviceTensor>, PipelineError> {
+        let (mut uploads, mut problems) = (Vec::new(), Vec::new());
+        for wanted in self.program.inputs().iter().filter(|i| !self.resident.contains_key(&i.name)) {
+            let ty = self.program.ty(wanted.value);
+            match inputs.iter().find(|input| input.name == wanted.name) {
+                Some(input) if input.ty == *ty => {
+                    let bytes = Arc::new(AlignedBytes::copy_of(&input.bytes));
+                    let tensor = HostTensor::new(input.ty.clone(), bytes)?;
+                    uploads.push(self.engine.devices.upload(&tensor, &Placement::One)?);
+                }
+                Some(input) => {
+                    problems.push(format!("input {:?} is {}, the graph takes {ty}", input.name, input.ty));
+                }
+                None => problems.push(format!("input {:?} is missing, the graph takes {ty}", wanted.name)),
+            }
+        }
+        if problems.is_empty() { Ok(uploads) } else { Err(PipelineError::Usage(problems.join("\n"))) }
     }
 }
