@@ -23,4 +23,5 @@ for _ in $(seq 150); do
 done
 
 export PORTER_TEST_S3="http://127.0.0.1:$port"
-cargo nextest run --locked -p porter-remote -p porter-import --features porter-remote/servers,porter-import/servers "$@"
+cargo nextest run --locked -p porter-remote -p porter-import -p porter \
+    --features porter-remote/servers,porter-import/servers,porter/servers -E 'not package(porter) or binary(remote)' "$@"

@@ -57,6 +57,17 @@ impl Default for CompileOptions {
     }
 }
 
+/// A flag of XLA's CPU backend, and the value with which it gives YNNPACK dots and convolutions one by one.
+///
+/// By default it fuses what comes before and after with them. Where one operand repeats a single number
+/// (`stablehlo.constant dense<0.02>`, a broadcast scalar) and a reduction follows, the fused kernel reads
+/// past that number, and every result is garbage: XLA of jaxlib 0.10.2 and of the default plugin, found by
+/// the ONNX suite (docs/onnx.md). Programs that may hold such a product are compiled with this.
+pub const SINGLE_YNN_OPS: (&str, &str) = (
+    "xla_cpu_experimental_ynn_fusion_type",
+    "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION",
+);
+
 impl CompileOptions {
     /// For a program with `sdy.sharding` annotations over `partitions` devices.
     pub fn sharded(partitions: NonZeroU32) -> Self {

@@ -48,7 +48,7 @@ mod spread;
 pub use buffer::Buffer;
 pub use cache::{Cached, CompileCache, Outcome};
 pub use client::{Client, ClientOptions};
-pub use compile_options::{CompileOptions, Flag, Partitioner};
+pub use compile_options::{CompileOptions, Flag, Partitioner, SINGLE_YNN_OPS};
 pub use device::{Device, DeviceDescription, DeviceMemory};
 pub use error::{Code, Error, Result};
 pub use executable::{Executable, OptimizedProgram, ProgramMemory};

@@ -32,3 +32,14 @@ pub fn read_as(name: &str, bytes: &[u8]) {
         }
     }
 }
+
+/// Imports `bytes` as an ONNX model, recognises what is in it and prints the program. Only a panic, a hang or too much
+/// memory is a finding.
+pub fn import_onnx(bytes: &[u8]) {
+    let Ok(model) = porter_onnx::Model::decode(bytes.to_vec().into(), Path::new("model.onnx")) else { return };
+    let Ok(program) = porter_onnx::import(&model, &porter_onnx::Options::default()) else { return };
+    let read = |name: &str| porter_onnx::weight(&model, name);
+    let (lifted, _) = porter_onnx::recognise(&program, &read).expect("what is recognised can be written");
+    assert_eq!(lifted.verify(), []);
+    drop(lifted.to_string());
+}

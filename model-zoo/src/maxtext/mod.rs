@@ -50,12 +50,13 @@ pub struct MaxText {
 impl MaxText {
     /// Every file of the checkpoint: the step `0` that `MaxText` loads with `load_parameters_path=OUT/0/items`,
     /// and the settings as `maxtext.yml`. A chunk has at most `max_chunk_bytes`, where a row is not larger.
-    pub fn layout(&self, max_chunk_bytes: usize) -> Result<Layout, WriteError> {
+    /// `checkpoint` is what the arrays are made from.
+    pub fn layout(&self, checkpoint: &dyn Checkpoint, max_chunk_bytes: usize) -> Result<Layout, WriteError> {
         // MaxText compares this one with its own setting.
         let scan_layers = self.settings.iter().filter(|(key, _)| *key == "scan_layers");
         let custom_metadata = scan_layers.map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-        let mut layout =
-            orbax::plan(self.arrays.clone(), &OrbaxOptions { max_chunk_bytes, custom_metadata })?;
+        let options = OrbaxOptions { max_chunk_bytes, custom_metadata };
+        let mut layout = orbax::plan(self.arrays.clone(), checkpoint, &options)?;
         layout.closing.insert(0, OutputFile::bytes("maxtext.yml", self.yaml().into_bytes()));
         Ok(layout)
     }

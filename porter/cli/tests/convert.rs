@@ -221,3 +221,36 @@ fn a_tie_that_no_longer_ties_is_refused() {
     assert!(code == 3 && stderr.contains("\"lm_head.weight\" to \"model.embed_tokens.weight\""), "{stderr}");
     assert!(!out.exists());
 }
+
+#[test]
+fn tensors_are_renamed_there_and_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, back) = (folder.path().join("out"), folder.path().join("back"));
+    let there =
+        ["--rename", "model.layers.{n}.{rest..}=decoder.{n}.{rest..}", "--rename", "lm_head.{x}=head.{x}"];
+    json(&[&["convert", &tiny("llama"), "-o", text(&out)], &there[..]].concat());
+    let (code, stdout, stderr) = porter(&["inspect", text(&out)]);
+    assert!(code != 0 && stdout.contains("decoder.0.input_layernorm.weight"), "{code}: {stdout}{stderr}");
+    let again =
+        ["--rename", "decoder.{n}.{rest..}=model.layers.{n}.{rest..}", "--rename", "head.{x}=lm_head.{x}"];
+    json(&[&["convert", text(&out), "-o", text(&back)], &again[..]].concat());
+    assert_equal(&back, &tiny("llama"));
+}
+
+#[test]
+fn rules_that_match_nothing_and_names_given_twice_are_said_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let rules =
+        ["--rename", "{x..}.gamma={x..}.weight", "--rename", "model.layers.{n}.{rest..}=layers.{rest..}"];
+    let (code, _, stderr) = porter(&[&["convert", &tiny("llama"), "-o", text(&out)], &rules[..]].concat());
+    assert_eq!(code, 2, "{stderr}");
+    for said in
+        ["{x..}.gamma={x..}.weight: no tensor", "layers.mlp.up_proj.weight", "layers.input_layernorm.weight"]
+    {
+        assert!(stderr.contains(said), "{said}: {stderr}");
+    }
+    assert!(!out.exists());
+    let gguf = folder.path().join("m.gguf");
+    assert_eq!(porter(&["convert", &tiny("llama"), "-o", text(&gguf), "--rename", "{x..}=a.{x..}"]).0, 2);
+}

@@ -26,10 +26,11 @@ const NOT_WEIGHTS: [&str; 6] =
     ["optimizer", "scheduler", "scaler", "rng_state", "random_states", "training_args"];
 
 /// Formats that exist but are not read.
-const NOT_READ: [&str; 3] = ["onnx", "pt2", "h5"];
+const NOT_READ: [&str; 2] = ["pt2", "h5"];
 
 /// The model at a path: a folder, a `.safetensors` file, its `.safetensors.index.json`, a `.gguf` file, or
-/// a PyTorch file (`.pt`, `.pth`, `.ckpt`, `.bin`, `.jit`) or its `.bin.index.json`, or a `.npz` file.
+/// a PyTorch file (`.pt`, `.pth`, `.ckpt`, `.bin`, `.jit`) or its `.bin.index.json`, a `.npz` file, or an
+/// `.onnx` file.
 pub(crate) fn resolve(path: &Path) -> Result<ModelFiles, ImportError> {
     let metadata = match fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -66,7 +67,7 @@ pub(crate) fn search(root: &Path, place: &str) -> Result<PathBuf, ImportError> {
         }
         match candidates.as_slice() {
             [] => {}
-            [one] if has_config && !is_gguf(one) => {
+            [one] if has_config && !is_gguf(one) && !has_ending(one, ".onnx") => {
                 if is_pytorch(one) { &mut pytorch } else { &mut found }.push(folder);
             }
             // A package may hold any number of files that end in .pt or .bin and are no models.
@@ -140,6 +141,10 @@ fn candidates(files: &[PathBuf]) -> Vec<PathBuf> {
     if !found.is_empty() {
         return found;
     }
+    let graphs: Vec<PathBuf> = of_kind(".onnx").map(|file| (*file).clone()).collect();
+    if !graphs.is_empty() {
+        return graphs;
+    }
     files.iter().filter(|file| is_pytorch_weights(file)).map(|file| (*file).clone()).collect()
 }
 
@@ -171,7 +176,7 @@ pub(crate) fn is_pytorch_weights(path: &Path) -> bool {
 
 pub(crate) fn is_readable(path: &Path) -> bool {
     let safetensors = has_ending(path, ".safetensors") || has_ending(path, ".safetensors.index.json");
-    safetensors || is_gguf(path) || is_pytorch(path) || has_ending(path, ".npz")
+    safetensors || is_gguf(path) || is_pytorch(path) || has_ending(path, ".npz") || has_ending(path, ".onnx")
 }
 
 pub(crate) fn not_readable(path: &Path) -> ImportError {
@@ -183,7 +188,7 @@ pub(crate) fn not_readable(path: &Path) -> ImportError {
         _ => ImportError::Name {
             model: path.display().to_string(),
             reason: "the file is neither .safetensors, .safetensors.index.json, .gguf, .pt, .pth, .ckpt, .bin, .jit, \
-                     .bin.index.json nor .npz"
+                     .bin.index.json, .npz nor .onnx"
                 .to_owned(),
         },
     }
@@ -245,7 +250,8 @@ mod tests {
         assert_eq!(chosen(&["a.gguf", "b.gguf"]), Err(ErrorKind::Usage));
         assert_eq!(chosen(&[single, "b.gguf"]), Err(ErrorKind::Usage));
         assert_eq!(chosen(&["a.safetensors", "b.safetensors"]), Err(ErrorKind::Usage));
-        assert_eq!(chosen(&["a.onnx"]), Err(ErrorKind::Unsupported));
+        assert_eq!(chosen(&["a.onnx"]).unwrap(), "a.onnx");
+        assert_eq!(chosen(&["a.onnx", "model.safetensors"]).unwrap(), "model.safetensors");
         assert_eq!(chosen(&[]), Err(ErrorKind::Unsupported));
     }
 
@@ -265,9 +271,9 @@ mod tests {
 
     #[test]
     fn files_of_other_formats_are_named() {
-        let folder = folder(&["m.onnx", "m.txt"]);
-        let error = resolve(&folder.path().join("m.onnx")).unwrap_err();
-        assert!(error.to_string().contains("does not read .onnx files"), "{error}");
+        let folder = folder(&["m.pt2", "m.txt"]);
+        let error = resolve(&folder.path().join("m.pt2")).unwrap_err();
+        assert!(error.to_string().contains("does not read .pt2 files"), "{error}");
         assert_eq!(resolve(&folder.path().join("m.txt")).unwrap_err().kind(), ErrorKind::Usage);
         assert_eq!(resolve(&folder.path().join("none")).unwrap_err().kind(), ErrorKind::Usage);
     }

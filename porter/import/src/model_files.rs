@@ -74,9 +74,10 @@ pub struct ModelFiles {
 }
 
 impl ModelFiles {
-    /// The files beside `weights` in the folder `root`. A GGUF file takes none of them: it holds its own.
+    /// The files beside `weights` in the folder `root`. A GGUF or ONNX file takes none of them: it
+    /// says itself what it is.
     pub(crate) fn beside(weights: PathBuf, root: PathBuf, name: String) -> Result<Self, ImportError> {
-        let alone = weights.extension().is_some_and(|extension| extension == "gguf");
+        let alone = weights.extension().is_some_and(|extension| extension == "gguf" || extension == "onnx");
         let json = |file: &str| if alone { Ok(None) } else { JsonFile::read_if_present(&root.join(file)) };
         let path = |file: &str| if alone { None } else { present(root.join(file)) };
         Ok(Self {

@@ -58,6 +58,14 @@ impl<'m> Cx<'_, 'm> {
         self.tensor_of(self.item(index), index)
     }
 
+    /// The tensor of the graph that has a name.
+    pub(crate) fn named(&self, name: &str) -> One {
+        match self.scope.find(name) {
+            Some(Item::Tensor(value)) => Ok(*value),
+            _ => invalid(format!("{name:?} is no tensor before it")),
+        }
+    }
+
     fn tensor_of(&self, item: &Item, index: usize) -> Result<Option<Value>, Fault> {
         match item {
             Item::Tensor(value) => Ok(Some(*value)),

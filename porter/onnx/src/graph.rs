@@ -59,7 +59,7 @@ impl<'p> Scope<'p> {
         self.names.insert(name.to_owned(), item);
     }
 
-    fn find(&self, name: &str) -> Option<&Item> {
+    pub(crate) fn find(&self, name: &str) -> Option<&Item> {
         let mut scope = Some(self);
         while let Some(s) = scope {
             if let Some(item) = s.names.get(name) {
@@ -241,9 +241,7 @@ impl<'m> Importer<'m> {
             (None, None) => return Err(Fault::Dynamic("a shape that the file does not give".to_owned())),
         };
         let ty = TensorType::new(dtype, shape);
-        if isize::try_from(ty.host_bytes()).is_err() {
-            return Err(Fault::Invalid(format!("{ty} has more bytes than memory can be addressed")));
-        }
+        addressable(&ty)?;
         let value = builder.argument(name, ty)?;
         Ok(if item::dtype(data_type).is_some() {
             Item::Tensor(value)
@@ -278,6 +276,7 @@ impl<'m> Importer<'m> {
         let bytes = self.model.packed(tensor).map_err(|e| Fault::Invalid(e.to_string()))?;
         let shape = tensor.shape().map_err(|e| Fault::Invalid(e.to_string()))?;
         let ty = TensorType::new(dtype, shape);
+        addressable(&ty)?;
         let value = builder.at("").weight(tensor.name(), ty.clone())?;
         if elements <= READABLE && !dtype.is_float() {
             let bytes = host_bytes(data_type, bytes.as_ref(), elements);
@@ -490,6 +489,16 @@ impl<'m> Importer<'m> {
         };
         graph.output.iter().map(output).collect()
     }
+}
+
+/// Refuses a tensor that memory could not hold, were its empty dimensions of size 1: what is computed of its sizes
+/// stays in range.
+fn addressable(ty: &TensorType) -> Result<(), Fault> {
+    let filled: Vec<usize> = ty.shape.iter().map(|&d| d.max(1)).collect();
+    if isize::try_from(TensorType::new(ty.dtype, filled).host_bytes()).is_ok() {
+        return Ok(());
+    }
+    Err(Fault::Invalid(format!("{ty} has more bytes than memory can be addressed")))
 }
 
 /// Runs a lowering; shapes that it did not foresee are a fault of the node, not the end of the process.

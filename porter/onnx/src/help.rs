@@ -19,8 +19,8 @@ pub(crate) mod prelude {
 
     pub(crate) use super::{
         Fold, Spatial, arange, binary, broadcast_shape, compare, fold_scatter, gather_points, index_points,
-        keep_dims, logsumexp, matmul, mean, normalize, numbers, one_axis, permuted, reduce_op, softmax,
-        spread_axis, stack, step_slice, sum, unary,
+        keep_dims, listed, logsumexp, matmul, mean, normalize, numbers, one_axis, permuted, reduce_op,
+        softmax, spread_axis, stack, step_slice, sum, unary, unrolled,
     };
     pub(crate) use crate::{
         context::{Cx, One, Out, one},
@@ -32,6 +32,30 @@ pub(crate) mod prelude {
 
 type Unary = fn(&Builder, Value) -> porter_ir::Result<Value>;
 type Binary = fn(&Builder, Value, Value) -> porter_ir::Result<Value>;
+
+/// The most numbers that a lowering writes out one by one.
+const LISTED: usize = 1 << 20;
+
+/// The product of `factors`, as a count of numbers that are written out one by one.
+pub(crate) fn listed(factors: &[usize]) -> Result<usize, Fault> {
+    let count = factors.iter().try_fold(1_usize, |count, &factor| count.checked_mul(factor));
+    match count.filter(|&count| count <= LISTED) {
+        Some(count) => Ok(count),
+        None => crate::error::unsupported(format!("more than {LISTED} numbers computed at import")),
+    }
+}
+
+/// The most steps that a lowering writes out one by one.
+const UNROLLED: usize = 1 << 12;
+
+/// A count of steps that are written out one by one.
+pub(crate) fn unrolled(steps: usize) -> Result<usize, Fault> {
+    if steps <= UNROLLED {
+        Ok(steps)
+    } else {
+        crate::error::unsupported(format!("{steps} steps, expected at most {UNROLLED}"))
+    }
+}
 
 /// The shape that all of `shapes` broadcast to, aligned at the end.
 pub(crate) fn broadcast_shape(shapes: &[Vec<usize>]) -> Result<Vec<usize>, Fault> {
@@ -230,9 +254,9 @@ pub(crate) fn sum(cx: &Cx<'_, '_>, x: Value, dims: &[usize]) -> One {
 
 /// The mean over `dims`, kept at size 1.
 pub(crate) fn mean(cx: &Cx<'_, '_>, x: Value, dims: &[usize]) -> One {
-    let count: usize = dims.iter().map(|&d| cx.dims(x)[d]).product();
+    let count: f64 = dims.iter().map(|&d| cx.dims(x)[d] as f64).product();
     let total = sum(cx, x, dims)?;
-    cx.with(total, count as f64, Builder::divide)
+    cx.with(total, count, Builder::divide)
 }
 
 /// An op of the `Reduce` family: its axes are an attribute or input 1, and `keepdims` is 1 by default.
@@ -457,7 +481,7 @@ impl Spatial {
         }
         let (strides, dilations) = (positive("strides")?, positive("dilations")?);
         let given = cx.ints("pads");
-        let reach = |i: usize| (kernel[i] - 1) * dilations[i] + 1;
+        let reach = |i: usize| (kernel[i] - 1).saturating_mul(dilations[i]).saturating_add(1);
         let pads = match (&*cx.string("auto_pad", "NOTSET"), given) {
             ("NOTSET", None) | ("VALID", _) => vec![(0, 0); n],
             ("NOTSET", Some(p)) if p.len() == 2 * n => (0..n).map(|i| (p[i], p[n + i])).collect(),
@@ -465,8 +489,12 @@ impl Spatial {
             (same @ ("SAME_UPPER" | "SAME_LOWER"), _) => (0..n)
                 .map(|i| {
                     let out = sizes[i].div_ceil(strides[i]);
-                    let total =
-                        ((out.saturating_sub(1)) * strides[i] + reach(i)).saturating_sub(sizes[i]) as i64;
+                    let total = out
+                        .saturating_sub(1)
+                        .saturating_mul(strides[i])
+                        .saturating_add(reach(i))
+                        .saturating_sub(sizes[i]);
+                    let total = i64::try_from(total).unwrap_or(i64::MAX);
                     let small = total / 2;
                     if same == "SAME_UPPER" { (small, total - small) } else { (total - small, small) }
                 })
@@ -480,13 +508,18 @@ impl Spatial {
     /// starts before it.
     pub(crate) fn ceil(&self, sizes: &[usize]) -> Vec<(i64, i64)> {
         let pad = |(i, &(low, high)): (usize, &(i64, i64))| {
-            let (stride, size) = (self.strides[i] as i64, sizes[i] as i64);
-            let reach = (self.kernel[i] as i64 - 1) * self.dilations[i] as i64 + 1;
+            // Wide enough for any strides, dilations and pads.
+            let (stride, size) = (self.strides[i] as i128, sizes[i] as i128);
+            let (low, high) = (i128::from(low), i128::from(high));
+            let reach = (self.kernel[i] as i128 - 1) * self.dilations[i] as i128 + 1;
             let mut count = (size + low + high - reach + stride - 1).div_euclid(stride) + 1;
             if (count - 1) * stride >= size + low {
                 count -= 1;
             }
-            (low, (count - 1) * stride + reach - size - low)
+            let high = (count - 1) * stride + reach - size - low;
+            let narrow =
+                |x: i128| i64::try_from(x).unwrap_or(if x < 0 { i64::MIN / 4 } else { i64::MAX / 4 });
+            (narrow(low), narrow(high))
         };
         self.pads.iter().enumerate().map(pad).collect()
     }

@@ -12,6 +12,8 @@
 )]
 
 mod context;
+mod contrib;
+mod data;
 mod error;
 mod fold;
 mod graph;
@@ -20,17 +22,20 @@ mod host;
 mod item;
 mod ops;
 mod quantised;
+mod recognise;
 mod recurrent;
 mod refused;
 mod sparse;
 
 use std::collections::BTreeMap;
 
+pub use data::{Recorded, Value, import_for};
 pub use error::{ImportError, Problem, ProblemKind};
 pub use host::{Data, Host};
-pub use onnx_protobuf::Model;
 use onnx_protobuf::{DataType, TensorProto};
+pub use onnx_protobuf::{Error as FileError, Model};
 pub use porter_ir::Program;
+pub use recognise::{Lifted, recognise};
 use porter_ir::{DType, TensorType};
 
 /// What a model leaves open.
@@ -60,6 +65,11 @@ pub fn element_type(ty: DataType) -> Option<DType> {
     item::dtype(ty).or(item::carrier(ty))
 }
 
+/// The element type of programs that is the same as one of ONNX; `None` where programs lack it.
+pub fn stored_type(ty: DataType) -> Option<DType> {
+    item::dtype(ty)
+}
+
 /// Type and host bytes of a tensor, as a program takes them: little-endian, one byte for each element that
 /// is narrower.
 pub fn host_tensor(model: &Model, tensor: &TensorProto) -> Result<(TensorType, Vec<u8>), String> {
@@ -76,6 +86,14 @@ pub fn weights(model: &Model, program: &Program) -> Result<BTreeMap<String, (Ten
         Ok((input.name.clone(), host_tensor(model, tensor)?))
     };
     weights.map(read).collect()
+}
+
+/// The elements of an initial value of the main graph, by its name; `None` where there is none such, or programs
+/// lack its element type. What [`recognise`] reads weights with.
+pub fn weight(model: &Model, name: &str) -> Option<Host> {
+    let tensor = model.proto().graph.as_ref()?.initializer.iter().find(|tensor| tensor.name() == name)?;
+    let (ty, bytes) = host_tensor(model, tensor).ok()?;
+    Host::from_bytes(ty, &bytes)
 }
 
 /// The operators that have a lowering: domain (`""` for ONNX's own) and name, sorted.

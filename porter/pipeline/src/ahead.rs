@@ -4,7 +4,7 @@ use std::{ffi::OsString, iter, path::PathBuf, thread, time::Duration};
 
 use porter_ir::{Mesh, Program};
 use porter_plan::{Estimate, Inputs, Target, Topologies, hlo::Module, model_flops};
-use porter_rewrite::{Collective, Port};
+use porter_rewrite::Collective;
 use porter_runtime::{
     Error as RuntimeError, NamedValue, Value,
     aot::{Compiled, Compiler, Job, OutOfMemory, TopologyRequest},
@@ -122,19 +122,28 @@ impl Ahead {
         let programs = programs_of(&model.model, phases, variant, plain)?;
         let port = lower_over(&model.weight_map, programs, variant, plain)?.port;
         let Some(shard) = self.meshing.shard(&port, self.target.devices())? else {
-            return Ok(Answers { mesh: None, programs: self.answers(&port, vec![])? });
+            return Ok(Answers { mesh: None, programs: self.compile_programs(&port.programs)? });
         };
         let predicted = shard.collectives(&port)?;
-        let programs = self.answers(&shard.patch(&port)?.apply(&port)?, predicted)?;
+        let programs = self.answers(&shard.patch(&port)?.apply(&port)?.programs, predicted)?;
         Ok(Answers { mesh: Some(shard.mesh), programs })
     }
 
-    /// Compiles every program of a port that lies as it shall.
-    fn answers(&self, port: &Port, predicted: Vec<Vec<Collective>>) -> Result<Vec<Answer>, PipelineError> {
+    /// Compiles programs as they are.
+    pub fn compile_programs(&self, programs: &[Program]) -> Result<Vec<Answer>, PipelineError> {
+        self.answers(programs, vec![])
+    }
+
+    /// Compiles programs that lie as they shall.
+    fn answers(
+        &self,
+        programs: &[Program],
+        predicted: Vec<Vec<Collective>>,
+    ) -> Result<Vec<Answer>, PipelineError> {
         let predicted = predicted.into_iter().chain(iter::repeat_with(Vec::new));
         thread::scope(|scope| {
             let one = |(program, predicted)| scope.spawn(move || self.answer(program, predicted));
-            let running: Vec<_> = port.programs.iter().zip(predicted).map(one).collect();
+            let running: Vec<_> = programs.iter().zip(predicted).map(one).collect();
             let ended = running.into_iter().map(|thread| {
                 let panicked =
                     |_| PipelineError::Unsupported("a compiling thread ended without a result".into());

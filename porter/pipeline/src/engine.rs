@@ -122,7 +122,7 @@ impl Engine {
         Ok((compiled, started.elapsed()))
     }
 
-    fn compile(&self, program: &Program, flags: &[CompilerFlag]) -> Result<Cached, PipelineError> {
+    pub(crate) fn compile(&self, program: &Program, flags: &[CompilerFlag]) -> Result<Cached, PipelineError> {
         let (text, signature) = (program.to_string(), Signature::of(program));
         let compile = |options| self.cache.compile(&self.client, &text, &signature, &options);
         match compile(options(program, flags)) {

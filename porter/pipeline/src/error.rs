@@ -61,6 +61,15 @@ pub enum PipelineError {
     /// A file of the check's own cannot be written or read.
     #[error("cannot {doing} {}: {source}", path.display())]
     File { doing: &'static str, path: PathBuf, source: io::Error },
+    /// An ONNX graph is no program.
+    #[error("{}: {error}", path.display())]
+    Onnx { path: PathBuf, error: porter_onnx::ImportError },
+    /// An ONNX file cannot be read.
+    #[error(transparent)]
+    OnnxFile(#[from] porter_onnx::FileError),
+    /// A recorded tensor cannot be read.
+    #[error("{}: {problem}", path.display())]
+    Recorded { path: PathBuf, problem: String },
     /// The command asks for something that does not fit the model.
     #[error("{0}")]
     Usage(String),

@@ -14,6 +14,7 @@ mod error;
 mod lower;
 mod meshing;
 mod observer;
+pub mod onnx;
 mod open;
 mod plan;
 mod sequences;

@@ -53,6 +53,9 @@ pub fn checkpoint(files: &ModelFiles, options: &OpenOptions) -> Result<Box<dyn C
         let url = porter_remote::RemoteUrl::parse(url).map_err(ImportError::from)?;
         return Ok(porter_remote::open(&url)?);
     }
+    if crate::onnx::is_onnx(&files.weights) {
+        return Ok(Box::new(crate::onnx::OnnxCheckpoint::open(&files.weights)?));
+    }
     Ok(porter_weights::open_with(&files.weights, options)?)
 }
 

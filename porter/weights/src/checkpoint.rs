@@ -117,6 +117,8 @@ pub enum Format {
     },
     /// Arrays of NumPy.
     Npz,
+    /// The tensors of an ONNX graph.
+    Onnx,
 }
 
 /// How a PyTorch file is packed.
@@ -142,6 +144,7 @@ impl fmt::Display for Format {
             Format::PyTorch(PyTorchKind::Legacy) => f.write_str("PyTorch, legacy"),
             Format::PyTorch(PyTorchKind::TorchScript) => f.write_str("TorchScript"),
             Format::Npz => f.write_str("NumPy arrays"),
+            Format::Onnx => f.write_str("ONNX"),
             Format::PyTorchShards { shards } => write!(f, "PyTorch, {shards} shards"),
         }
     }

@@ -1,7 +1,7 @@
 //! Compiling: options, errors, and what a compiled program tells.
 
 use porter_ir::{DType, TensorType};
-use porter_runtime::{Arg, Client, Code, CompileOptions, Error, Flag, HostTensor, Result};
+use porter_runtime::{Arg, Client, Code, CompileOptions, Error, Flag, HostTensor, Result, SINGLE_YNN_OPS};
 
 use crate::common::{add, client, device, f32s, signature, tensor};
 
@@ -103,4 +103,28 @@ fn clients_outlive_their_handles_while_something_needs_them() {
     drop((program, buffer));
     assert_eq!(out[0].download().unwrap().to_vec::<f32>().unwrap(), [3.0, 4.0]);
     drop(device().upload(&HostTensor::scalar(1_i8)).unwrap());
+}
+
+/// Without the flag, XLA's CPU backend reads past the number that the matrix repeats, and gives NaN or the
+/// like of 1e33 here.
+#[test]
+fn a_product_with_one_repeated_number_is_right_with_single_ynn_ops() {
+    let program = "func.func @main(%x: tensor<169x512xf32>) -> tensor<169xf32> {
+  %w = stablehlo.constant dense<0.25> : tensor<512x1000xf32>
+  %zero = stablehlo.constant dense<0.0> : tensor<f32>
+  %y = stablehlo.dot_general %x, %w, contracting_dims = [1] x [0] :
+    (tensor<169x512xf32>, tensor<512x1000xf32>) -> tensor<169x1000xf32>
+  %r = stablehlo.maximum %y, %y : tensor<169x1000xf32>
+  %s = stablehlo.reduce(%r init: %zero) applies stablehlo.add across dimensions = [1] :
+    (tensor<169x1000xf32>, tensor<f32>) -> tensor<169xf32>
+  return %s : tensor<169xf32>
+}";
+    let (flag, value) = SINGLE_YNN_OPS;
+    let options = CompileOptions::default().flag(flag, Flag::String(value.into()));
+    let signature = signature([f32s([169, 512])], [f32s([169])]);
+    let program = client().compile(program, &signature, &options).unwrap();
+    let ones = device().upload(&tensor(&[169, 512], &[1.0_f32; 169 * 512])).unwrap();
+    let sums = program.execute(vec![Arg::Keep(&ones)]).unwrap()[0].download().unwrap();
+    // 1000 columns of 512 / 4, all exact in f32.
+    assert_eq!(sums.to_vec::<f32>().unwrap(), [128_000.0; 169]);
 }

@@ -3,21 +3,27 @@
 mod deeper;
 mod execute;
 mod ledger;
+mod onnx;
 
 use std::{fs, iter, path::Path};
 
 use porter_numerics::{Measured, Named, Outcome, Report, Sides, TokenComparison, Verdict, html, junit};
+use porter_pipeline::onnx::find;
 
 use crate::{
     args::{CheckArgs, Global},
     console::{Console, Tone, printable},
     exit::{Exit, Failure},
+    progress::Fetching,
     table,
 };
 
 /// Compares a model's numbers with a bundle's, and reports.
 pub(crate) fn run(args: &CheckArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
-    let report = execute::execute(args, global, console)?;
+    let report = match find(&args.model.model, &Fetching::new(console))? {
+        Some(graph) => onnx::execute(&graph, args, global, console)?,
+        None => execute::execute(args, global, console)?,
+    };
     let report = match &args.ledger {
         Some(path) => ledger::keep(report, path)?,
         None => report,

@@ -1,10 +1,12 @@
 //! `porter compile MODEL --target CHIP:SHAPE`: what the TPU compiler makes of a model, without a TPU.
 
+mod onnx;
+
 use std::{collections::BTreeMap, env, fs, iter, time::Duration};
 
 use porter_ir::Mesh;
 use porter_pipeline::{
-    Ahead, Answer, Answers, Configured, Fitting, Variant, compiler_for, open_config, phases,
+    Ahead, Answer, Answers, Configured, Fitting, Variant, compiler_for, onnx::find, open_config, phases,
 };
 use porter_plan::{Estimate, Target, html};
 use porter_rewrite::Collective;
@@ -26,18 +28,27 @@ const CONTEXT: usize = 1024;
 #[derive(Serialize)]
 pub(super) struct Document {
     model: String,
+    /// The class of the model, or the format of a graph.
     architecture: &'static str,
     target: Target,
     chips: usize,
     devices: usize,
     /// The axes of the devices, as `data=2,tensor=4`; none where there is one.
     mesh: Option<String>,
-    dtype: &'static str,
-    batch: usize,
-    prompt: usize,
-    context: usize,
+    #[serde(flatten)]
+    sizes: Sizes,
     programs: Vec<Row>,
     notes: Vec<String>,
+}
+
+/// For what sizes the programs are.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Sizes {
+    /// Those of a model of the zoo.
+    Sequences { dtype: &'static str, batch: usize, prompt: usize, context: usize },
+    /// Those of a graph's inputs, by name.
+    Inputs { inputs: BTreeMap<String, String> },
 }
 
 /// One program.
@@ -66,6 +77,9 @@ struct Row {
 }
 
 pub(super) fn run(args: &CompileArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
+    if let Some(graph) = find(&args.model, &Fetching::new(console))? {
+        return onnx::run(&graph, args, global, console);
+    }
     let model = open_config(&args.model, &args.ignore_config, &Fetching::new(console))?;
     let positions = model.model.dimensions().max_positions;
     let context = args.context.unwrap_or_else(|| args.prompt.unwrap_or(CONTEXT).max(CONTEXT).min(positions));
@@ -73,22 +87,30 @@ pub(super) fn run(args: &CompileArgs, global: &Global, console: &Console) -> Res
     let phases = phases(&model, args.batch, prompt, context)?;
     let meshing = args.mesh.meshing()?;
 
-    let this = env::current_exe()
-        .map_err(|e| Failure::new(Exit::Environment, format!("cannot find porter's own program: {e}")))?;
-    let time_limit = Duration::from_secs(args.time_limit as u64);
-    let worker = (this, vec!["aot-worker".into()]);
-    let compiler =
-        compiler_for(global.plugin.as_deref(), worker, time_limit, &mut |text| console.note(text))?;
+    let compiler = compiler(args, global, console)?;
     console.note(&format!("compiling {} programs of {} for {}", phases.len(), model.name, args.target));
     let ahead = Ahead { compiler, target: args.target.clone(), meshing };
     let answers = ahead.compile(&model, &phases, &Variant::new(args.dtype.into()))?;
 
-    let sizes = Sizes { dtype: args.dtype.name(), batch: args.batch, prompt, context };
-    let document = document(&args.target, &sizes, &model, answers);
+    let sizes = Sizes::Sequences { dtype: args.dtype.name(), batch: args.batch, prompt, context };
+    present(&document(&args.target, sizes, &model, answers), args, console)
+}
+
+/// The TPU compiler, in processes of its own.
+fn compiler(args: &CompileArgs, global: &Global, console: &Console) -> Result<aot::Compiler, Failure> {
+    let this = env::current_exe()
+        .map_err(|e| Failure::new(Exit::Environment, format!("cannot find porter's own program: {e}")))?;
+    let time_limit = Duration::from_secs(args.time_limit as u64);
+    let worker = (this, vec!["aot-worker".into()]);
+    Ok(compiler_for(global.plugin.as_deref(), worker, time_limit, &mut |text| console.note(text))?)
+}
+
+/// Prints a document, and writes it as a page where that was asked for.
+fn present(document: &Document, args: &CompileArgs, console: &Console) -> Result<Exit, Failure> {
     if let Some(path) = &args.html {
-        fs::write(path, page(&document)).map_err(|e| Failure::write(path, &e))?;
+        fs::write(path, page(document)).map_err(|e| Failure::write(path, &e))?;
     }
-    console.result(&document, |document| render(document, console))?;
+    console.result(document, |document| render(document, console))?;
     Ok(document.exit())
 }
 
@@ -98,17 +120,8 @@ pub(super) fn work() -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// In which type and of which sizes programs were compiled.
-pub(super) struct Sizes {
-    pub(super) dtype: &'static str,
-    pub(super) batch: usize,
-    pub(super) prompt: usize,
-    pub(super) context: usize,
-}
-
 /// What the compiler said.
-pub(super) fn document(target: &Target, sizes: &Sizes, model: &Configured, answers: Answers) -> Document {
-    let &Sizes { dtype, batch, prompt, context } = sizes;
+pub(super) fn document(target: &Target, sizes: Sizes, model: &Configured, answers: Answers) -> Document {
     let Answers { mesh, programs } = answers;
     let programs: Vec<Row> = programs.into_iter().map(Row::new).collect();
     let notes = programs.iter().filter_map(Row::unpredicted).collect();
@@ -119,10 +132,7 @@ pub(super) fn document(target: &Target, sizes: &Sizes, model: &Configured, answe
         chips: target.chips(),
         devices: target.devices(),
         mesh: mesh.as_ref().map(Mesh::to_string),
-        dtype,
-        batch,
-        prompt,
-        context,
+        sizes,
         programs,
         notes,
     }
@@ -264,11 +274,17 @@ impl Document {
     }
 
     fn subtitle(&self) -> String {
+        let sizes = match &self.sizes {
+            Sizes::Sequences { dtype, batch, prompt, context } => {
+                format!("in {dtype}: batch {batch}, prompt {prompt}, context {context}")
+            }
+            Sizes::Inputs { inputs } => {
+                let inputs: Vec<String> = inputs.iter().map(|(name, ty)| format!("{name} {ty}")).collect();
+                format!("with {}", inputs.join(", "))
+            }
+        };
         let mesh = self.mesh.as_ref().map_or_else(String::new, |mesh| format!(" as {mesh}"));
-        format!(
-            "{} on {}{mesh} in {}: batch {}, prompt {}, context {}",
-            self.architecture, self.target, self.dtype, self.batch, self.prompt, self.context
-        )
+        format!("{} on {}{mesh} {sizes}", self.architecture, self.target)
     }
 }
 

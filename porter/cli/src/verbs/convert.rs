@@ -70,8 +70,12 @@ pub(super) fn run(args: &ConvertArgs, console: &Console) -> Result<Exit, Failure
     }
     let store = place(&args.output, single)?;
     let what = format!(
-        "{} to {:?}, dtype {:?}, {:?}",
-        source.files.name, request.to, request.dtype, request.quantise
+        "{} to {:?}, dtype {:?}, {:?}{}",
+        source.files.name,
+        request.to,
+        request.dtype,
+        request.quantise,
+        request.rename.iter().fold(String::new(), |rules, rule| format!("{rules}, {rule}"))
     );
     let conversion = Conversion { what: &what, checkpoint: &*source.checkpoint, layout: &layout };
     let options = options(args);
@@ -104,6 +108,7 @@ fn request(args: &ConvertArgs, single: bool) -> Result<Request, Failure> {
         to: format,
         dtype: args.dtype.map(Into::into),
         quantise: args.quantize.map(Into::into),
+        rename: args.rename.clone(),
         max_shard_bytes: if single { None } else { args.max_shard_size.0 },
         stem: stem.filter(|_| single).unwrap_or("model").to_owned(),
         beside: !single,

@@ -1,6 +1,7 @@
 //! `porter inspect MODEL`: what a model is and whether it can be ported, from its headers alone.
 
 mod map;
+mod onnx;
 
 use std::collections::BTreeMap;
 
@@ -96,6 +97,9 @@ impl Architecture {
 }
 
 pub(super) fn run(args: &InspectArgs, console: &Console) -> Result<Exit, Failure> {
+    if let Some(graph) = porter_pipeline::onnx::find(&args.model.model, &Fetching::new(console))? {
+        return onnx::run(&graph, args, console);
+    }
     let source = Source::parse(&args.model.model).map_err(PipelineError::from)?;
     let files = resolve(&source, &Fetching::new(console)).map_err(PipelineError::from)?;
     let checkpoint = checkpoint(&files, &args.model.options())?;
@@ -172,6 +176,18 @@ fn stored(checkpoint: &dyn Checkpoint) -> Vec<Stored> {
     all
 }
 
+fn encodings(stored: &[Stored]) -> String {
+    let rows = stored.iter().map(|e| {
+        vec![
+            printable(&e.encoding),
+            e.tensors.to_string(),
+            format!("{:.3}", e.parameters as f64 / 1e6),
+            format!("{:.1}", e.bytes as f64 / 1e6),
+        ]
+    });
+    table::render(&["TYPE", "TENSORS", "M PARAMS", "MB"], rows, &[1, 2, 3])
+}
+
 fn render(d: &Document, console: &Console) -> String {
     let mut lines =
         vec![format!("{}  {}", console.paint(&printable(&d.model), Tone::Strong), printable(&d.weights))];
@@ -188,15 +204,7 @@ fn render(d: &Document, console: &Console) -> String {
         d.parameters as f64 / 1e6,
         d.bytes as f64 / 1e6
     ));
-    let rows = d.encodings.iter().map(|e| {
-        vec![
-            printable(&e.encoding),
-            e.tensors.to_string(),
-            format!("{:.3}", e.parameters as f64 / 1e6),
-            format!("{:.1}", e.bytes as f64 / 1e6),
-        ]
-    });
-    lines.push(format!("\n{}", table::render(&["TYPE", "TENSORS", "M PARAMS", "MB"], rows, &[1, 2, 3])));
+    lines.push(format!("\n{}", encodings(&d.encodings)));
     lines.push(String::new());
     if let Some(rows) = &d.map {
         lines.push(map::render(rows));

@@ -149,13 +149,13 @@ fn verify(
         &phases,
         &planner.variant,
     )?;
-    let sizes = compile::Sizes {
+    let sizes = compile::Sizes::Sequences {
         dtype: args.dtype.name(),
         batch: winner.batch,
         prompt: planner.prompt,
         context: planner.context,
     };
-    Ok(compile::document(&args.target, &sizes, planner.model, answers))
+    Ok(compile::document(&args.target, sizes, planner.model, answers))
 }
 
 fn document(

@@ -3,6 +3,8 @@
 mod forward;
 mod generate;
 
+pub(super) use forward::in_own_types;
+
 use crate::{
     args::{Global, RunArgs},
     console::Console,

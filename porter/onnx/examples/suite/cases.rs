@@ -8,11 +8,12 @@ use std::{
     sync::Arc,
 };
 
-use onnx_protobuf::{Message, OptionalProto, SequenceProto, TensorProto, TypeProto};
+use onnx_protobuf::{TensorProto, TypeProto};
 use porter_ir::TensorType;
-use porter_onnx::{Host, ImportError, Model, Options, ProblemKind, Program};
+use porter_onnx::{Host, ImportError, Model, Options, ProblemKind, Program, Recorded, Value};
 use porter_runtime::{
-    Client, ClientOptions, CompileOptions, Devices, HostTensor, Placement, Plugin, Signature, States, Step,
+    Client, ClientOptions, CompileOptions, Devices, Flag, HostTensor, Placement, Plugin, SINGLE_YNN_OPS, Signature,
+    States, Step,
     Weights, plugins,
 };
 
@@ -54,26 +55,23 @@ pub(crate) fn file(arguments: &[String]) -> ExitCode {
 
 fn against(client: &Client, model: &Path, bundle: &Path) -> Result<(), Failure> {
     let model = Model::open(model).map_err(|e| ("open", e.to_string()))?;
-    let read = |name: &str| -> Result<Vec<(String, TensorType, Vec<u8>)>, Failure> {
+    let read = |name: &str| -> Result<Vec<Recorded>, Failure> {
         let bytes = std::fs::read(bundle.join(name)).map_err(|e| ("data", e.to_string()))?;
         let file = safetensors::SafeTensors::deserialize(&bytes).map_err(|e| ("data", e.to_string()))?;
         let tensor = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
             let dtype: porter_ir::DType =
                 format!("{:?}", view.dtype()).to_lowercase().parse().expect("a dtype");
-            (name, TensorType::new(dtype, view.shape()), view.data().to_vec())
+            Recorded { name, ty: TensorType::new(dtype, view.shape()), bytes: view.data().to_vec() }
         };
         Ok(file.tensors().into_iter().map(tensor).collect())
     };
     let given = read("inputs.safetensors")?;
     let mut options = Options::default();
-    for (name, ty, _) in &given {
-        options.shapes.insert(name.clone(), ty.shape.to_vec());
-    }
     let program = specialised(&model, &mut options, &given)?;
     let fixed: Vec<&String> = options.values.keys().collect();
     println!("{} ops, inputs fixed: {fixed:?}", program.ops().count());
     let results = execute(client, &model, &program, &given)?;
-    for (name, ty, bytes) in read("outputs.safetensors")? {
+    for Recorded { name, ty, bytes } in read("outputs.safetensors")? {
         let Some(found) = results.get(&name) else { return Err(("mismatch", format!("no output {name:?}"))) };
         let values = |bytes: &[u8]| Host::from_bytes(ty.clone(), bytes).expect("all bytes").to_floats();
         let (expected, found) = (values(&bytes), values(found.bytes()));
@@ -92,13 +90,6 @@ fn client() -> Client {
 
 type Failure = (&'static str, String);
 
-/// Flat tensors of an input or output: `x`, or `x.0`, `x.1`, ... of a sequence; `None` for an optional
-/// without a value.
-struct Data {
-    tensors: Vec<(String, TensorType, Vec<u8>)>,
-    length: Option<usize>,
-}
-
 fn case(client: &Client, folder: &Path) -> Result<String, Failure> {
     if folder.extension().is_some_and(|e| e == "onnx") {
         return light(client, folder);
@@ -112,10 +103,10 @@ fn case(client: &Client, folder: &Path) -> Result<String, Failure> {
     while folder.join(format!("test_data_set_{sets}")).exists() {
         let set = folder.join(format!("test_data_set_{sets}"));
         sets += 1;
-        let read = |kind: &str, index: usize, name: &str, ty: Option<&TypeProto>| -> Result<Data, Failure> {
+        let read = |kind: &str, index: usize, name: &str, ty: Option<&TypeProto>| -> Result<Value, Failure> {
             let bytes =
                 std::fs::read(set.join(format!("{kind}_{index}.pb"))).map_err(|e| ("data", e.to_string()))?;
-            decode(&model, &bytes, name, ty).map_err(|e| ("data", e))
+            Value::decode(&model, &bytes, name, ty).map_err(|e| ("data", e))
         };
         let mut given = Vec::new();
         let mut options = Options::default();
@@ -129,9 +120,6 @@ fn case(client: &Client, folder: &Path) -> Result<String, Failure> {
             }
             given.extend(data.tensors);
         }
-        for (name, ty, _) in &given {
-            options.shapes.insert(name.clone(), ty.shape.to_vec());
-        }
         let program = specialised(&model, &mut options, &given)?;
         let listed: Vec<&str> = options.lengths.keys().map(String::as_str).collect();
         if !listed.is_empty() {
@@ -139,13 +127,13 @@ fn case(client: &Client, folder: &Path) -> Result<String, Failure> {
         }
         if !options.values.is_empty() {
             let names: Vec<&str> = options.values.keys().map(String::as_str).collect();
-            let all = given.iter().all(|(name, ..)| options.values.contains_key(name));
+            let all = given.iter().all(|input| options.values.contains_key(&input.name));
             notes.insert(format!("{}{}", if all { "all fixed: " } else { "fixed: " }, names.join(" ")));
         }
         let results = execute(client, &model, &program, &given)?;
         for (index, output) in graph.output.iter().enumerate() {
             let expected = read("output", index, output.name(), output.r#type.as_ref())?;
-            for (name, ty, bytes) in &expected.tensors {
+            for Recorded { name, ty, bytes } in &expected.tensors {
                 let Some(found) = results.get(name) else {
                     return Err(("mismatch", format!("no output {name:?}")));
                 };
@@ -172,8 +160,8 @@ fn light(client: &Client, path: &Path) -> Result<String, Failure> {
         let shape: Vec<usize> = dims.map(|d| d.dim_value.map_or(1, |d| d as usize)).collect();
         let count: usize = shape.iter().product();
         let bytes = (0..count).flat_map(|i| ((i as f64 / count as f64) as f32).to_le_bytes()).collect();
-        options.shapes.insert(input.name().to_owned(), shape.clone());
-        given.push((input.name().to_owned(), TensorType::new(porter_ir::DType::F32, shape), bytes));
+        let ty = TensorType::new(porter_ir::DType::F32, shape);
+        given.push(Recorded { name: input.name().to_owned(), ty, bytes });
     }
     let program = specialised(&model, &mut options, &given)?;
     let results = execute(client, &model, &program, &given)?;
@@ -181,8 +169,8 @@ fn light(client: &Client, path: &Path) -> Result<String, Failure> {
         let file =
             path.with_file_name(format!("{}_output_{index}.pb", path.file_stem().expect("a name").display()));
         let bytes = std::fs::read(file).map_err(|e| ("data", e.to_string()))?;
-        let expected = decode(&model, &bytes, output.name(), None).map_err(|e| ("data", e))?;
-        for (name, ty, bytes) in &expected.tensors {
+        let expected = Value::decode(&model, &bytes, output.name(), None).map_err(|e| ("data", e))?;
+        for Recorded { name, ty, bytes } in &expected.tensors {
             let Some(found) = results.get(name) else {
                 return Err(("mismatch", format!("no output {name:?}")));
             };
@@ -193,28 +181,8 @@ fn light(client: &Client, path: &Path) -> Result<String, Failure> {
 }
 
 /// The program; inputs that shapes depend on are fixed to the values of the case.
-fn specialised(
-    model: &Model,
-    options: &mut Options,
-    given: &[(String, TensorType, Vec<u8>)],
-) -> Result<Program, Failure> {
-    loop {
-        let error = match porter_onnx::import(model, options) {
-            Ok(program) => return Ok(program),
-            Err(error) => error,
-        };
-        let mut more = false;
-        for (name, ty, bytes) in given {
-            if error.needs.contains(name) && !options.values.contains_key(name) {
-                let host = Host::from_bytes(ty.clone(), bytes).ok_or(("data", name.clone()))?;
-                options.values.insert(name.clone(), host);
-                more = true;
-            }
-        }
-        if !more {
-            return Err((kind(&error), error.to_string()));
-        }
-    }
+fn specialised(model: &Model, options: &mut Options, given: &[Recorded]) -> Result<Program, Failure> {
+    porter_onnx::import_for(model, given, options).map_err(|error| (kind(&error), error.to_string()))
 }
 
 fn kind(error: &ImportError) -> &'static str {
@@ -229,7 +197,7 @@ fn execute(
     client: &Client,
     model: &Model,
     program: &Program,
-    given: &[(String, TensorType, Vec<u8>)],
+    given: &[Recorded],
 ) -> Result<BTreeMap<String, HostTensor>, Failure> {
     let devices = Devices::of(client);
     let tensor = |ty: &TensorType, bytes: &[u8]| {
@@ -241,46 +209,21 @@ fn execute(
             devices.upload(&tensor(&ty, &bytes)?, &Placement::One).map_err(|e| ("execute", e.to_string()))?;
         weights.insert(name, Arc::new(weight));
     }
-    let options = CompileOptions::default();
+    let (flag, value) = SINGLE_YNN_OPS;
+    let options = CompileOptions::default()
+        .flag(flag, Flag::String(value.to_owned()))
+        // The suite rounds f16 after every op.
+        .flag("xla_allow_excess_precision", Flag::Bool(false));
     let executable = client
         .compile(&program.to_string(), &Signature::of(program), &options)
         .map_err(|e| ("compile", e.to_string()))?;
     let step = Step::new(program, executable, &devices, &weights).map_err(|e| ("execute", e.to_string()))?;
     let mut states = States::zeros(&devices, program).map_err(|e| ("execute", e.to_string()))?;
-    let arguments = given.iter().map(|(name, ty, bytes)| Ok((name.as_str(), tensor(ty, bytes)?)));
+    let arguments = given.iter().map(|given| Ok((given.name.as_str(), tensor(&given.ty, &given.bytes)?)));
     let taken: BTreeSet<&str> = program.inputs().iter().map(|i| i.name.as_str()).collect();
     let arguments: Vec<_> = arguments.collect::<Result<Vec<_>, Failure>>()?;
     let arguments: Vec<_> = arguments.into_iter().filter(|(name, _)| taken.contains(name)).collect();
     step.run(&arguments, &mut states).map_err(|e| ("execute", e.to_string()))
-}
-
-fn decode(model: &Model, bytes: &[u8], name: &str, ty: Option<&TypeProto>) -> Result<Data, String> {
-    let wrong = |e: onnx_protobuf::DecodeError| e.to_string();
-    if let Some(ty) = ty.and_then(|ty| ty.optional_type.as_ref()) {
-        let optional = OptionalProto::decode(bytes).map_err(wrong)?;
-        let inner = ty.elem_type.as_deref();
-        if let Some(tensor) = &optional.tensor_value {
-            return flat(model, name, std::slice::from_ref(tensor), None);
-        }
-        return match &optional.sequence_value {
-            Some(sequence) => decode(model, &sequence.encode_to_vec(), name, inner),
-            None => Ok(Data { tensors: Vec::new(), length: Some(0) }),
-        };
-    }
-    if ty.is_some_and(|ty| ty.sequence_type.is_some()) {
-        let sequence = SequenceProto::decode(bytes).map_err(wrong)?;
-        return flat(model, name, &sequence.tensor_values, Some(sequence.tensor_values.len()));
-    }
-    let tensor = TensorProto::decode(bytes).map_err(wrong)?;
-    flat(model, name, std::slice::from_ref(&tensor), None)
-}
-
-fn flat(model: &Model, name: &str, tensors: &[TensorProto], length: Option<usize>) -> Result<Data, String> {
-    let named = |(i, tensor): (usize, &TensorProto)| {
-        let name = if length.is_some() { format!("{name}.{i}") } else { name.to_owned() };
-        porter_onnx::host_tensor(model, tensor).map(|(ty, bytes)| (name, ty, bytes))
-    };
-    Ok(Data { tensors: tensors.iter().enumerate().map(named).collect::<Result<_, _>>()?, length })
 }
 
 fn compare(name: &str, ty: &TensorType, bytes: &[u8], found: &HostTensor) -> Result<(), String> {

@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
         println!("{group}: {passed} of {total}, {} more computed at import", folded.count());
     }
     if let Some(page) = flag("--table") {
-        std::fs::write(page, crate::table::page(&data, &outcomes)).expect("the page");
+        crate::table::write(Path::new(page), &crate::table::page(&data, &outcomes));
     }
     match flag("--expect") {
         Some(file) => {

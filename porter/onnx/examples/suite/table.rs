@@ -60,6 +60,16 @@ impl Count {
     }
 }
 
+/// Begins the part of the page that is written from results.
+const MARK: &str = "## The official suite\n\n";
+
+/// Writes the results into a page, after what people wrote above them.
+pub(crate) fn write(page: &Path, results: &str) {
+    let old = std::fs::read_to_string(page).expect("the page");
+    let above = old.split_once(MARK).map_or(old.as_str(), |(above, _)| above);
+    std::fs::write(page, format!("{above}{MARK}{}", results.trim_end().to_owned() + "\n")).expect("the page");
+}
+
 /// Results by group, kind of failure, operator, version and element type.
 pub(crate) fn page(data: &Path, outcomes: &BTreeMap<String, Outcome>) -> String {
     let mut groups: BTreeMap<String, Count> = BTreeMap::new();
@@ -109,9 +119,8 @@ pub(crate) fn page(data: &Path, outcomes: &BTreeMap<String, Outcome>) -> String 
         }
     }
     let mut page = String::from(
-        "# ONNX: the official suite\n\n\
-         What is imported, measured with ONNX's own backend suite (`onnx` 1.22.0): each case goes through import,\n\
-         StableHLO and the CPU plugin, and is compared as the suite compares (rtol 1e-3, atol 1e-7). This page is\n\
+        "What is imported, measured with ONNX's own backend suite (`onnx` 1.22.0): each case goes through import,\n\
+         StableHLO and the CPU plugin, and is compared as the suite compares (rtol 1e-3, atol 1e-7). This part is\n\
          written by `ci/onnx/run.sh --table`; `ci/onnx/expectations.txt` lists every case that fails, and why.\n\n",
     );
     writeln!(
@@ -123,7 +132,7 @@ pub(crate) fn page(data: &Path, outcomes: &BTreeMap<String, Outcome>) -> String 
     )
     .expect("a string");
     table(&mut page, "Group", &groups);
-    page.push_str("## What fails\n\n| kind | cases |\n|---|---|\n");
+    page.push_str("### What fails\n\n| kind | cases |\n|---|---|\n");
     for (kind, cases) in &kinds {
         writeln!(page, "| {kind} | {} |", cases.len()).expect("a string");
     }
@@ -143,7 +152,7 @@ fn operator(node: &NodeProto) -> String {
 }
 
 fn table(page: &mut String, what: &str, counts: &BTreeMap<String, Count>) {
-    writeln!(page, "## {what}\n\n| | passed | cases |\n|---|---|---|").expect("a string");
+    writeln!(page, "### {what}\n\n| | passed | cases |\n|---|---|---|").expect("a string");
     for (name, count) in counts {
         writeln!(page, "| {name} | {} | {} |", count.passed, count.total).expect("a string");
     }

@@ -13,7 +13,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let dtype = cx.dtype(q);
     let mut past = 0;
     if let (Some(keys), Some(values)) = (cx.opt(4)?, cx.opt(5)?) {
-        past = cx.dims(keys)[2];
+        past = cx.dims(keys).get(2).copied().unwrap_or(0);
         (k, v) = (cx.concatenate(&[keys, k], 2)?, cx.concatenate(&[values, v], 2)?);
     }
     let (present_k, present_v) = (k, v);

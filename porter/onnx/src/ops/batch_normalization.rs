@@ -29,7 +29,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let average = mean(cx, x, &dims)?;
     let centred = cx.subtract(x, cx.spread(average, &shape)?)?;
     let variance = mean(cx, cx.multiply(centred, centred)?, &dims)?;
-    let flat = |v: Value| -> One { cx.cast(cx.reshaped(v, [shape[1]])?, cx.dtype(given_mean)) };
+    let flat = |v: Value| -> One { cx.cast(cx.reshaped(v, [cx.shape(v).elements()])?, cx.dtype(given_mean)) };
     let (average, variance) = (flat(average)?, flat(variance)?);
     let running = |old: Value, new: Value| -> One {
         Ok(cx.add(cx.with(old, momentum, Builder::multiply)?, cx.with(new, 1.0 - momentum, Builder::multiply)?)?)

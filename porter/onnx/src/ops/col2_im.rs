@@ -10,17 +10,20 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let (image, block) = (crate::ops::constant_of_shape::sizes(&cx.known_ints(1)?)?, crate::ops::constant_of_shape::sizes(&cx.known_ints(2)?)?);
     let n = image.len();
     let spatial = Spatial::read(cx, &image, block.clone())?;
-    let taps: usize = block.iter().product();
+    let taps = listed(&block)?;
     let &[batch, rows, columns] = &cx.dims(x)[..] else { return invalid("the input has three dimensions") };
+    listed(&[taps, columns])?;
+    listed(&image)?;
     let channels = rows / taps.max(1);
     let counts: Vec<usize> = (0..n)
         .map(|d| {
             let (low, high) = spatial.pads[d];
-            let reach = (block[d] as i64 - 1) * spatial.dilations[d] as i64 + 1;
-            usize::try_from((image[d] as i64 + low + high - reach) / spatial.strides[d] as i64 + 1).unwrap_or(0)
+            let reach = (block[d] as i128 - 1) * spatial.dilations[d] as i128 + 1;
+            let span = image[d] as i128 + i128::from(low) + i128::from(high) - reach;
+            usize::try_from(span / spatial.strides[d] as i128 + 1).unwrap_or(0)
         })
         .collect();
-    if channels * taps != rows || counts.iter().product::<usize>() != columns {
+    if channels * taps != rows || listed(&counts)? != columns {
         return invalid(format!("columns {rows} by {columns} for blocks of {block:?} in {image:?}"));
     }
     // The place of each element in the padded image, flat; what lies outside goes past its end.
@@ -31,7 +34,9 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
         for window in crate::host::indices(&counts) {
             let mut flat = Some(0);
             for d in 0..n {
-                let at = (window[d] * spatial.strides[d] + tap[d] * spatial.dilations[d]) as i64 - spatial.pads[d].0;
+                let tap = tap[d].saturating_mul(spatial.dilations[d]);
+                let at = window[d].saturating_mul(spatial.strides[d]).saturating_add(tap) as i64;
+                let at = at.saturating_sub(spatial.pads[d].0);
                 let at = usize::try_from(at).ok().filter(|&at| at < image[d]);
                 flat = flat.zip(at).map(|(flat, at)| flat + at * steps[d]);
             }

@@ -16,23 +16,24 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     cx.ignore(&["kernel_shape"]);
     let list = |name: &'static str, default: i64| -> Result<Vec<i64>, Fault> {
         let list = cx.ints(name).unwrap_or_else(|| vec![default; n]);
-        if list.len() == n { Ok(list) } else { invalid(format!("{name} {list:?}")) }
+        let small = list.iter().all(|x| x.unsigned_abs() < 1 << 31);
+        if list.len() == n && small { Ok(list) } else { invalid(format!("{name} {list:?}")) }
     };
     let (strides, dilations, extra) = (list("strides", 1)?, list("dilations", 1)?, list("output_padding", 0)?);
     if strides.iter().chain(&dilations).any(|&s| s < 1) {
         return invalid("strides and dilations are at least 1");
     }
-    let reach: Vec<i64> = (0..n).map(|i| (kernel[2 + i] as i64 - 1) * dilations[i] + 1).collect();
+    let reach: Vec<i64> = (0..n).map(|i| (kernel[2 + i] as i64 - 1).saturating_mul(dilations[i]).saturating_add(1)).collect();
     let auto = cx.string("auto_pad", "NOTSET");
     let wanted = cx.ints("output_shape").map(|s| s[s.len().saturating_sub(n)..].to_vec());
     let given = cx.ints("pads");
     let mut pads = Vec::with_capacity(n);
     for i in 0..n {
         let size = shape[2 + i] as i64;
-        let whole = strides[i] * (size - 1) + extra[i] + reach[i];
+        let whole = strides[i].saturating_mul(size - 1).saturating_add(extra[i]).saturating_add(reach[i]);
         let total = match (&wanted, &*auto) {
-            (Some(to), _) => whole - to.get(i).copied().unwrap_or(0),
-            (None, "SAME_UPPER" | "SAME_LOWER") => whole - size * strides[i],
+            (Some(to), _) => whole.saturating_sub(to.get(i).copied().unwrap_or(0)),
+            (None, "SAME_UPPER" | "SAME_LOWER") => whole.saturating_sub(size.saturating_mul(strides[i])),
             (None, _) => {
                 let pair = given.as_ref().map(|p| (p.get(i).copied().unwrap_or(0), p.get(n + i).copied().unwrap_or(0)));
                 pads.push(pair.unwrap_or((0, 0)));
@@ -55,7 +56,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     op.feature_groups = groups;
     op.window.base_dilations = strides.iter().map(|&s| s as usize).collect();
     op.window.window_dilations = dilations.iter().map(|&d| d as usize).collect();
-    op.window.padding = (0..n).map(|i| (reach[i] - 1 - pads[i].0, reach[i] - 1 - pads[i].1 + extra[i])).collect();
+    op.window.padding = (0..n).map(|i| ((reach[i] - 1).saturating_sub(pads[i].0), (reach[i] - 1).saturating_sub(pads[i].1).saturating_add(extra[i]))).collect();
     let y = cx.convolution(op, x, w)?;
     match cx.opt(2)? {
         Some(bias) => one(cx.add(y, spread_axis(cx, bias, &cx.dims(y), 1)?)?),

@@ -16,7 +16,8 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let group = usize::try_from(cx.int("group", 1)).unwrap_or(1).max(1);
     let parts = usize::try_from(cx.int("offset_group", 1)).unwrap_or(1).max(1);
     let &[_, _, oh, ow] = &cx.dims(offset)[..] else { return invalid("offsets have four dimensions") };
-    let (taps, places) = (kh * kw, oh * ow);
+    let (taps, places) = (listed(&[kh, kw])?, listed(&[oh, ow])?);
+    listed(&[taps, places])?;
     if inner * group != channels || channels % parts != 0 || outputs % group != 0 {
         return invalid("groups do not divide the channels");
     }
@@ -27,8 +28,9 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
         let mut base = Vec::with_capacity(taps * places);
         for tap in crate::host::indices(&[kh, kw]) {
             for place in crate::host::indices(&[oh, ow]) {
-                let at = (place[axis] * spatial.strides[axis] + tap[axis] * spatial.dilations[axis]) as i64;
-                base.push((at - spatial.pads[axis].0) as f64);
+                let tap = tap[axis].saturating_mul(spatial.dilations[axis]);
+                let at = place[axis].saturating_mul(spatial.strides[axis]).saturating_add(tap) as i64;
+                base.push(at.saturating_sub(spatial.pads[axis].0) as f64);
             }
         }
         let ty = TensorType::new(cx.dtype(x), [taps, places]);

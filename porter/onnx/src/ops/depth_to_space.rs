@@ -9,7 +9,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let x = cx.x(0)?;
     let &[n, c, h, w] = &cx.dims(x)[..] else { return invalid("the input has four dimensions") };
     let b = usize::try_from(cx.int("blocksize", 0)).unwrap_or(0);
-    if b == 0 || c % (b * b) != 0 {
+    if b == 0 || b > c || c % (b * b) != 0 {
         return invalid(format!("{c} channels in blocks of {b}"));
     }
     let depth = c / (b * b);

@@ -32,6 +32,7 @@ pub(crate) fn transform(cx: &Cx<'_, '_>, x: Value, axis: usize, length: usize, i
     let real_output = inverse && onesided;
     let bins = if onesided && !inverse { length / 2 + 1 } else { length };
     let taken = if real_output { (length / 2 + 1).min(shape[axis]) } else { shape[axis].min(length) };
+    listed(&[taken, bins])?;
     let x = cx.cast(cx.slice_dim(x, axis, 0, taken)?, DType::F64)?;
     let table = |f: fn(f64) -> f64, scale: &dyn Fn(usize) -> f64| -> One {
         let angle = |n: usize, k: usize| 2.0 * std::f64::consts::PI * ((n * k) % length) as f64 / length as f64;

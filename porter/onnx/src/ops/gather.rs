@@ -14,9 +14,10 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
 
 pub(crate) fn gather(cx: &Cx<'_, '_>, x: Value, indices: Value, axis: usize) -> One {
     let (shape, k) = (cx.dims(x), cx.rank(indices));
+    let Some(&size) = shape.get(axis) else { return invalid(format!("{shape:?} has no dimension {axis}")) };
     let negative = cx.is(indices, Direction::Lt, 0.0)?;
     let indices = cx.cast(indices, DType::I64)?;
-    let indices = cx.select(negative, cx.with(indices, shape[axis] as f64, Builder::add)?, indices)?;
+    let indices = cx.select(negative, cx.with(indices, size as f64, Builder::add)?, indices)?;
     let rank = shape.len() - 1 + k;
     let dimensions = GatherDimensions {
         offset_dims: (0..axis).chain(axis + k..rank).collect(),

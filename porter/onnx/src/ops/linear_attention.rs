@@ -46,8 +46,8 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
         let x = cx.reshaped(x, kept.iter().map(|&i| own[i]).collect::<Vec<_>>())?;
         Ok(cx.broadcast_to(x, shape, &kept.iter().map(|&i| dims[i]).collect::<Vec<_>>())?)
     };
-    let mut outputs = Vec::with_capacity(time);
-    for t in 0..time {
+    let mut outputs = Vec::new();
+    for t in 0..unrolled(time)? {
         let key = along(row(k, t)?, &[0, 1, 2])?;
         let mut value = row(v, t)?;
         if let Some(gate) = gate {

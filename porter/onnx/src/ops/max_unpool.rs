@@ -15,7 +15,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     if shape.len() != n + 2 || strides.len() != n || pads.len() != 2 * n {
         return invalid("kernel, strides and pads do not fit the input");
     }
-    let size = |i: usize| (shape[2 + i] as i64 - 1) * strides[i] + kernel[i] - pads[i] - pads[n + i];
+    let size = |i: usize| (shape[2 + i] as i64 - 1).saturating_mul(strides[i]).saturating_add(kernel[i]).saturating_sub(pads[i]).saturating_sub(pads[n + i]);
     let inferred: Vec<i64> = [shape[0] as i64, shape[1] as i64].into_iter().chain((0..n).map(size)).collect();
     let inferred = crate::ops::constant_of_shape::sizes(&inferred)?;
     let target = match cx.opt_ints(2)? {

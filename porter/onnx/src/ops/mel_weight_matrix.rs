@@ -10,9 +10,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let (bins, length, rate, low, high) = (scalar(0)?, scalar(1)?, scalar(2)?, scalar(3)?, scalar(4)?);
     let dtype = crate::ops::cast::target(cx.int("output_datatype", 1))?;
     let (bins, rows) = (bins as usize, (length / 2.0).floor() as usize + 1);
-    if bins.saturating_mul(rows) > 1 << 24 {
-        return invalid(format!("{rows} by {bins} weights"));
-    }
+    listed(&[bins, rows])?;
     let mel = |f: f64| 2595.0 * (1.0 + f / 700.0).log10();
     let step = (mel(high) - mel(low)) / (bins + 2) as f64;
     let edge = |i: usize| {
@@ -22,7 +20,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let mut data = vec![0.0; rows * bins];
     for bin in 0..bins {
         let (left, middle, right) = (edge(bin), edge(bin + 1), edge(bin + 2));
-        for at in left..=right {
+        for at in left.max(0)..=right.min(rows as i64) {
             let weight = if at <= middle {
                 if middle == left { f64::from(u8::from(at == middle)) } else { (at - left) as f64 / (middle - left) as f64 }
             } else if at < right {

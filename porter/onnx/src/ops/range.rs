@@ -24,5 +24,6 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
 }
 
 fn limited(ty: TensorType) -> Result<TensorType, Fault> {
-    if ty.shape.elements() > 1 << 28 { invalid(format!("a range of {} elements", ty.shape.elements())) } else { Ok(ty) }
+    listed(&ty.shape)?;
+    Ok(ty)
 }

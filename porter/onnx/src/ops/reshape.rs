@@ -24,7 +24,10 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
         }
     }
     if let Some(free) = shape.iter().position(|&d| d == -1) {
-        let rest: i64 = shape.iter().filter(|&&d| d != -1).product();
+        let sizes = shape.iter().filter(|&&d| d != -1);
+        let Some(rest) = sizes.copied().try_fold(1_i64, i64::checked_mul) else {
+            return invalid(format!("shape {to:?} of {from:?}"));
+        };
         let count: usize = from.iter().product();
         shape[free] = if rest == 0 { 0 } else { count as i64 / rest };
     }

@@ -54,9 +54,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
             (Some(&start), Some(&end)) => (start, end),
             _ => (0.0, 1.0),
         };
-        if size > 1 << 24 {
-            return invalid(format!("size {size} of dimension {axis}"));
-        }
+        listed(&[size])?;
         if (scale - 1.0).abs() < f64::EPSILON && size == length && region == (0.0, 1.0) {
             continue;
         }
@@ -91,9 +89,7 @@ pub(crate) fn scaled(cx: &Cx<'_, '_>, x: Value, scales: &[f64], mode: &str) -> O
     let mut y = x;
     for (axis, (&scale, &length)) in scales.iter().zip(&cx.dims(x)).enumerate() {
         let size = (length as f64 * scale).floor() as usize;
-        if size > 1 << 24 {
-            return invalid(format!("size {size} of dimension {axis}"));
-        }
+        listed(&[size])?;
         if size != length {
             let places: Vec<f64> = (0..size).map(|i| i as f64 / scale).collect();
             y = form.along(cx, y, axis, &places, scale)?;
@@ -144,6 +140,10 @@ impl Form {
             };
             let at: Vec<i64> = places.iter().map(|&p| (round(p) as i64).clamp(0, length as i64 - 1)).collect();
             return crate::ops::gather::gather(cx, x, cx.constant_ints(&at)?, axis);
+        }
+        listed(&[places.len(), length])?;
+        if self.antialias && (scale.is_nan() || scale <= 1e-4) {
+            return unsupported(format!("a scale of {scale} that is smoothed"));
         }
         let weights: Vec<f64> = places.iter().flat_map(|&p| self.weights(p, length, scale)).collect();
         let wide = cx.wide(cx.dtype(x));

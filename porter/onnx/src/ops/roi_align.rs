@@ -16,8 +16,8 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let scale = cx.float("spatial_scale", 1.0);
     let half = cx.opset >= 16 && cx.string("coordinate_transformation_mode", "half_pixel") == "half_pixel";
     let largest = cx.string("mode", "avg") == "max";
-    let mut outputs = Vec::with_capacity(count);
-    for n in 0..count {
+    let mut outputs = Vec::new();
+    for n in 0..unrolled(count)? {
         let edge = |i: usize| -> One {
             let row = cx.slice_dim(rois, 0, n, n + 1)?;
             let at = cx.with(cx.reshaped(cx.slice_dim(row, 1, i, i + 1)?, [])?, scale, Builder::multiply)?;
@@ -67,7 +67,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
 
 /// The two elements around each sample along a dimension, and their weights.
 fn line(cx: &Cx<'_, '_>, start: Value, extent: Value, bins: usize, samples: usize, size: usize) -> Result<[(Value, Value); 2], Fault> {
-    let total = bins * samples;
+    let total = listed(&[bins, samples])?;
     let steps = (0..total).map(|i| (i as f64 + 0.5) / total as f64).collect();
     let steps = cx.host_constant(&Host { ty: TensorType::new(cx.dtype(start), [total]), data: Data::Floats(steps) })?;
     let at = cx.add(cx.multiply(steps, cx.spread(extent, &[total])?)?, cx.spread(start, &[total])?)?;

@@ -9,7 +9,7 @@ use super::r#if::value;
 
 pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let body = cx.graph("body")?;
-    let scans = usize::try_from(cx.int("num_scan_inputs", 0)).unwrap_or(0);
+    let scans = usize::try_from(cx.int("num_scan_inputs", 0)).unwrap_or(0).min(cx.inputs.len());
     if cx.opset < 9 {
         return batched(cx, scans);
     }
@@ -50,7 +50,7 @@ fn over(cx: &Cx<'_, '_>, mut carried: Vec<Item>, slices: &[Scanned], outs: usize
         return invalid("the scanned inputs differ in length");
     }
     let mut collected = vec![Vec::new(); outs];
-    for trip in 0..trips {
+    for trip in 0..unrolled(trips)? {
         let mut arguments = carried;
         for &(x, axis, back) in slices {
             let at = if back { trips - 1 - trip } else { trip };

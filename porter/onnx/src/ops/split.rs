@@ -11,6 +11,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let size = cx.dims(x)[axis];
     let parts = if let Some(parts) = cx.ints_or_input("split", 1)? { crate::ops::constant_of_shape::sizes(&parts)? } else {
         let count = usize::try_from(cx.int("num_outputs", 0)).ok().filter(|&n| n > 0).unwrap_or(cx.outputs().max(1));
+        unrolled(count)?;
         let each = size.div_ceil(count);
         (0..count).map(|i| each.min(size.saturating_sub(i * each))).collect()
     };

@@ -9,6 +9,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let x = cx.x(0)?;
     let axis = cx.axis(cx.int("axis", 0), cx.rank(x))?;
     let size = cx.dims(x)[axis];
+    unrolled(size)?;
     let keep = cx.int("keepdims", 1) != 0;
     let (parts, single) = match cx.opt(1)? {
         None => (vec![1; size], !keep),

@@ -18,8 +18,8 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let x = if shape.len() == 1 { cx.reshaped(x, [1, shape[0]])? } else { x };
     let &[batch, length] = &cx.dims(x)[..] else { return invalid("the input has one or two dimensions") };
     let x = cx.cast(x, DType::I64)?;
-    let width = places.iter().copied().max().unwrap_or(-1) + 1;
-    let mut columns: Vec<Option<Value>> = vec![None; usize::try_from(width).unwrap_or(0)];
+    let width = places.iter().copied().max().unwrap_or(-1).saturating_add(1);
+    let mut columns: Vec<Option<Value>> = vec![None; listed(&[usize::try_from(width).unwrap_or(0)])?];
     let mut gram = 0;
     for (i, &start) in counts.iter().enumerate() {
         let n = i + 1;

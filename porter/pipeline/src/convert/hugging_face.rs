@@ -8,7 +8,7 @@ use porter_weights::{
     write::{OutputTensor, safetensors},
 };
 
-use super::{Planned, Quantise, Request, Unconverted, beside, int8};
+use super::{Planned, Quantise, Request, Unconverted, beside, int8, rename};
 use crate::{PipelineError, weight_map};
 
 pub(super) fn plan(source: &Unconverted, request: &Request) -> Result<Planned, PipelineError> {
@@ -25,6 +25,7 @@ pub(super) fn plan(source: &Unconverted, request: &Request) -> Result<Planned, P
         change.quantised = Some(int8.config());
         tensors = int8.tensors;
     }
+    rename::apply(&request.rename, &mut tensors)?;
     let options = safetensors::SafetensorsOptions {
         stem: request.stem.clone(),
         max_shard_bytes: request.max_shard_bytes,

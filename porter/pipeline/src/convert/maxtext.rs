@@ -20,7 +20,7 @@ pub(super) fn plan(
             maxtext.differences.join("\n  ")
         )));
     }
-    let mut layout = maxtext.layout(MAX_CHUNK_BYTES)?;
+    let mut layout = maxtext.layout(checkpoint, MAX_CHUNK_BYTES)?;
     // So that the way back knows the model.
     let change = beside::Change { dtype: request.dtype, numbers: true, quantised: None };
     layout.closing.extend(beside::files(source, change)?);

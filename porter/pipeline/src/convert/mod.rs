@@ -9,13 +9,14 @@ mod hugging_face;
 mod int8;
 mod maxtext;
 mod place;
+mod rename;
 mod ties;
 
 use std::collections::BTreeMap;
 
 use porter_import::{ModelFiles, Progress, Source, resolve};
 use porter_ir::DType;
-use porter_weights::{Checkpoint, Encoding, GgmlType, OpenOptions, write::Layout};
+use porter_weights::{Checkpoint, Encoding, GgmlType, OpenOptions, Rename, write::Layout};
 use porter_zoo::{ConfigError, Model};
 
 pub use place::place;
@@ -32,6 +33,8 @@ pub struct Request {
     pub dtype: Option<DType>,
     /// What the weights of linear layers become.
     pub quantise: Option<Quantise>,
+    /// What tensors are called in the output, instead of what the format calls them.
+    pub rename: Vec<Rename>,
     /// A file holds at most these bytes of tensors, or one tensor. `None` is one file.
     pub max_shard_bytes: Option<u64>,
     /// The name of the weights' file without its extension.
@@ -120,6 +123,11 @@ pub fn plan(source: &Unconverted, request: &Request) -> Result<Planned, Pipeline
         )),
         _ => Ok(()),
     }?;
+    if !request.rename.is_empty() && request.to != Format::Safetensors {
+        return Err(PipelineError::Usage(
+            "the names in GGUF and MaxText are the format's; --rename is for safetensors".to_owned(),
+        ));
+    }
     ties::check(source)?;
     match request.to {
         Format::Safetensors => hugging_face::plan(source, request),

@@ -8,6 +8,7 @@ mod expr;
 mod infer;
 mod inverse;
 mod load;
+mod narrow;
 mod rename;
 mod report;
 mod runs;

@@ -1,6 +1,10 @@
 //! Renaming tensors by patterns.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 use crate::error::{Place, Problem};
 
@@ -92,6 +96,27 @@ impl Rename {
     /// can be read in one way only, which [`rename_all`] checks for the names that there are.
     pub fn inverse(&self) -> Result<Self, RenameError> {
         Self::new(&self.to.text, &self.from.text)
+    }
+}
+
+/// As [`FromStr`] reads it: `from=to`.
+impl fmt::Display for Rename {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.from.text, self.to.text)
+    }
+}
+
+/// Reads `from=to`. Neither pattern may hold a `=`.
+impl FromStr for Rename {
+    type Err = RenameError;
+
+    fn from_str(text: &str) -> Result<Self, RenameError> {
+        let rule = text.split_once('=').filter(|(_, to)| !to.contains('='));
+        let no_rule = || RenameError::Pattern {
+            pattern: text.to_owned(),
+            what: "is not a rule; expected FROM=TO, as {rest..}.gamma={rest..}.weight".to_owned(),
+        };
+        rule.ok_or_else(no_rule).and_then(|(from, to)| Self::new(from, to))
     }
 }
 

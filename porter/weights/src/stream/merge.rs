@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 use super::{
     StreamError,
     journal::{Journal, Written, hex},
-    session::{Share, Summary},
+    session::Summary,
+    share::Share,
     store::Store,
 };
 

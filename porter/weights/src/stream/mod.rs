@@ -15,15 +15,18 @@ mod local;
 mod merge;
 mod pipeline;
 mod session;
+mod share;
 mod store;
 mod tiles;
 mod verify;
+mod writer;
 
 pub use error::StreamError;
 pub use journal::Written;
 pub use local::LocalStore;
 pub use merge::merge_index;
-pub use session::{Conversion, Options, Share, Summary, write};
+pub use session::{Conversion, Options, Summary, write};
+pub use share::Share;
 pub use store::{Durable, Lock, Part, Store};
 pub use verify::verify;
 

@@ -2,13 +2,14 @@
 
 use std::{
     collections::BTreeMap,
+    iter::Enumerate,
     sync::{Arc, Condvar, Mutex, PoisonError, mpsc},
     thread,
 };
 
 use super::{
     StreamError,
-    tiles::{Slot, Tile},
+    tiles::{Slot, Stretch, Tile},
 };
 use crate::{
     Checkpoint, Expr,
@@ -58,50 +59,57 @@ fn permutations(expr: &Expr) -> usize {
 }
 
 /// What all threads share.
-struct Shared<'a> {
+struct Shared<'a, I> {
     layout: &'a Layout,
     checkpoint: &'a dyn Checkpoint,
-    tiles: &'a [Tile<'a>],
-    queue: Mutex<Queue>,
+    queue: Mutex<Queue<I>>,
     freed: Condvar,
     /// The tensor that was asked for last: its neighbours in the file are the same.
     last: Mutex<Option<(usize, Arc<Output<'a>>)>>,
 }
 
-#[derive(Default)]
-struct Queue {
-    next: usize,
+struct Queue<I> {
+    stretches: Enumerate<I>,
     free: Vec<Vec<u8>>,
     stopped: bool,
 }
 
-type Evaluated = (usize, Result<Vec<u8>, StreamError>);
+/// A stretch that was evaluated: the first `bytes` of `buffer` belong to the file `file`.
+struct Evaluated {
+    file: usize,
+    bytes: usize,
+    buffer: Vec<u8>,
+}
 
-/// Evaluates `tiles` and gives the bytes of each, in order, to `take`. The first error ends it.
-pub(super) fn run(
-    layout: &Layout,
-    checkpoint: &dyn Checkpoint,
-    tiles: &[Tile<'_>],
+/// Evaluates `stretches` and gives the file and the bytes of each, in order, to `take`. The first error
+/// ends it.
+pub(super) fn run<'a, I: Iterator<Item = Stretch<'a>> + Send>(
+    layout: &'a Layout,
+    checkpoint: &'a dyn Checkpoint,
+    stretches: I,
     size: Size,
-    mut take: impl FnMut(&[u8]) -> Result<(), StreamError>,
+    mut take: impl FnMut(usize, &[u8]) -> Result<(), StreamError>,
 ) -> Result<(), StreamError> {
     let shared = Shared {
         layout,
         checkpoint,
-        tiles,
-        queue: Mutex::new(Queue { free: vec![Vec::new(); buffers(size.threads)], ..Queue::default() }),
+        queue: Mutex::new(Queue {
+            stretches: stretches.enumerate(),
+            free: vec![Vec::new(); buffers(size.threads)],
+            stopped: false,
+        }),
         freed: Condvar::new(),
         last: Mutex::new(None),
     };
     thread::scope(|scope| {
-        let (send, receive) = mpsc::channel::<Evaluated>();
-        for _ in 0..size.threads.min(tiles.len()) {
+        let (send, receive) = mpsc::channel();
+        for _ in 0..size.threads {
             let (shared, send) = (&shared, send.clone());
             scope.spawn(move || shared.work(&send));
         }
         drop(send);
-        let done = in_order(&receive, tiles, |buffer, bytes| {
-            take(&buffer[..bytes])?;
+        let done = in_order(&receive, |Evaluated { file, bytes, buffer }| {
+            take(file, &buffer[..bytes])?;
             shared.give_back(buffer);
             Ok(())
         });
@@ -111,46 +119,50 @@ pub(super) fn run(
 }
 
 fn in_order(
-    receive: &mpsc::Receiver<Evaluated>,
-    tiles: &[Tile<'_>],
-    mut take: impl FnMut(Vec<u8>, usize) -> Result<(), StreamError>,
+    receive: &mpsc::Receiver<(usize, Result<Evaluated, StreamError>)>,
+    mut take: impl FnMut(Evaluated) -> Result<(), StreamError>,
 ) -> Result<(), StreamError> {
     let mut waiting = BTreeMap::new();
     let mut next = 0;
-    for (index, buffer) in receive {
-        waiting.insert(index, buffer?);
-        while let Some(buffer) = waiting.remove(&next) {
-            take(buffer, tiles[next].bytes)?;
+    for (index, evaluated) in receive {
+        waiting.insert(index, evaluated?);
+        while let Some(evaluated) = waiting.remove(&next) {
+            take(evaluated)?;
             next += 1;
         }
     }
     Ok(())
 }
 
-impl<'a> Shared<'a> {
-    fn work(&self, send: &mpsc::Sender<Evaluated>) {
+impl<'a, I: Iterator<Item = Stretch<'a>>> Shared<'a, I> {
+    fn work(&self, send: &mpsc::Sender<(usize, Result<Evaluated, StreamError>)>) {
         let mut scratch = Scratch::default();
-        while let Some((index, mut buffer)) = self.take() {
-            let evaluated = self.evaluate(&self.tiles[index], &mut buffer, &mut scratch);
+        while let Some((index, Stretch { file, tile }, mut buffer)) = self.take() {
+            let evaluated = self.evaluate(&tile, &mut buffer, &mut scratch);
             let failed = evaluated.is_err();
+            let evaluated = evaluated.map(|()| Evaluated { file, bytes: tile.bytes, buffer });
             // The receiver goes only once it has stopped the queue.
-            if send.send((index, evaluated.map(|()| buffer))).is_err() || failed {
+            if send.send((index, evaluated)).is_err() || failed {
                 return;
             }
         }
     }
 
-    /// The next tile and memory for it. Memory is given in the order of tiles, so the one that all
+    /// The next stretch and memory for it. Memory is given in the order of stretches, so the one that all
     /// wait for always has some.
-    fn take(&self) -> Option<(usize, Vec<u8>)> {
+    fn take(&self) -> Option<(usize, Stretch<'a>, Vec<u8>)> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if queue.stopped || queue.next == self.tiles.len() {
+            if queue.stopped {
                 return None;
             }
             if let Some(buffer) = queue.free.pop() {
-                queue.next += 1;
-                return Some((queue.next - 1, buffer));
+                if let Some((index, stretch)) = queue.stretches.next() {
+                    return Some((index, stretch, buffer));
+                }
+                queue.stopped = true;
+                self.freed.notify_all();
+                return None;
             }
             queue = self.freed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }

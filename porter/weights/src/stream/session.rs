@@ -2,14 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::Read,
     num::NonZero,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
     thread,
-    time::{Duration, Instant},
 };
 
 use sha2::{Digest, Sha256};
@@ -18,9 +12,10 @@ use super::{
     Event, Observer, StreamError,
     journal::{Begun, Journal, Written, hex},
     local::PART,
-    pipeline::{self, Size},
-    store::{Part, Store},
-    tiles,
+    pipeline::Size,
+    share::Share,
+    store::Store,
+    writer::Writer,
 };
 use crate::{
     Checkpoint,
@@ -29,11 +24,6 @@ use crate::{
 
 /// Files that a message names.
 const NAMED: usize = 5;
-/// How often what was written becomes durable.
-const DURABLE_EVERY: Duration = Duration::from_millis(500);
-/// How often finished files are noted, so that a journal of very many is not written for each. One that
-/// was not noted is written again.
-const NOTED_EVERY: Duration = Duration::from_millis(500);
 
 /// What is written from what.
 #[derive(Clone, Copy)]
@@ -62,60 +52,6 @@ impl Options {
     pub fn within(memory: u64) -> Self {
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
         Self { memory, threads, share: Share::default() }
-    }
-}
-
-/// One of several shares of a conversion. The default is all of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Share {
-    /// Which, from 1 on.
-    pub part: usize,
-    /// Of how many.
-    pub of: usize,
-}
-
-impl Default for Share {
-    fn default() -> Self {
-        Self { part: 1, of: 1 }
-    }
-}
-
-impl Share {
-    /// The journal of this share.
-    pub(super) fn journal(self) -> String {
-        match self.of {
-            1 => "porter-convert.json".to_owned(),
-            _ => format!("porter-convert-{:05}-of-{:05}.json", self.part, self.of),
-        }
-    }
-
-    /// The files of this share: the largest first, each to the share that has least so far, so that
-    /// every machine comes to the same.
-    fn files(self, layout: &Layout) -> Result<Vec<&OutputFile>, StreamError> {
-        let wrong = |why: String| StreamError::Share { part: self.part, of: self.of, why };
-        if self.part == 0 || self.part > self.of {
-            return Err(wrong("shares are numbered from 1 to their number".to_owned()));
-        }
-        if self.of > layout.files.len().max(1) {
-            return Err(wrong(format!("the output has {} files; use smaller shards", layout.files.len())));
-        }
-        let mut sizes: Vec<(u64, usize)> = layout
-            .files
-            .iter()
-            .enumerate()
-            .map(|(i, file)| (layout.file_bytes(file).unwrap_or(0), i))
-            .collect();
-        sizes.sort_by_key(|&(bytes, i)| (std::cmp::Reverse(bytes), i));
-        let mut taken = vec![0_u64; self.of];
-        let mut mine = BTreeSet::new();
-        for (bytes, i) in sizes {
-            let least = (0..self.of).min_by_key(|&share| taken[share]).unwrap_or(0);
-            taken[least] += bytes;
-            if least + 1 == self.part {
-                mine.insert(i);
-            }
-        }
-        Ok(mine.into_iter().map(|i| &layout.files[i]).collect())
     }
 }
 
@@ -231,28 +167,43 @@ impl Session<'_> {
         let total: u64 = self.files.iter().map(|file| layout.file_bytes(file).unwrap_or(0)).sum();
         let kept = journal.files.values().map(|file| file.bytes).sum::<u64>()
             + journal.begun.as_ref().map_or(0, |begun| begun.bytes);
+        let mut left = self.files.clone();
+        left.retain(|file| !journal.files.contains_key(&file.path));
+        self.remove_unnoted(&left, journal.begun.as_ref())?;
         self.refuse_without_room(total.saturating_sub(kept))?;
         if !journal.complete {
             journal.write(self.store, &self.journal_path)?;
         }
         self.observer.event(Event::Begin { what: "convert", bytes: total, done: kept });
-        let (mut written, mut noted) = (0, Instant::now());
-        for file in &self.files {
-            if journal.files.contains_key(&file.path) {
-                continue;
-            }
-            written += self.file(file, &mut journal).inspect_err(|_| {
-                // The error that is there says more than one of noting it.
-                let _ = journal.write(self.store, &self.journal_path);
-            })?;
-            if noted.elapsed() > NOTED_EVERY {
-                journal.write(self.store, &self.journal_path)?;
-                noted = Instant::now();
-            }
-        }
+        let writer = Writer {
+            conversion: self.conversion,
+            store: self.store,
+            observer: self.observer,
+            size: self.size,
+            journal_path: &self.journal_path,
+        };
+        let written = writer.write(&mut left, &mut journal)?;
         self.close(&mut journal)?;
         self.observer.event(Event::End);
         Ok(Summary { files: journal.files, written, kept })
+    }
+
+    /// Frees the room of what will be written again: everything of the files `left` that is not noted.
+    fn remove_unnoted(&self, left: &[&OutputFile], begun: Option<&Begun>) -> Result<(), StreamError> {
+        let place = self.store.name();
+        let listed: BTreeSet<String> =
+            self.store.list().map_err(StreamError::io("list", &place))?.into_iter().collect();
+        for OutputFile { path, .. } in left {
+            let there = listed.contains(path) || listed.contains(&format!("{path}{PART}"));
+            match begun.filter(|begun| begun.path == *path) {
+                Some(begun) => {
+                    drop(self.store.begin(path, begun.bytes).map_err(StreamError::io("begin", path))?)
+                }
+                None if there => self.store.remove(path).map_err(StreamError::io("remove", path))?,
+                None => {}
+            }
+        }
+        Ok(())
     }
 
     fn refuse_without_room(&self, needed: u64) -> Result<(), StreamError> {
@@ -261,87 +212,6 @@ impl Session<'_> {
             Some(free) if free < needed => Err(StreamError::NoSpace { place, needed, free }),
             _ => Ok(()),
         }
-    }
-
-    /// Writes one file, or what is left of it, and says how many bytes that were.
-    fn file(&self, file: &OutputFile, journal: &mut Journal) -> Result<u64, StreamError> {
-        let path = &file.path;
-        let io = |doing| StreamError::io(doing, path);
-        let layout = self.conversion.layout;
-        let keep = journal.begun.take().filter(|begun| begun.path == *path).map_or(0, |begun| begun.bytes);
-        let mut part = self.store.begin(path, keep).map_err(io("begin"))?;
-        let mut tiles = tiles::cut(layout, file, part.kept(), self.size.tile_bytes);
-        if tiles.is_none() {
-            part = self.store.begin(path, 0).map_err(io("begin"))?;
-            tiles = tiles::cut(layout, file, 0, self.size.tile_bytes);
-        }
-        let tiles = tiles.unwrap_or_default();
-        let mut hash = Sha256::new();
-        feed(&mut *part, &mut hash).map_err(io("read"))?;
-        let progress = Progress { bytes: AtomicU64::new(part.kept()), over: AtomicBool::new(false) };
-        let durable = part.durable().map_err(io("open"))?;
-        let kept = part.kept();
-        let saved = Mutex::new(journal);
-        let written = thread::scope(|scope| {
-            let saver = durable.map(|durable| {
-                let (progress, saved) = (&progress, &saved);
-                scope.spawn(move || self.save_often(path, progress, &*durable, saved))
-            });
-            let done = pipeline::run(layout, self.conversion.checkpoint, &tiles, self.size, |bytes| {
-                let (written, ()) = rayon::join(|| part.write(bytes), || hash.update(bytes));
-                written.map_err(io("write"))?;
-                progress.bytes.fetch_add(bytes.len() as u64, Ordering::Release);
-                self.observer.event(Event::Advanced(bytes.len() as u64));
-                Ok(())
-            });
-            progress.over.store(true, Ordering::Release);
-            if let Some(saver) = saver {
-                saver.thread().unpark();
-            }
-            done
-        });
-        let journal = saved.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.refuse_changed_source(journal)?;
-        written?;
-        part.finish().map_err(io("finish"))?;
-        let bytes = progress.bytes.load(Ordering::Acquire);
-        journal.begun = None;
-        journal.files.insert(path.clone(), Written { bytes, sha256: hex(&hash.finalize()) });
-        Ok(bytes - kept)
-    }
-
-    /// Makes durable what was written, again and again, and notes it.
-    fn save_often(
-        &self,
-        path: &str,
-        progress: &Progress,
-        durable: &dyn Fn() -> std::io::Result<()>,
-        journal: &Mutex<&mut Journal>,
-    ) {
-        let mut saved = progress.bytes.load(Ordering::Acquire);
-        while !progress.over.load(Ordering::Acquire) {
-            thread::park_timeout(DURABLE_EVERY);
-            let bytes = progress.bytes.load(Ordering::Acquire);
-            if bytes == saved || progress.over.load(Ordering::Acquire) {
-                continue;
-            }
-            // What fails here fails again, and is reported, when the file is finished.
-            if durable().is_ok() {
-                let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
-                journal.begun = Some(Begun { path: path.to_owned(), bytes });
-                if journal.write(self.store, &self.journal_path).is_ok() {
-                    saved = bytes;
-                }
-            }
-        }
-    }
-
-    fn refuse_changed_source(&self, journal: &Journal) -> Result<(), StreamError> {
-        let after = self.conversion.checkpoint.identity().map_err(StreamError::Source)?;
-        if after == journal.source {
-            return Ok(());
-        }
-        Err(StreamError::SourceChanged { before: journal.source.clone(), after })
     }
 
     /// Writes the files that close the conversion, or keeps them for who merges the shares.
@@ -364,12 +234,6 @@ impl Session<'_> {
     }
 }
 
-/// How far the file is.
-struct Progress {
-    bytes: AtomicU64,
-    over: AtomicBool,
-}
-
 /// The literal bytes of a closing file.
 pub(super) fn literal(file: &OutputFile) -> Vec<u8> {
     let bytes = file.pieces.iter().filter_map(|piece| match piece {
@@ -377,16 +241,4 @@ pub(super) fn literal(file: &OutputFile) -> Vec<u8> {
         Piece::Elements { .. } => None,
     });
     bytes.collect::<Vec<_>>().concat()
-}
-
-/// Hashes what an earlier run left.
-fn feed(part: &mut dyn Part, hash: &mut Sha256) -> std::io::Result<()> {
-    let mut kept = part.read_kept()?;
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match kept.read(&mut buffer)? {
-            0 => return Ok(()),
-            bytes => hash.update(&buffer[..bytes]),
-        }
-    }
 }

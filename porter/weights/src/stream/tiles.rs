@@ -31,6 +31,32 @@ impl<'a> Tile<'a> {
     }
 }
 
+/// A tile, and the file that it is of.
+#[derive(Debug)]
+pub(super) struct Stretch<'a> {
+    /// The file's place among the files.
+    pub(super) file: usize,
+    pub(super) tile: Tile<'a>,
+}
+
+/// The tiles of all `files`, one file after another, the first from byte `from` on. Every file has at least
+/// one, which may be empty. Files are cut when they are reached.
+pub(super) fn of_files<'a>(
+    layout: &'a Layout,
+    files: &'a [&'a OutputFile],
+    from: u64,
+    limit: usize,
+) -> impl Iterator<Item = Stretch<'a>> + Send {
+    files.iter().enumerate().flat_map(move |(index, file)| {
+        let from = if index == 0 { from } else { 0 };
+        let mut tiles = cut(layout, file, from, limit).unwrap_or_default();
+        if tiles.is_empty() {
+            tiles.push(Tile::default());
+        }
+        tiles.into_iter().map(move |tile| Stretch { file: index, tile })
+    })
+}
+
 /// The tiles of `file` from byte `from` on, each of at most `limit` bytes, or of one unit. `None` if a
 /// unit of elements would be split at `from`.
 pub(super) fn cut<'a>(

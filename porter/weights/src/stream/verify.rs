@@ -34,16 +34,27 @@ pub fn verify(
         layout.files.iter().filter(|file| journal.files.contains_key(&file.path)).collect();
     let bytes = files.iter().map(|file| layout.file_bytes(file).unwrap_or(0)).sum();
     observer.event(Event::Begin { what: "verify", bytes, done: 0 });
-    for file in files {
-        let mut reader = Compare::open(store, &file.path)?;
-        let tiles = tiles::cut(layout, file, 0, size.tile_bytes).unwrap_or_default();
-        pipeline::run(layout, conversion.checkpoint, &tiles, size, |expected| {
+    let mut open: Option<(usize, Compare<'_>)> = None;
+    let finish = |open: Option<(usize, Compare<'_>)>| match open {
+        Some((_, reader)) => {
+            let written = journal.files.get(reader.path);
+            reader.finish(written)
+        }
+        None => Ok(()),
+    };
+    let stretches = tiles::of_files(layout, &files, 0, size.tile_bytes);
+    pipeline::run(layout, conversion.checkpoint, stretches, size, |file, expected| {
+        if open.as_ref().is_none_or(|(index, _)| *index != file) {
+            finish(open.take())?;
+            open = Some((file, Compare::open(store, &files[file].path)?));
+        }
+        if let Some((_, reader)) = &mut open {
             reader.next(expected)?;
-            observer.event(Event::Advanced(expected.len() as u64));
-            Ok(())
-        })?;
-        reader.finish(journal.files.get(&file.path))?;
-    }
+        }
+        observer.event(Event::Advanced(expected.len() as u64));
+        Ok(())
+    })?;
+    finish(open)?;
     for file in layout.closing.iter().filter(|file| journal.files.contains_key(&file.path)) {
         let mut reader = Compare::open(store, &file.path)?;
         reader.next(&literal(file))?;

@@ -1,5 +1,6 @@
 //! Checkpoint formats out: each plans a [`Layout`], every file to the byte, before anything is read.
 
+mod chunks;
 mod error;
 pub mod gguf;
 mod layout;

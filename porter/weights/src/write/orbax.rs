@@ -8,14 +8,17 @@
 //! folders (`use_ocdbt: false`, `use_zarr3: true`): restoring asks the checkpoint, not the caller, in
 //! which form it is.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::collections::BTreeSet;
 
 use porter_ir::{DType, Shape};
 use serde_json::{Map, Value, json};
 
-use super::{Layout, OutputFile, OutputTensor, Piece, Unwritable, WriteError};
+use super::{
+    Layout, OutputFile, OutputTensor, Piece, Unwritable, WriteError,
+    chunks::{Chunk, Chunking},
+};
 use crate::{
-    Encoding, Expr,
+    Checkpoint, Encoding, Expr, ExprError,
     zarr3::{self, Grid},
 };
 
@@ -70,9 +73,13 @@ impl Default for OrbaxOptions {
     }
 }
 
-/// Lays out `arrays`. Keys that Orbax cannot keep apart, element types that Zarr lacks and slices that
+/// Lays out `arrays`, whose expressions are over `checkpoint`. Keys that Orbax cannot keep apart, element types that Zarr lacks and slices that
 /// do not make up their array are reported at once.
-pub fn plan(arrays: Vec<TreeArray>, options: &OrbaxOptions) -> Result<Layout, WriteError> {
+pub fn plan(
+    arrays: Vec<TreeArray>,
+    checkpoint: &dyn Checkpoint,
+    options: &OrbaxOptions,
+) -> Result<Layout, WriteError> {
     check(&arrays)?;
     let mut layout = Layout::default();
     let mut tree = Map::new();
@@ -80,7 +87,7 @@ pub fn plan(arrays: Vec<TreeArray>, options: &OrbaxOptions) -> Result<Layout, Wr
         let keys: Vec<String> = array.keys.iter().map(|key| format!("'{key}'")).collect();
         let comma = if keys.len() == 1 { "," } else { "" };
         tree.insert(format!("({}{comma})", keys.join(", ")), leaf(&array));
-        add(array, options.max_chunk_bytes, &mut layout);
+        add(array, checkpoint, options.max_chunk_bytes, &mut layout)?;
     }
     let tree = json!({
         "tree_metadata": tree,
@@ -169,7 +176,12 @@ fn check(arrays: &[TreeArray]) -> Result<(), WriteError> {
 }
 
 /// Adds an array: its tensors, its metadata and its chunks.
-fn add(array: TreeArray, max_chunk_bytes: usize, layout: &mut Layout) {
+fn add(
+    array: TreeArray,
+    checkpoint: &dyn Checkpoint,
+    max_chunk_bytes: usize,
+    layout: &mut Layout,
+) -> Result<(), WriteError> {
     let name = array.keys.join(".");
     let folder = format!("{ITEM}/{name}");
     let small = SMALL_BYTES.min(max_chunk_bytes);
@@ -178,31 +190,39 @@ fn add(array: TreeArray, max_chunk_bytes: usize, layout: &mut Layout) {
     if let Some(dim) = dim {
         part_shape.remove(dim);
     }
-    let chunking = Chunking::new(&part_shape, array.dtype.host_bytes(), max_chunk_bytes);
-    let mut chunk = chunking.shape();
-    if let Some(dim) = dim {
-        chunk.insert(dim, 1);
-    }
-    let grid = Grid { dtype: array.dtype, shape: array.shape, chunk };
+    let unfit = |error: ExprError| WriteError {
+        format: FORMAT,
+        problems: vec![Unwritable::new(&name, error.to_string())],
+    };
+    let chunking = Chunking::new(&parts, &part_shape, array.dtype, checkpoint, max_chunk_bytes);
+    let chunking = chunking.map_err(unfit)?;
+    let in_array = |mut of_part: Vec<usize>, index: usize| {
+        if let Some(dim) = dim {
+            of_part.insert(dim, index);
+        }
+        of_part
+    };
+    let grid = Grid { dtype: array.dtype, shape: array.shape, chunk: in_array(chunking.shape(), 1) };
     if let Some(json) = grid.json() {
         layout.files.push(text(format!("{folder}/{}", zarr3::METADATA), json.to_string()));
     }
-    for (i, expr) in parts.into_iter().enumerate() {
-        let tensor = layout.tensors.len();
+    for (i, part) in parts.iter().enumerate() {
         let name = if dim.is_some() { format!("{name}[{i}]") } else { name.clone() };
-        let encoding = Encoding::Plain(array.dtype);
-        layout.tensors.push(OutputTensor { name, expr, shape: part_shape.clone().into(), encoding });
-        for (mut index, range, missing) in chunking.chunks() {
-            if let Some(dim) = dim {
-                index.insert(dim, i);
-            }
-            let mut pieces = vec![Piece::Elements { tensor, range }];
+        let first = layout.tensors.len();
+        for (expr, shape) in chunking.tensors(part, checkpoint).map_err(unfit)? {
+            let encoding = Encoding::Plain(array.dtype);
+            layout.tensors.push(OutputTensor { name: name.clone(), expr, shape: shape.into(), encoding });
+        }
+        for Chunk { index, tensor, range, missing } in chunking.chunks() {
+            let mut pieces = vec![Piece::Elements { tensor: first + tensor, range }];
             if missing > 0 {
                 pieces.push(Piece::Bytes(vec![0; missing * array.dtype.host_bytes()]));
             }
-            layout.files.push(OutputFile { path: format!("{folder}/{}", zarr3::chunk_path(&index)), pieces });
+            let path = format!("{folder}/{}", zarr3::chunk_path(&in_array(index, i)));
+            layout.files.push(OutputFile { path, pieces });
         }
     }
+    Ok(())
 }
 
 /// The expressions that are written on their own, and the dimension along which they are slices.
@@ -217,63 +237,4 @@ fn parts(content: Content, shape: &Shape, dtype: DType, small: usize) -> (Option
         }
         Content::Stacked { dim, slices } => (Some(dim), slices),
     }
-}
-
-/// A grid whose chunks are runs of the row-major array: one index of the outer dimensions, some rows of
-/// the next one, all of the inner ones.
-struct Chunking {
-    outer: Vec<usize>,
-    rows: usize,
-    /// Rows of a chunk. They are spread evenly, so that the last chunk lacks few.
-    chunk_rows: usize,
-    inner: Vec<usize>,
-}
-
-impl Chunking {
-    fn new(shape: &[usize], element_bytes: usize, max_bytes: usize) -> Self {
-        let row_bytes = |dim: usize| {
-            shape.iter().skip(dim + 1).fold(element_bytes, |bytes, &size| bytes.saturating_mul(size)).max(1)
-        };
-        let last = shape.len().saturating_sub(1);
-        let dim = (0..last).find(|&dim| row_bytes(dim) <= max_bytes).unwrap_or(last);
-        let rows = shape.get(dim).copied().unwrap_or(1);
-        let most = (max_bytes / row_bytes(dim)).max(1);
-        let chunk_rows = rows.div_ceil(rows.div_ceil(most).max(1)).max(1);
-        let (outer, inner) = (&shape[..dim], shape.get(dim + 1..).unwrap_or_default());
-        Self { outer: outer.to_vec(), rows, chunk_rows, inner: inner.to_vec() }
-    }
-
-    /// The shape of a chunk.
-    fn shape(&self) -> Vec<usize> {
-        let inner = self.inner.iter().map(|&size| size.max(1));
-        self.outer.iter().map(|_| 1).chain([self.chunk_rows]).chain(inner).collect()
-    }
-
-    /// The index of each chunk, the elements in it, and how many it lacks.
-    fn chunks(&self) -> impl Iterator<Item = (Vec<usize>, Range<usize>, usize)> + '_ {
-        let row: usize = self.inner.iter().product();
-        let outer: usize = self.outer.iter().product();
-        let firsts = (0..if row == 0 { 0 } else { outer })
-            .flat_map(move |at| (0..self.rows).step_by(self.chunk_rows).map(move |first| (at, first)));
-        firsts.map(move |(at, first)| {
-            let end = (first + self.chunk_rows).min(self.rows);
-            let mut index = index_of(at, &self.outer);
-            index.push(first / self.chunk_rows);
-            index.extend(self.inner.iter().map(|_| 0));
-            let base = at * self.rows;
-            let lacks = first + self.chunk_rows - end;
-            (index, (base + first) * row..(base + end) * row, lacks * row)
-        })
-    }
-}
-
-/// The index of element `position` of a row-major array of `sizes`.
-fn index_of(mut position: usize, sizes: &[usize]) -> Vec<usize> {
-    let mut index: Vec<usize> = Vec::with_capacity(sizes.len());
-    for size in sizes.iter().rev() {
-        index.push(position % size);
-        position /= size;
-    }
-    index.reverse();
-    index
 }

@@ -273,6 +273,52 @@ proptest! {
     }
 
     #[test]
+    fn a_narrowed_expression_is_a_slice_of_it(
+        shape in prop::collection::vec(1_usize..6, 1..4),
+        steps in steps(9),
+        dice in prop::array::uniform3(0_usize..64),
+    ) {
+        let mut growing = Growing::new(&shape);
+        for (kind, dice) in steps {
+            growing.grow(kind, dice);
+        }
+        let Growing { checkpoint, expr, .. } = growing;
+        let shape = expr.infer(&checkpoint).unwrap().shape.to_vec();
+        let dim = dice[0] % shape.len();
+        let first = dice[1] % (shape[dim] + 1);
+        let range = first..first + dice[2] % (shape[dim] - first + 1);
+        let mut ranges: Vec<_> = shape.iter().map(|&size| 0..size).collect();
+        ranges[dim] = range.clone();
+        let narrowed = expr.narrow(dim, range, &checkpoint).unwrap();
+        let sliced = expr.slice(ranges);
+        prop_assert_eq!(narrowed.infer(&checkpoint).unwrap(), sliced.infer(&checkpoint).unwrap());
+        assert_same_bits(&evaluate(&narrowed, &checkpoint), &evaluate(&sliced, &checkpoint), "narrowed");
+    }
+
+    #[test]
+    fn indices_of_the_row_dimension_are_runs_of_the_source(
+        shape in prop::collection::vec(1_usize..6, 1..4),
+        steps in steps(2),
+        dice in 0_usize..64,
+    ) {
+        let mut growing = Growing::new(&shape);
+        for (kind, dice) in steps {
+            growing.grow(kind, dice);
+        }
+        let Growing { checkpoint, expr, .. } = growing;
+        if let Some(dim) = expr.row_dim(&checkpoint).unwrap() {
+            let at = dice % expr.infer(&checkpoint).unwrap().shape[dim];
+            let narrowed = expr.narrow(dim, at..at + 1, &checkpoint).unwrap();
+            let mut found = evaluate(&narrowed, &checkpoint);
+            found.sort_by(f32::total_cmp);
+            // Sources hold ascending numbers.
+            let all = evaluate(&Expr::source("0"), &checkpoint);
+            let first = all.iter().position(|number| *number == found[0]).unwrap();
+            assert_same_bits(&found, &all[first..][..found.len()], "a run");
+        }
+    }
+
+    #[test]
     fn every_element_is_used_as_often_as_is_claimed(
         shape in prop::collection::vec(1_usize..6, 1..4),
         steps in steps(7),

@@ -40,7 +40,7 @@ fn written() -> tempfile::TempDir {
         array(&["params", "norm"], &[96], whole("model.norm.weight")),
         array(&["params", "head"], &[997, 96], whole("lm_head.weight")),
     ];
-    let layout = plan(arrays, &options(40 * 96 * 4)).unwrap();
+    let layout = plan(arrays, &*llama, &options(40 * 96 * 4)).unwrap();
     let conversion = Conversion { what: "a test", checkpoint: llama.as_ref(), layout: &layout };
     let store = LocalStore::folder(folder.path()).unwrap();
     stream::write(&conversion, &store, &Options::within(64 << 20), &()).unwrap();
@@ -73,7 +73,7 @@ fn what_is_written_is_read() {
 #[test]
 fn chunks_are_runs_and_the_last_is_filled_up() {
     let arrays = vec![array(&["a"], &[7, 3], whole("x"))];
-    let layout = plan(arrays, &options(4 * 3 * 4)).unwrap();
+    let layout = plan(arrays, &*open("tiny/llama"), &options(4 * 3 * 4)).unwrap();
     let chunk = |path: &str| {
         let file = layout.files.iter().find(|file| file.path == path);
         file.unwrap_or_else(|| panic!("no {path}")).pieces.clone()
@@ -84,10 +84,34 @@ fn chunks_are_runs_and_the_last_is_filled_up() {
 }
 
 #[test]
+fn a_transposed_array_is_cut_along_the_rows_of_its_source() {
+    let (folder, llama) = (tempfile::tempdir().unwrap(), open("tiny/llama"));
+    let name = "model.layers.0.mlp.down_proj.weight";
+    let shape = llama.tensors()[name].shape.clone();
+    let kernel = array(&["k"], &[shape[1], shape[0]], Content::Whole(Expr::source(name).transpose()));
+    // A third of the source's rows does, so a third or, if they do not divide, less is taken.
+    let layout = plan(vec![kernel], &*llama, &options(shape.elements() / 3 * 4)).unwrap();
+    let chunks = layout.files.iter().filter(|file| file.path.contains("/c/0/")).count();
+    assert!(chunks >= 3 && shape[0].is_multiple_of(chunks), "{chunks}");
+    for tensor in &layout.tensors {
+        let Expr::Permute { input, .. } = &tensor.expr else { panic!("{:?}", tensor.expr) };
+        assert!(matches!(&**input, Expr::Slice { ranges, .. } if ranges[1] == (0..shape[1])), "{input:?}");
+    }
+    let conversion = Conversion { what: "a test", checkpoint: llama.as_ref(), layout: &layout };
+    let store = LocalStore::folder(folder.path()).unwrap();
+    stream::write(&conversion, &store, &Options::within(64 << 20), &()).unwrap();
+    let read = porter_weights::open(folder.path()).unwrap();
+    assert!(read.tensors().contains_key("k"), "{:?}", read.tensors().keys());
+    let mut found = vec![0; llama.tensor(name).unwrap().bytes.len()];
+    Expr::source("k").transpose().evaluate(&*read, DType::F32, &mut found).unwrap();
+    assert!(llama.tensor(name).unwrap().bytes == found);
+}
+
+#[test]
 fn slices_are_chunks_of_their_own() {
     let slices: Vec<Expr> = ["x", "y", "z"].map(Expr::source).into();
     let arrays = vec![array(&["a"], &[4, 3, 5], Content::Stacked { dim: 1, slices })];
-    let layout = plan(arrays, &options(2 * 5 * 4)).unwrap();
+    let layout = plan(arrays, &*open("tiny/llama"), &options(2 * 5 * 4)).unwrap();
     assert_eq!(layout.tensors.len(), 3);
     let file = layout.files.iter().find(|file| file.path == "0/items/a/c/1/2/0").unwrap();
     assert_eq!(file.pieces, [Piece::Elements { tensor: 2, range: 10..20 }]);
@@ -105,7 +129,7 @@ fn what_is_no_tree_is_refused_at_once() {
         array(&["g"], &[4, 2], Content::Stacked { dim: 1, slices: vec![Expr::source("x")] }),
         TreeArray { dtype: DType::U4, ..array(&["h"], &[4], whole("x")) },
     ];
-    let error = plan(arrays, &OrbaxOptions::default()).unwrap_err();
+    let error = plan(arrays, &*open("tiny/llama"), &OrbaxOptions::default()).unwrap_err();
     for name in ["\"a\"", "\"c\"", "...d", "e/f", "\"g\"", "\"h\""] {
         assert!(error.to_string().contains(name), "{name}: {error}");
     }
@@ -118,7 +142,7 @@ fn slices_are_read_as_one_array() {
     let shape = &llama.tensors()["model.layers.0.mlp.up_proj.weight"].shape;
     let stacked =
         array(&["up"], &[shape[0], 3, shape[1]], Content::Stacked { dim: 1, slices: layers.to_vec() });
-    let layout = plan(vec![stacked], &options(7 * shape[1] * 4)).unwrap();
+    let layout = plan(vec![stacked], &*llama, &options(7 * shape[1] * 4)).unwrap();
     let conversion = Conversion { what: "a test", checkpoint: llama.as_ref(), layout: &layout };
     let store = LocalStore::folder(folder.path()).unwrap();
     stream::write(&conversion, &store, &Options::within(64 << 20), &()).unwrap();

@@ -1,23 +1,26 @@
 //! Running a model's forward program on recorded inputs: embeddings, classes, logits.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use porter_ir::{DType, Shape};
-use porter_numerics::View;
+use porter_numerics::{MeasureError, View};
 use porter_runtime::{HostTensor, States};
 use porter_weights::Checkpoint;
 use porter_zoo::Taps;
-use safetensors::{Dtype, tensor::TensorView};
 use serde::Serialize;
 
 use crate::{
-    args::{Global, RunArgs},
+    args::{Global, RunArgs, RunDType},
     console::Console,
     exit::{Exit, Failure},
     progress::{Fetching, Working},
     table,
 };
-use porter_pipeline::{Engine, PipelineError, Running, Sequences, Variant, bring_up, open_with};
+use porter_pipeline::{
+    Engine, PipelineError, Running, Sequences, Variant, bring_up,
+    onnx::{Graph, find, read_tensors, write_tensors},
+    open_with,
+};
 
 /// An output in `porter run --input`'s result.
 #[derive(Serialize)]
@@ -27,11 +30,15 @@ struct Entry {
     mean: f64,
     std: f64,
     /// The first elements, in row-major order.
-    first: Vec<f32>,
+    first: Vec<f64>,
 }
 
 pub(super) fn run(input: &Path, args: &RunArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
     let model = &args.model;
+    if let Some(graph) = find(&model.model, &Fetching::new(console))? {
+        let outputs = graph_outputs(&graph, input, args, global, console)?;
+        return finish(args, &outputs, console);
+    }
     let opened = open_with(&model.model, &model.ignore_config, &model.options(), &Fetching::new(console))?;
     let sequences = read(&*porter_weights::open(input).map_err(PipelineError::from)?)?;
     let phase = sequences.phase(Taps::None)?;
@@ -44,9 +51,42 @@ pub(super) fn run(input: &Path, args: &RunArgs, global: &Global, console: &Conso
         bring_up(&engine, &opened, &[phase], &variant, &Working::new(console))?;
     let mut states = States::zeros(&engine.devices, &programs[0])?;
     let outputs = resident.steps[0].run(&arguments, &mut states)?;
+    finish(args, &outputs, console)
+}
 
+/// The results of an ONNX graph on the tensors of a file.
+fn graph_outputs(
+    graph: &Graph,
+    input: &Path,
+    args: &RunArgs,
+    global: &Global,
+    console: &Console,
+) -> Result<BTreeMap<String, HostTensor>, Failure> {
+    in_own_types(args.dtype)?;
+    let inputs = read_tensors(input)?;
+    let program = graph.program(&args.graph.dims(), Some(&inputs))?;
+    let engine = Engine::start(global.plugin.as_deref(), &mut |note| console.note(note))?;
+    let (running, took) = graph.bring_up(&engine, program)?;
+    console.detail(&took.summary());
+    Ok(running.run(&inputs)?)
+}
+
+/// Refuses another type than the file's.
+pub(crate) fn in_own_types(dtype: RunDType) -> Result<(), Failure> {
+    if dtype == RunDType::F32 {
+        return Ok(());
+    }
+    let message = format!("an ONNX graph runs in its own types: leave --dtype {} out", dtype.name());
+    Err(Failure::new(Exit::Usage, message))
+}
+
+fn finish(
+    args: &RunArgs,
+    outputs: &BTreeMap<String, HostTensor>,
+    console: &Console,
+) -> Result<Exit, Failure> {
     if let Some(path) = &args.output {
-        write(path, &outputs)?;
+        write_tensors(path, outputs)?;
     }
     let entries = outputs.iter().map(|(name, tensor)| entry(name, tensor)).collect::<Result<Vec<_>, _>>()?;
     console.result(&entries, |entries| render(entries))?;
@@ -71,26 +111,13 @@ fn read(file: &dyn Checkpoint) -> Result<Sequences, PipelineError> {
     Ok(sequences)
 }
 
-/// Writes the outputs beside `path` and renames them there.
-fn write(path: &Path, outputs: &BTreeMap<String, HostTensor>) -> Result<(), Failure> {
-    let views: Result<Vec<_>, _> = outputs
-        .iter()
-        .map(|(name, tensor)| {
-            TensorView::new(Dtype::F32, tensor.ty().shape.to_vec(), tensor.bytes()).map(|view| (name, view))
-        })
-        .collect();
-    let serialized = views.and_then(|views| safetensors::serialize(views, None));
-    let bytes = serialized
-        .map_err(|e| Failure::new(Exit::Environment, format!("cannot write {}: {e}", path.display())))?;
-    let beside = path.with_extension("safetensors.partial");
-    fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path)).map_err(|e| Failure::write(path, &e))
-}
-
 fn entry(name: &str, tensor: &HostTensor) -> Result<Entry, PipelineError> {
-    let values = tensor.to_vec::<f32>()?;
+    let ty = tensor.ty();
+    let view = View::new(ty.dtype, ty.shape.clone(), tensor.bytes()).map_err(MeasureError::from)?;
+    let values = view.to_f64();
     let count = values.len().max(1) as f64;
-    let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
-    let variance = values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / count;
+    let mean = values.iter().sum::<f64>() / count;
+    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count;
     Ok(Entry {
         name: name.to_owned(),
         shape: tensor.ty().shape.to_vec(),

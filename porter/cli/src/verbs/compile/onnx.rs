@@ -1,0 +1,58 @@
+//! Compiling an ONNX graph.
+
+use porter_ir::{InputRole, Program};
+use porter_pipeline::{
+    Ahead,
+    onnx::{Graph, read_tensors},
+};
+use porter_plan::Target;
+
+use super::{Document, Row, Sizes, compiler, present};
+use crate::{
+    args::{CompileArgs, Global},
+    console::Console,
+    exit::{Exit, Failure},
+};
+
+/// Compiles the graph's program. It runs in the types of the file.
+pub(super) fn run(
+    graph: &Graph,
+    args: &CompileArgs,
+    global: &Global,
+    console: &Console,
+) -> Result<Exit, Failure> {
+    let inputs = args.input.as_deref().map(read_tensors).transpose()?;
+    let program = graph.program(&args.graph.dims(), inputs.as_deref())?;
+    let compiler = compiler(args, global, console)?;
+    console.note(&format!("compiling {} for {}", graph.files.name, args.target));
+    let ahead = Ahead { compiler, target: args.target.clone(), meshing: args.mesh.meshing()? };
+    let sizes = sizes(&program);
+    let answers = ahead.compile_programs(&[program])?;
+    let document = Document {
+        model: graph.files.name.clone(),
+        architecture: "ONNX",
+        target: args.target.clone(),
+        chips: args.target.chips(),
+        devices: args.target.devices(),
+        mesh: None,
+        sizes,
+        programs: answers.into_iter().map(Row::new).collect(),
+        notes: unsharded(&args.target).into_iter().collect(),
+    };
+    present(&document, args, console)
+}
+
+/// A remark for a target of several devices.
+fn unsharded(target: &Target) -> Option<String> {
+    let devices = target.devices();
+    let text =
+        || format!("not sharded: each program runs on one of {devices} devices, the others would run copies");
+    (devices > 1).then(text)
+}
+
+/// The types of the program's arguments.
+fn sizes(program: &Program) -> Sizes {
+    let arguments = program.inputs().iter().filter(|input| input.role == InputRole::Argument);
+    let spelled = arguments.map(|input| (input.name.clone(), program.ty(input.value).to_string()));
+    Sizes::Inputs { inputs: spelled.collect() }
+}

@@ -1,0 +1,154 @@
+//! Inspecting an ONNX graph.
+
+use porter_onnx::ProblemKind;
+use porter_pipeline::{
+    checkpoint,
+    onnx::{Graph, Interface, Summary},
+};
+use serde::Serialize;
+
+use super::{Stored, encodings, stored};
+use crate::{
+    args::InspectArgs,
+    console::{Console, Tone, printable},
+    exit::{Exit, Failure},
+    table,
+};
+
+/// What `porter inspect` says of an ONNX file.
+#[derive(Serialize)]
+struct Document {
+    model: String,
+    file: String,
+    format: &'static str,
+    ir_version: i64,
+    producer: String,
+    opsets: Vec<Opset>,
+    inputs: Vec<Value>,
+    outputs: Vec<Value>,
+    operators: Vec<Counted>,
+    functions: usize,
+    /// Named dimensions: `--dim NAME=N`.
+    dims: Vec<String>,
+    tensors: usize,
+    parameters: usize,
+    bytes: usize,
+    encodings: Vec<Stored>,
+    /// Everything that keeps the graph from being ported.
+    problems: Vec<String>,
+    notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Opset {
+    domain: String,
+    version: i64,
+}
+
+/// An input or output.
+#[derive(Serialize)]
+struct Value {
+    name: String,
+    r#type: String,
+}
+
+/// An operator: its name, with the domain where it is not ONNX's own.
+#[derive(Serialize)]
+struct Counted {
+    name: String,
+    count: usize,
+    lowered: bool,
+}
+
+impl From<Interface> for Value {
+    fn from(Interface { name, ty }: Interface) -> Self {
+        Self { name, r#type: ty }
+    }
+}
+
+pub(super) fn run(graph: &Graph, args: &InspectArgs, console: &Console) -> Result<Exit, Failure> {
+    let summary = graph.summary(&args.graph.dims());
+    let kinds: Vec<ProblemKind> = summary.problems.iter().map(|problem| problem.kind).collect();
+    let document = document(graph, summary, args)?;
+    console.result(&document, |document| render(document, console))?;
+    Ok(match kinds.iter().all(|kind| *kind == ProblemKind::Invalid) {
+        _ if kinds.is_empty() => Exit::Done,
+        true => Exit::Corrupt,
+        false => Exit::Unsupported,
+    })
+}
+
+fn document(graph: &Graph, summary: Summary, args: &InspectArgs) -> Result<Document, Failure> {
+    let checkpoint = checkpoint(&graph.files, &args.model.options())?;
+    let encodings = stored(&*checkpoint);
+    let named =
+        |(domain, name): (String, String)| if domain.is_empty() { name } else { format!("{domain}.{name}") };
+    let fixed = summary
+        .fixed
+        .iter()
+        .map(|name| format!("shapes depend on the value of {name:?}: it is fixed by --input"));
+    Ok(Document {
+        model: graph.files.name.clone(),
+        file: graph.files.weights.display().to_string(),
+        format: "ONNX",
+        ir_version: summary.ir_version,
+        producer: summary.producer,
+        opsets: summary.opsets.into_iter().map(|(domain, version)| Opset { domain, version }).collect(),
+        inputs: summary.inputs.into_iter().map(Value::from).collect(),
+        outputs: summary.outputs.into_iter().map(Value::from).collect(),
+        operators: summary
+            .operators
+            .into_iter()
+            .map(|o| Counted { name: named(o.name), count: o.count, lowered: o.known })
+            .collect(),
+        functions: summary.functions,
+        dims: summary.dims,
+        tensors: checkpoint.tensors().len(),
+        parameters: encodings.iter().fold(0, |sum, e| sum.saturating_add(e.parameters)),
+        bytes: encodings.iter().fold(0, |sum, e| sum.saturating_add(e.bytes)),
+        encodings,
+        problems: summary.problems.iter().map(ToString::to_string).collect(),
+        notes: fixed.collect(),
+    })
+}
+
+fn render(d: &Document, console: &Console) -> String {
+    let opset = |o: &Opset| {
+        let domain = if o.domain.is_empty() { "ai.onnx" } else { &o.domain };
+        format!("{} {}", printable(domain), o.version)
+    };
+    let opsets: Vec<String> = d.opsets.iter().map(opset).collect();
+    let mut lines = vec![
+        format!("{}  {}", console.paint(&printable(&d.model), Tone::Strong), printable(&d.file)),
+        format!("ONNX (IR {}) by {}: {}", d.ir_version, printable(&d.producer), opsets.join(", ")),
+        format!(
+            "{} tensors, {:.2} M parameters, {:.1} MB",
+            d.tensors,
+            d.parameters as f64 / 1e6,
+            d.bytes as f64 / 1e6
+        ),
+    ];
+    let values = d.inputs.iter().map(|v| ("in", v)).chain(d.outputs.iter().map(|v| ("out", v)));
+    let rows = values.map(|(way, v)| vec![way.to_owned(), printable(&v.name), printable(&v.r#type)]);
+    lines.push(format!("\n{}", table::render(&["", "NAME", "TYPE"], rows, &[])));
+    let rows = d.operators.iter().map(|o| {
+        let mark = if o.lowered { String::new() } else { console.paint("no lowering", Tone::Bad) };
+        vec![printable(&o.name), o.count.to_string(), mark]
+    });
+    lines.push(format!("\n{}", table::render(&["OPERATOR", "COUNT", ""], rows, &[1])));
+    if !d.encodings.is_empty() {
+        lines.push(format!("\n{}", encodings(&d.encodings)));
+    }
+    lines.push(String::new());
+    if !d.dims.is_empty() {
+        let dims: Vec<String> = d.dims.iter().map(|name| format!("--dim {}=N", printable(name))).collect();
+        lines.push(console.paint(&format!("open dimensions: {}", dims.join(" ")), Tone::Dim));
+    }
+    lines.extend(d.notes.iter().map(|note| console.paint(&printable(note), Tone::Dim)));
+    lines.push(match d.problems.len() {
+        0 => console.paint("every operator is understood", Tone::Good),
+        n => console.paint(&format!("{n} problems:"), Tone::Bad),
+    });
+    lines.extend(d.problems.iter().map(|problem| format!("  {}", printable(problem))));
+    lines.join("\n").trim_end().to_owned()
+}

@@ -1,0 +1,10 @@
+//! `QuantizeLinear`: ONNX's operator of the same name.
+//!
+//! <https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.QuantizeLinear>
+//! Versions: 1 of `com.microsoft`.
+
+use crate::help::prelude::*;
+
+pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
+    crate::ops::quantize_linear::lower(cx)
+}

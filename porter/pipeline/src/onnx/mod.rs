@@ -1,0 +1,78 @@
+//! ONNX files: graphs that bring their own program, so that no architecture of the zoo is looked for.
+//!
+//! [`find`] opens a file that a user names; [`Graph::program`] imports it for given sizes, [`Graph::bring_up`]
+//! compiles it and loads its weights, and [`Reference`] holds what ONNX's test data or a bundle recorded.
+
+mod check;
+mod checkpoint;
+mod running;
+mod summary;
+mod tensors;
+mod test_data;
+
+use std::{collections::BTreeMap, path::Path};
+
+use porter_import::{ModelFiles, Progress, Source, resolve};
+use porter_ir::Program;
+use porter_onnx::{Model, Options, Recorded, import, import_for};
+
+use crate::PipelineError;
+pub use check::check;
+pub(crate) use checkpoint::OnnxCheckpoint;
+pub use running::Running;
+pub use summary::{Interface, Operator, Summary};
+pub use tensors::{read_tensors, write_tensors};
+pub use test_data::{Reference, ReferenceCase};
+
+/// Sizes of named dimensions.
+pub type Dims = BTreeMap<String, usize>;
+
+/// True for a file of ONNX.
+pub(crate) fn is_onnx(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "onnx")
+}
+
+/// An ONNX file whose graph was decoded and whose weights were not read.
+pub struct Graph {
+    /// Where it lies.
+    pub files: ModelFiles,
+    model: Model,
+}
+
+/// The ONNX file that a user names, fetched where it is not on this machine; `None` where the name stands for
+/// another kind of model.
+pub fn find(name: &str, progress: &dyn Progress) -> Result<Option<Graph>, PipelineError> {
+    let source = Source::parse(name)?;
+    let here = matches!(&source, Source::Path(path) if path.is_dir()) || matches!(source, Source::Pip { .. });
+    if !here && !is_onnx(Path::new(name)) {
+        return Ok(None);
+    }
+    let files = resolve(&source, progress)?;
+    if !is_onnx(&files.weights) {
+        return Ok(None);
+    }
+    let model = Model::open(&files.weights)?;
+    Ok(Some(Graph { files, model }))
+}
+
+impl Graph {
+    /// The program with the sizes `dims` of named dimensions; with `inputs`, with their shapes, and with the
+    /// values of those that shapes depend on. Everything that keeps it from being one is reported.
+    pub fn program(&self, dims: &Dims, inputs: Option<&[Recorded]>) -> Result<Program, PipelineError> {
+        self.program_of(dims, inputs, &BTreeMap::new())
+    }
+
+    pub(crate) fn program_of(
+        &self,
+        dims: &Dims,
+        inputs: Option<&[Recorded]>,
+        lengths: &BTreeMap<String, usize>,
+    ) -> Result<Program, PipelineError> {
+        let mut options = Options { dims: dims.clone(), lengths: lengths.clone(), ..Options::default() };
+        let imported = match inputs {
+            Some(inputs) => import_for(&self.model, inputs, &mut options),
+            None => import(&self.model, &options),
+        };
+        imported.map_err(|error| PipelineError::Onnx { path: self.files.weights.clone(), error })
+    }
+}
