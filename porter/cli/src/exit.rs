@@ -90,16 +90,16 @@ fn pipeline(error: &PipelineError) -> Exit {
         PipelineError::Stream(error) => stream(error),
         PipelineError::Program(error) => program(error),
         PipelineError::Runtime(error) => runtime(error),
-        PipelineError::Shard(_) => Exit::No,
-        PipelineError::Rules(_) => Exit::Usage,
         PipelineError::Text(error) => text(error),
         PipelineError::Bundle(error) | PipelineError::Measure(MeasureError::Bundle(error)) => bundle(error),
-        PipelineError::Measure(MeasureError::Compare(_)) => Exit::No,
+        PipelineError::Measure(MeasureError::Compare(_)) | PipelineError::Shard(_) => Exit::No,
         PipelineError::Part { source, .. } => pipeline(source),
         PipelineError::Budget(BudgetFileError::Read { .. })
         | PipelineError::File { .. }
         | PipelineError::OnnxFile(FileError::Io { .. }) => Exit::Environment,
-        PipelineError::Budget(BudgetFileError::Problems { .. }) | PipelineError::Usage(_) => Exit::Usage,
+        PipelineError::Budget(BudgetFileError::Problems { .. })
+        | PipelineError::Rules(_)
+        | PipelineError::Usage(_) => Exit::Usage,
         PipelineError::Onnx { error, .. } => onnx(error),
         PipelineError::OnnxFile(_) | PipelineError::Recorded { .. } => Exit::Corrupt,
         PipelineError::Write(_)

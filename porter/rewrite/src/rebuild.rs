@@ -6,7 +6,8 @@ use std::{
 };
 
 use porter_ir::{
-    Builder, InputRole, OpId, OutputRole, Program, RegionId, Result, TensorType, Value, program::Definition,
+    Builder, InputRole, LogicalAxis, OpId, OutputRole, Program, RegionId, Result, TensorType, Value,
+    program::Definition,
 };
 
 /// Builds the values that stand in for the results of an [`Edit`], in their order.
@@ -181,13 +182,18 @@ impl<'a> Copier<'a> {
         Ok(())
     }
 
-    /// What the dimensions of `old` mean, those of `new` mean too, unless it says otherwise.
+    /// What the dimensions of `old` mean, those of `new` mean too, unless it says otherwise. Where one has
+    /// another size, as many more heads are in it.
     fn axes(&self, b: &Builder, old: Value, new: Value) -> Result<()> {
         let said = b.program().value(new).axes.is_some();
-        match &self.source.value(old).axes {
-            Some(axes) if !said => b.logical_axes(new, axes),
-            _ => Ok(()),
-        }
+        let (Some(axes), false) = (&self.source.value(old).axes, said) else { return Ok(()) };
+        let (from, to) = (&self.source.ty(old).shape, b.shape(new));
+        let resized = axes.iter().zip(from.iter().zip(to.iter())).map(|(axis, (&from, &to))| {
+            let axis = axis.as_ref()?;
+            let parts = axis.parts.map(|parts| parts.saturating_mul(to) / from.max(1));
+            Some(LogicalAxis { parts, ..axis.clone() })
+        });
+        b.logical_axes(new, &resized.collect::<Vec<_>>())
     }
 
     fn edit(&self, edit: &Edit, b: Builder) -> Result<()> {

@@ -77,7 +77,8 @@ struct Row {
 }
 
 pub(super) fn run(args: &CompileArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
-    if let Some(graph) = find(&args.model, &Fetching::new(console))? {
+    // A configuration alone is no model to the resolver; what is nothing at all is told below.
+    if let Ok(Some(graph)) = find(&args.model, &Fetching::new(console)) {
         return onnx::run(&graph, args, global, console);
     }
     let model = open_config(&args.model, &args.ignore_config, &Fetching::new(console))?;

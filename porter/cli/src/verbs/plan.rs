@@ -121,7 +121,7 @@ pub(super) fn run(args: &PlanArgs, global: &Global, console: &Console) -> Result
         (None, Some(_)) => Exit::Done,
         (None, None) => Exit::No,
     };
-    let document = document(args, &model, &planner, plan, smallest, verified)?;
+    let document = document(args, &model, &planner, &plan, smallest, verified)?;
     console.result(&document, |document| render(document, console))?;
     Ok(exit)
 }
@@ -162,7 +162,7 @@ fn document(
     args: &PlanArgs,
     model: &Configured,
     planner: &Planner<'_>,
-    plan: Plan,
+    plan: &Plan,
     smallest: Option<Plan>,
     verified: Option<compile::Document>,
 ) -> Result<Document, Failure> {

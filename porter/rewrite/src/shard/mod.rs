@@ -117,7 +117,12 @@ impl Shard {
                 results.insert(result, resolver.value(program, result, program.path(data.path)));
             }
         }
-        problems.extend(resolver.problems(program.name()));
+        // What stands against one program mostly stands against the others too.
+        for problem in resolver.problems(program.name()) {
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
         let weights = program.inputs().iter().filter(|i| i.role == InputRole::Weight);
         let gathered = weights.filter_map(|input| {
             let stored = layout.inputs.get(&input.name)?;
