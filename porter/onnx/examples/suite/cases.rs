@@ -12,9 +12,8 @@ use onnx_protobuf::{TensorProto, TypeProto};
 use porter_ir::TensorType;
 use porter_onnx::{Host, ImportError, Model, Options, ProblemKind, Program, Recorded, Value};
 use porter_runtime::{
-    Client, ClientOptions, CompileOptions, Devices, Flag, HostTensor, Placement, Plugin, SINGLE_YNN_OPS, Signature,
-    States, Step,
-    Weights, plugins,
+    Client, ClientOptions, CompileOptions, Devices, Flag, HostTensor, Placement, Plugin, SINGLE_YNN_OPS,
+    Signature, States, Step, Weights, plugins,
 };
 
 /// `numpy.testing.assert_allclose` as `onnx.backend.test.runner` calls it.
