@@ -106,9 +106,9 @@ impl Ahead {
         phases: &[Phase],
         variant: &Variant<'_>,
     ) -> Result<Vec<Answer>, PipelineError> {
-        let plain = porter_rewrite::Target::Plain;
-        let programs = programs_of(&model.model, phases, variant, plain)?;
-        let lowered = lower_over(&model.weight_map, programs, variant, plain)?;
+        let form = porter_rewrite::Target::Tpu;
+        let programs = programs_of(&model.model, phases, variant, form)?;
+        let lowered = lower_over(&model.weight_map, programs, variant, form)?;
         thread::scope(|scope| {
             let one = |program| scope.spawn(move || self.answer(program));
             let running: Vec<_> = lowered.port.programs.iter().map(one).collect();

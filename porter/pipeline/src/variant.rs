@@ -40,7 +40,7 @@ impl Variant<'_> {
     pub fn precision(&self, target: Target) -> Precision {
         match target {
             Target::Cpu => Precision { weights: self.dtype, activations: DType::F32, cache: DType::F32 },
-            Target::Plain => Precision::uniform(self.dtype),
+            Target::Tpu | Target::Plain => Precision::uniform(self.dtype),
         }
     }
 
