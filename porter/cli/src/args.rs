@@ -431,6 +431,9 @@ pub(crate) struct CompileArgs {
     /// The type of weights, activations and cache
     #[arg(long, value_enum, default_value = "bf16")]
     pub(crate) dtype: RunDType,
+    /// Narrow the weights of linear layers, but for the head
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub(crate) quantize: Option<WeightForm>,
     /// Stop the compiler of a program after this many seconds
     #[arg(long, value_name = "SECONDS", default_value = "1800", value_parser = positive)]
     pub(crate) time_limit: usize,
@@ -440,6 +443,21 @@ pub(crate) struct CompileArgs {
     /// A configuration key that Porter does not know and that changes nothing; may be given again
     #[arg(long, value_name = "KEY")]
     pub(crate) ignore_config: Vec<String>,
+}
+
+/// Narrow forms of weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WeightForm {
+    /// 8-bit integers, one scale an output channel
+    Int8,
+}
+
+impl From<WeightForm> for porter_pipeline::Quantize {
+    fn from(form: WeightForm) -> Self {
+        match form {
+            WeightForm::Int8 => Self::Int8,
+        }
+    }
 }
 
 /// The types that models run in.

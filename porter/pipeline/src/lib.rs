@@ -30,4 +30,4 @@ pub use open::{Opened, checkpoint, model, open, open_with, weight_map};
 pub use sequences::Sequences;
 pub use sizes::Sizes;
 pub use text::TextSide;
-pub use variant::{Chosen, Variant};
+pub use variant::{Chosen, Quantize, Variant};

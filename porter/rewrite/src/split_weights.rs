@@ -6,7 +6,8 @@
 //! **Why on TPU.** The compiler fetches a weight to vector memory while the step before it runs, if it fits whole;
 //! what does not is streamed by the product itself, which waits for its first tiles every time: 0.75 to 0.87 of HBM's
 //! bandwidth. In pieces every weight is fetched ahead and a decode step is bound by HBM alone. The products of prefill
-//! are shorter in one dimension: down projections gain a tenth, others nothing.
+//! are shorter in one dimension: down projections gain a tenth, others nothing. A weight of very many pieces (the head)
+//! stays whole: it waits once for much, and its pieces cost the compiler more than they gain.
 //!
 //! **Before and after.** `y = x·Wᵀ` becomes `y = [x·W₀ᵀ, x·W₁ᵀ, ...]`, `W₀`, `W₁` being rows of `W`: of each device's
 //! rows where these are divided over a mesh, so that a device's rows stay its own.
@@ -30,6 +31,8 @@ use crate::{
 pub struct SplitWeights {
     /// The largest piece, in bytes a device.
     pub most_bytes: usize,
+    /// A weight of more pieces stays whole.
+    pub most_pieces: usize,
     /// The rows of a piece are a multiple of this.
     pub tile: usize,
 }
@@ -79,7 +82,8 @@ impl Pieces {
         let own = weight.rows / parts.max(1);
         let count = weight.device_bytes().div_ceil(limits.most_bytes.max(1));
         let step = own.div_ceil(count.max(1)).next_multiple_of(limits.tile.max(1));
-        (own * parts == weight.rows && step < own).then(|| Self {
+        let worth = step < own && count <= limits.most_pieces;
+        (own * parts == weight.rows && worth).then(|| Self {
             name: weight.name.clone(),
             columns: weight.columns,
             dtype: weight.dtype,
@@ -151,6 +155,10 @@ mod tests {
     use porter_ir::{DType, Mesh, Op, Sharding};
     use porter_weights::WeightMap;
 
+    fn split(most_bytes: usize) -> SplitWeights {
+        SplitWeights { most_bytes, most_pieces: 4, tile: 256 }
+    }
+
     fn port(sharded: bool) -> Port {
         let b = Builder::new("main");
         let x = b.argument("x", TensorType::new(DType::BF16, [8, 64])).unwrap();
@@ -168,24 +176,25 @@ mod tests {
     #[test]
     fn a_large_weight_becomes_pieces_whose_results_are_joined() {
         let port = port(false);
-        let split = SplitWeights { most_bytes: 1 << 17, tile: 256 }.propose(&port).apply(&port).unwrap();
-        let program = &split.programs[0];
+        let apart = split(1 << 17).propose(&port).apply(&port).unwrap();
+        let program = &apart.programs[0];
         assert!(program.verify().is_empty());
         let names: Vec<&str> = program.inputs().iter().map(|i| i.name.as_str()).collect();
         assert_eq!(names, ["x", "proj.weight[0:1024]", "proj.weight[1024:2048]"]);
-        assert_eq!(split.weights.parameters().len(), 2);
-        assert!(SplitWeights { most_bytes: 1 << 18, tile: 256 }.propose(&port).is_empty());
+        assert_eq!(apart.weights.parameters().len(), 2);
+        assert!(split(1 << 18).propose(&port).is_empty(), "it is small enough");
+        assert!(split(1 << 15).propose(&port).is_empty(), "too many pieces");
     }
 
     #[test]
     fn a_devices_rows_stay_its_own() {
         let port = port(true);
-        let split = SplitWeights { most_bytes: 1 << 16, tile: 256 }.propose(&port).apply(&port).unwrap();
-        let program = &split.programs[0];
+        let apart = split(1 << 16).propose(&port).apply(&port).unwrap();
+        let program = &apart.programs[0];
         let piece = &program.inputs()[1];
         assert_eq!(program.ty(piece.value).shape.to_vec(), [1024, 64]);
         assert_eq!(piece.sharding.as_ref().map(|s| s.dims[0].len()), Some(1));
-        let (_, _, expr) = split.weights.resolve("proj.weight[0:512]").unwrap();
+        let (_, _, expr) = apart.weights.resolve("proj.weight[0:512]").unwrap();
         let whole = Expr::source("w").reshape([2, 1024, 64]);
         assert_eq!(*expr, whole.slice([0..2, 0..512, 0..64]).reshape([1024, 64]));
         assert_eq!(program.ops().filter(|(_, op)| matches!(op.op, Op::DotGeneral(_))).count(), 2);

@@ -59,7 +59,8 @@ impl Target {
             }
             Target::Tpu => {
                 const FUSE: FuseParallelDots = FuseParallelDots { most_bytes: 2 * FETCHED_AHEAD };
-                const SPLIT: SplitWeights = SplitWeights { most_bytes: FETCHED_AHEAD, tile: MXU };
+                const SPLIT: SplitWeights =
+                    SplitWeights { most_bytes: FETCHED_AHEAD, most_pieces: 8, tile: MXU };
                 const BLOCKED: BlockedAttention = BlockedAttention { least_tokens: LONG_PROMPT };
                 &[&BLOCKED, &FUSE, &SPLIT, &WeightsInOut]
             }

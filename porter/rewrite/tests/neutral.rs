@@ -66,7 +66,7 @@ fn every_rewrite_for_tpu_gives_the_same_logits_alone_and_with_the_others() {
     let more_heads = PadHeads { tensor: 3 };
     let blocked = BlockedAttention { least_tokens: 256 };
     let fuse = FuseParallelDots { most_bytes: usize::MAX };
-    let split = SplitWeights { most_bytes: 1 << 16, tile: 32 };
+    let split = SplitWeights { most_bytes: 1 << 16, most_pieces: 16, tile: 32 };
     let all: [&dyn Rewrite; 7] = [&heads, &vocab, &inner, &blocked, &fuse, &split, &WeightsInOut];
     let alone = all.iter().copied().chain([&more_heads as &dyn Rewrite]).map(|rewrite| vec![rewrite]);
     for rewrites in alone.chain([all.to_vec()]) {

@@ -72,7 +72,9 @@ pub(super) fn run(args: &CompileArgs, global: &Global, console: &Console) -> Res
         compiler_for(global.plugin.as_deref(), worker, time_limit, &mut |text| console.note(text))?;
     console.note(&format!("compiling {} programs of {} for {}", phases.len(), model.name, args.target));
     let ahead = Ahead { compiler, target: args.target.clone() };
-    let answers = ahead.compile(&model, &phases, &Variant::new(args.dtype.into()))?;
+    let quantize = args.quantize.map(Into::into);
+    let variant = Variant { quantize, ..Variant::new(args.dtype.into()) };
+    let answers = ahead.compile(&model, &phases, &variant)?;
 
     let document = document(args, &model, prompt, context, answers);
     if let Some(path) = &args.html {

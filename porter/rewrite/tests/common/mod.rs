@@ -15,11 +15,11 @@ use porter_zoo::{Model, Phase, Precision};
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 
-pub const STEPS: usize = 6;
+pub(crate) const STEPS: usize = 6;
 
 /// A Llama whose sizes reach every rewrite: sums of sixteen lanes, grouped heads, two query blocks. `changes` replace
 /// keys of its configuration.
-pub fn model(changes: &Value) -> Model {
+pub(crate) fn model(changes: &Value) -> Model {
     let mut config = json!({
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 256, "intermediate_size": 640,
         "num_hidden_layers": 3, "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 32,
@@ -46,7 +46,7 @@ fn random(name: &str, shape: &Shape) -> Vec<f32> {
     (0..shape.elements()).map(|_| centre + scale * uniform()).collect()
 }
 
-pub fn write_checkpoint(model: &Model, path: &Path) {
+pub(crate) fn write_checkpoint(model: &Model, path: &Path) {
     let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = model
         .parameters()
         .unwrap()
@@ -62,13 +62,13 @@ pub fn write_checkpoint(model: &Model, path: &Path) {
     std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
 }
 
-pub fn client() -> Client {
+pub(crate) fn client() -> Client {
     let located = plugins::ensure(None, &mut |_| ()).unwrap();
     Client::create(&Plugin::load(&located.path).unwrap(), &ClientOptions::default()).unwrap()
 }
 
 /// The model's prefill of a bucket and its decode step, as the zoo writes them.
-pub fn port(model: &Model, precision: Precision, checkpoint: &dyn Checkpoint, run: &Run) -> Port {
+pub(crate) fn port(model: &Model, precision: Precision, checkpoint: &dyn Checkpoint, run: &Run) -> Port {
     let phases = [
         Phase::Prefill { batch: 1, tokens: run.bucket, cache: run.cache },
         Phase::Decode { batch: 1, cache: run.cache },
@@ -78,16 +78,16 @@ pub fn port(model: &Model, precision: Precision, checkpoint: &dyn Checkpoint, ru
 }
 
 /// Sizes of a run.
-pub struct Run {
-    pub bucket: usize,
-    pub cache: usize,
-    pub vocab: u32,
+pub(crate) struct Run {
+    pub(crate) bucket: usize,
+    pub(crate) cache: usize,
+    pub(crate) vocab: u32,
 }
 
 /// Every weight of a port, as its programs take it.
-pub type Loaded = BTreeMap<String, porter_weights::HostTensor>;
+pub(crate) type Loaded = BTreeMap<String, porter_weights::HostTensor>;
 
-pub fn load(port: &Port, checkpoint: &dyn Checkpoint) -> Loaded {
+pub(crate) fn load(port: &Port, checkpoint: &dyn Checkpoint) -> Loaded {
     let mut dtypes = BTreeMap::new();
     for program in &port.programs {
         for input in program.inputs().iter().filter(|i| i.role == InputRole::Weight) {
@@ -98,7 +98,7 @@ pub fn load(port: &Port, checkpoint: &dyn Checkpoint) -> Loaded {
 }
 
 /// `value` wherever a weight of a float type is exactly zero; how many there were.
-pub fn poison(weights: &mut Loaded, value: f32) -> usize {
+pub(crate) fn poison(weights: &mut Loaded, value: f32) -> usize {
     let mut count = 0;
     for tensor in weights.values_mut() {
         let bytes = Arc::get_mut(&mut tensor.bytes).expect("weights are not shared");
@@ -126,7 +126,7 @@ fn options(flags: &[CompilerFlag]) -> CompileOptions {
 }
 
 /// The logits of a prefill and a few steps. The same tokens for every form, so that logits stay comparable.
-pub fn logits(port: &Port, weights: &Loaded, client: &Client, run: &Run) -> Vec<Vec<f32>> {
+pub(crate) fn logits(port: &Port, weights: &Loaded, client: &Client, run: &Run) -> Vec<Vec<f32>> {
     assert!(port.programs.iter().all(|p| p.verify().is_empty()));
     let device = client.device(0).unwrap();
     let weights = upload(weights, &device);
@@ -162,7 +162,7 @@ fn upload(weights: &Loaded, device: &Device) -> Weights {
 }
 
 /// The greatest difference of each step, in units of the step's standard deviation.
-pub fn distances(ours: &[Vec<f32>], reference: &[Vec<f32>]) -> Vec<f32> {
+pub(crate) fn distances(ours: &[Vec<f32>], reference: &[Vec<f32>]) -> Vec<f32> {
     assert_eq!(ours.len(), reference.len());
     let distance = |(ours, reference): (&Vec<f32>, &Vec<f32>)| {
         let std = (reference.iter().map(|v| v * v).sum::<f32>() / reference.len() as f32).sqrt();
