@@ -110,7 +110,8 @@ fn attentions(program: &Program) -> impl Iterator<Item = &[porter_ir::Value]> {
 }
 
 fn seeds(program: &Program, heads: &[Heads], tensor: usize) -> Vec<Seed> {
-    let seeds = attentions(program).zip(heads).flat_map(|(operands, &old)| {
+    let uneven = attentions(program).zip(heads).filter(|(_, heads)| heads.padded(tensor) != **heads);
+    let seeds = uneven.flat_map(|(operands, &old)| {
         let new = old.padded(tensor);
         let kv = Factor { kind: Kind::KvHeads, old: old.kv, new: new.kv };
         let group = Factor { kind: Kind::Group, old: old.group, new: new.group };

@@ -91,7 +91,8 @@ impl Sizes {
     pub(crate) fn refused<'a>(&self, program: &'a Program) -> Option<&'a str> {
         let argument = |input: &&porter_ir::Input| {
             let rank = program.ty(input.value).shape.rank();
-            input.role == InputRole::Argument && (0..rank).any(|dim| self.factors(input.value, dim).is_some())
+            let changes = |dim| self.factors(input.value, dim).is_some();
+            input.role == InputRole::Argument && (0..rank).any(changes)
         };
         program.inputs().iter().find(argument).map(|input| input.name.as_str())
     }

@@ -1,5 +1,7 @@
 //! What a dimension is made of, and what it becomes.
 
+use std::collections::VecDeque;
+
 use porter_ir::{Builder, DType, Direction, Result, TensorType, Value};
 use porter_weights::Expr;
 
@@ -34,11 +36,13 @@ pub(super) fn new_size(factors: &[Factor]) -> usize {
     factors.iter().map(|factor| factor.new).product()
 }
 
-/// Without factors of one, and with neighbours that stay as one.
+/// Without factors of one, and with neighbours that stay as one. A group of heads stays what it is even where its size
+/// does, because copies of its key-value head divide it.
 pub(super) fn merged(factors: impl IntoIterator<Item = Factor>) -> Vec<Factor> {
     let mut merged: Vec<Factor> = Vec::new();
     for factor in factors {
-        let factor = if factor.old == factor.new { Factor::same(factor.old) } else { factor };
+        let stays = factor.kind != Kind::Group && factor.old == factor.new;
+        let factor = if stays { Factor::same(factor.old) } else { factor };
         match merged.last_mut() {
             _ if factor.kind == Kind::Same && factor.old == 1 => {}
             Some(last) if last.kind == Kind::Same && factor.kind == Kind::Same => {
@@ -53,23 +57,28 @@ pub(super) fn merged(factors: impl IntoIterator<Item = Factor>) -> Vec<Factor> {
 /// The factors of each of `sizes`, which is another shape of the same elements. None where a size ends inside a
 /// factor that changes.
 pub(super) fn regrouped(factors: Vec<Factor>, sizes: &[usize]) -> Option<Vec<Vec<Factor>>> {
-    let mut rest = merged(factors).into_iter();
-    let mut current: Option<Factor> = None;
+    let mut rest: VecDeque<Factor> = merged(factors).into();
     let mut groups = Vec::with_capacity(sizes.len());
-    for &size in sizes {
+    for (i, &size) in sizes.iter().enumerate() {
         let (mut wanted, mut group) = (size, Vec::new());
         while wanted > 1 {
-            let factor = current.take().or_else(|| rest.next())?;
+            let factor = rest.pop_front()?;
             if wanted.is_multiple_of(factor.old) {
                 wanted /= factor.old;
                 group.push(factor);
             } else if factor.kind == Kind::Same && factor.old.is_multiple_of(wanted) {
                 group.push(Factor::same(wanted));
-                current = Some(Factor::same(factor.old / wanted));
+                rest.push_front(Factor::same(factor.old / wanted));
                 wanted = 1;
             } else {
                 return None;
             }
+        }
+        // A group of one head goes to a dimension of one, or with its key-value heads where there is none.
+        let here = size == 1 || sizes.get(i + 1) != Some(&1);
+        let single = |factor: &Factor| factor.kind == Kind::Group && factor.old == 1;
+        if here && rest.front().is_some_and(single) {
+            group.extend(rest.pop_front());
         }
         groups.push(group);
     }
@@ -179,5 +188,19 @@ mod tests {
         assert_eq!(shape, [64, 5]);
         let padding = [(0, 0), (0, 1), (0, 0), (0, 0)];
         assert_eq!(queries, Expr::source("q").reshape([2, 3, 8, 5]).pad(padding).reshape([64, 5]));
+    }
+
+    #[test]
+    fn a_group_of_one_head_is_padded_and_not_repeated() {
+        let group = Factor { kind: Kind::Group, old: 1, new: 1 };
+        let rows = vec![KV, group, Factor::same(8)];
+        assert_eq!(regrouped(rows.clone(), &[2, 8]).unwrap(), [vec![KV, group], vec![Factor::same(8)]]);
+        let apart = regrouped(rows.clone(), &[2, 1, 8]).unwrap();
+        assert_eq!(apart, [vec![KV], vec![group], vec![Factor::same(8)]]);
+        assert_eq!(regrouped(apart.concat(), &[16]).unwrap(), std::slice::from_ref(&rows));
+        let (queries, shape) = resized(Expr::source("q"), &[16, 5], 0, &rows);
+        let padding = [(0, 0), (0, 1), (0, 0), (0, 0)];
+        assert_eq!(queries, Expr::source("q").reshape([2, 1, 8, 5]).pad(padding).reshape([32, 5]));
+        assert_eq!(shape, [32, 5]);
     }
 }

@@ -7,7 +7,7 @@ use porter_ir::{
 };
 
 use super::{
-    Factor, Seed, Sizes,
+    Factor, Kind, Seed, Sizes,
     factor::{merged, regrouped},
 };
 
@@ -48,7 +48,7 @@ struct Solver<'a> {
 impl Solver<'_> {
     fn set(&mut self, value: Value, dim: usize, factors: &[Factor], op: Option<OpId>) -> Result<(), OpError> {
         let factors = merged(factors.iter().copied());
-        if factors.iter().all(|factor| factor.old == factor.new) {
+        if factors.iter().all(|factor| factor.kind == Kind::Same) {
             return Ok(());
         }
         match self.dims.get(&(value, dim)) {
