@@ -94,7 +94,8 @@ impl Attention {
         let &[_, tokens, ..] = &program.ty(q).shape[..] else { return None };
         let slots = program.ty(k).shape.get(2).copied()?;
         let Op::Composite(composite) = &blocks.first()?.op else { return None };
-        let (_, AttributeValue::F64(scale)) = composite.attributes.iter().find(|(name, _)| name == "scale")?
+        let (_, AttributeValue::F64(scale)) =
+            composite.attributes.iter().find(|(name, _)| name == "scale")?
         else {
             return None;
         };
@@ -111,8 +112,7 @@ impl Attention {
         let q = b.reshape(b.convert(q, b.dtype(k))?, [batch, tokens, kv, group, dim])?;
         let q = b.transpose(q, &[0, 2, 3, 1, 4])?;
         let blocks = tokens / self.block;
-        let pairs: Vec<(i32, i32)> =
-            (0..blocks as i32).flat_map(|i| (0..=i).map(move |j| (i, j))).collect();
+        let pairs: Vec<(i32, i32)> = (0..blocks as i32).flat_map(|i| (0..=i).map(move |j| (i, j))).collect();
         let table = |of: fn(&(i32, i32)) -> i32| {
             let values: Vec<i32> = pairs.iter().map(of).collect();
             let literal = Literal::from_slice([values.len()], &values);

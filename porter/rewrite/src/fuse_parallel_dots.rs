@@ -135,12 +135,8 @@ fn cut(b: &Builder, all: Value, rows: &[usize], parts: usize) -> Result<Vec<Valu
 
 /// Every group of two or more linear layers of `program` that could be fused.
 fn groups(program: &Program) -> Vec<Group> {
-    let weights: HashMap<Value, &Input> = program
-        .inputs()
-        .iter()
-        .filter(|i| i.role == InputRole::Weight)
-        .map(|i| (i.value, i))
-        .collect();
+    let weights: HashMap<Value, &Input> =
+        program.inputs().iter().filter(|i| i.role == InputRole::Weight).map(|i| (i.value, i)).collect();
     let mut uses: HashMap<Value, usize> = HashMap::new();
     for value in program.ops().flat_map(|(_, op)| &op.operands) {
         *uses.entry(*value).or_default() += 1;

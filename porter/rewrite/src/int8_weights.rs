@@ -70,7 +70,8 @@ impl Quantised {
     pub(crate) fn add(weight: &LinearWeight, port: &Port, patch: &mut Patch) -> Option<Self> {
         let (_, _, expr) = port.weights.resolve(&weight.name)?;
         let wide = expr.clone().cast(DType::F32);
-        let of_rows = |sharding: &Sharding| Sharding { dims: sharding.dims.iter().take(1).cloned().collect() };
+        let of_rows =
+            |sharding: &Sharding| Sharding { dims: sharding.dims.iter().take(1).cloned().collect() };
         let values = TensorType::new(DType::I8, [weight.rows, weight.columns]);
         let scales = TensorType::new(DType::F32, [weight.rows]);
         let scale_name = scale_name(&weight.name);
@@ -138,7 +139,8 @@ mod tests {
         let quantised = Int8Weights.propose(&port).apply(&port).unwrap();
         let program = &quantised.programs[0];
         assert!(program.verify().is_empty(), "{:?}", program.verify());
-        let ty = |name: &str| program.ty(program.inputs().iter().find(|i| i.name == name).unwrap().value).clone();
+        let ty =
+            |name: &str| program.ty(program.inputs().iter().find(|i| i.name == name).unwrap().value).clone();
         assert_eq!(ty("mlp.up_proj.weight"), TensorType::new(DType::I8, [6, 8]));
         assert_eq!(ty("mlp.up_proj.weight_scale"), TensorType::new(DType::F32, [6]));
         assert_eq!(ty("lm_head.weight"), TensorType::new(DType::BF16, [6, 8]));

@@ -42,7 +42,8 @@ impl Rewrite for PadHeads {
     fn propose(&self, port: &Port) -> Patch {
         let mut patch = Patch::new(self.name(), Effect::Neutral, port);
         let all: Vec<Vec<Heads>> = port.programs.iter().map(Heads::of).collect();
-        let mut changed: Vec<Heads> = all.iter().flatten().filter(|h| h.padded(self.tensor) != **h).copied().collect();
+        let mut changed: Vec<Heads> =
+            all.iter().flatten().filter(|h| h.padded(self.tensor) != **h).copied().collect();
         changed.dedup();
         for (at, heads) in all.iter().enumerate().filter(|_| !changed.is_empty()) {
             let seeds = seeds(&port.programs[at], heads, self.tensor);
@@ -116,9 +117,8 @@ fn seeds(program: &Program, heads: &[Heads], tensor: usize) -> Vec<Seed> {
         let kv = Factor { kind: Kind::KvHeads, old: old.kv, new: new.kv };
         let group = Factor { kind: Kind::Group, old: old.group, new: new.group };
         let of = [(0, 2, vec![kv, group]), (1, 1, vec![kv]), (2, 1, vec![kv])];
-        of.into_iter().filter_map(|(operand, dim, factors)| {
-            Some(Seed { value: *operands.get(operand)?, dim, factors })
-        })
+        of.into_iter()
+            .filter_map(|(operand, dim, factors)| Some(Seed { value: *operands.get(operand)?, dim, factors }))
     });
     seeds.collect()
 }

@@ -3,8 +3,8 @@
 use porter_ir::OpError;
 
 use crate::{
-    BatchedDotsAsReduce, BlockedAttention, Effect, FuseParallelDots, MatvecAsReduce, PinStateUpdates, Port, Rewrite, RollLayers,
-    SplitWeights, WeightsInOut,
+    BatchedDotsAsReduce, BlockedAttention, Effect, FuseParallelDots, MatvecAsReduce, PinStateUpdates, Port,
+    Rewrite, RollLayers, SplitWeights, WeightsInOut,
 };
 
 /// The largest weight that a TPU fetches ahead whole, in bytes: it shares vector memory (64 MiB a core on v5p and 7x,

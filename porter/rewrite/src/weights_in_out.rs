@@ -40,7 +40,8 @@ impl Rewrite for WeightsInOut {
                 patch.edits[*at].push(edit(&port.programs[*at], *op, kernel.clone(), layer.clone()));
             }
         }
-        patch.reason = format!("{} weights are read with the contracted dimension first", patch.weights.len());
+        patch.reason =
+            format!("{} weights are read with the contracted dimension first", patch.weights.len());
         patch
     }
 }
@@ -75,8 +76,11 @@ fn edit(program: &Program, op: OpId, kernel: Kernel, layer: Linear) -> Edit {
     let last = program.ty(layer.input).shape.rank().saturating_sub(1);
     Edit::one(program, op, move |site| {
         let weight = sharded_weight(site, &kernel.name, kernel.ty.clone(), kernel.sharding.as_ref())?;
-        let dimensions =
-            DotDimensions { lhs_contracting: vec![last], rhs_contracting: vec![0], ..DotDimensions::default() };
+        let dimensions = DotDimensions {
+            lhs_contracting: vec![last],
+            rhs_contracting: vec![0],
+            ..DotDimensions::default()
+        };
         let x = site.value(layer.input)?;
         Ok(vec![site.b.dot_general(x, weight, dimensions, layer.output.dtype)?])
     })

@@ -62,7 +62,8 @@ fn every_rewrite_for_tpu_gives_the_same_logits_alone_and_with_the_others() {
     let plain = port(&model, Precision::uniform(DType::F32), &*checkpoint, &LONG);
     let expected = logits(&plain, &load(&plain, &*checkpoint), &client, &LONG);
 
-    let (heads, vocab, inner) = (PadHeads { tensor: 4 }, PadVocab { tensor: 4 }, PadIntermediate { tensor: 4 });
+    let (heads, vocab, inner) =
+        (PadHeads { tensor: 4 }, PadVocab { tensor: 4 }, PadIntermediate { tensor: 4 });
     let more_heads = PadHeads { tensor: 3 };
     let blocked = BlockedAttention { least_tokens: 256 };
     let fuse = FuseParallelDots { most_bytes: usize::MAX };
@@ -77,6 +78,25 @@ fn every_rewrite_for_tpu_gives_the_same_logits_alone_and_with_the_others() {
         for (step, distance) in distances(&found, &expected).into_iter().enumerate() {
             assert!(distance <= tolerance(DType::F32), "{names:?} step {step}: {distance}");
         }
+    }
+}
+
+/// A key-value head of one query head: its copies have a head of zeros each but one.
+#[test]
+fn heads_of_their_own_are_not_counted_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let heads = json!({"num_attention_heads": 2, "num_key_value_heads": 2, "num_hidden_layers": 1});
+    let (model, client) = (model(&heads), client());
+    write_checkpoint(&model, &path);
+    let checkpoint = porter_weights::open(&path).unwrap();
+    let plain = port(&model, Precision::uniform(DType::F32), &*checkpoint, &SHORT);
+    let expected = logits(&plain, &load(&plain, &*checkpoint), &client, &SHORT);
+    let (padded, applied) = apply(&[&PadHeads { tensor: 4 }], plain).unwrap();
+    assert_eq!(applied.len(), 1);
+    let found = logits(&padded, &load(&padded, &*checkpoint), &client, &SHORT);
+    for (step, distance) in distances(&found, &expected).into_iter().enumerate() {
+        assert!(distance <= tolerance(DType::F32), "step {step}: {distance}");
     }
 }
 

@@ -46,7 +46,8 @@ impl Sizes {
     /// A constant of one value, at another size.
     fn constant(&self, b: &Builder, value: &Literal, ty: porter_ir::TensorType) -> Result<Value> {
         let refuse = |problem: String| b.error("stablehlo.constant", &[], problem);
-        let bytes = value.splat_bytes().ok_or_else(|| refuse("is resized, and has more than one value".into()))?;
+        let bytes =
+            value.splat_bytes().ok_or_else(|| refuse("is resized, and has more than one value".into()))?;
         let scalar = Literal::from_bytes(porter_ir::TensorType::scalar(ty.dtype), bytes);
         b.broadcast_in_dim(b.constant(scalar.map_err(|e| refuse(e.to_string()))?)?, ty.shape, &[])
     }

@@ -49,12 +49,7 @@ impl Sizes {
 
 /// Adds to `patch` what `seeds` make of program `at` of `port`: the program and its weights. Weights that another
 /// program resized already must come out the same.
-pub(crate) fn add(
-    patch: &mut Patch,
-    port: &Port,
-    at: usize,
-    seeds: &[Seed],
-) -> Result<usize, OpError> {
+pub(crate) fn add(patch: &mut Patch, port: &Port, at: usize, seeds: &[Seed]) -> Result<usize, OpError> {
     let program = &port.programs[at];
     let sizes = Sizes::solve(program, seeds)?;
     patch.replaced[at] = Some(resize(program, &sizes)?);

@@ -123,7 +123,8 @@ impl Solver<'_> {
             }
             (Op::Slice(op), &[x], &[y]) => {
                 let rank = 0..self.rank(x);
-                let whole = rank.filter(|&dim| self.size(x, dim) == self.size(y, dim) && op.strides[dim] == 1);
+                let whole =
+                    rank.filter(|&dim| self.size(x, dim) == self.size(y, dim) && op.strides[dim] == 1);
                 let whole: Vec<usize> = whole.collect();
                 whole.into_iter().try_for_each(|dim| self.link((x, dim), (y, dim), Some(id)))
             }
@@ -164,21 +165,16 @@ impl Solver<'_> {
         inside.zip(outside).try_for_each(|(&a, &b)| self.link_all(a, b, id))
     }
 
-    fn dot(
-        &mut self,
-        d: &DotDimensions,
-        lhs: Value,
-        rhs: Value,
-        y: Value,
-        id: OpId,
-    ) -> Result<(), OpError> {
+    fn dot(&mut self, d: &DotDimensions, lhs: Value, rhs: Value, y: Value, id: OpId) -> Result<(), OpError> {
         let paired = |l: &[usize], r: &[usize]| l.iter().copied().zip(r.iter().copied()).collect::<Vec<_>>();
         let batching = paired(&d.lhs_batching, &d.rhs_batching);
         for (l, r) in batching.iter().copied().chain(paired(&d.lhs_contracting, &d.rhs_contracting)) {
             self.link((lhs, l), (rhs, r), Some(id))?;
         }
         let free = |value: Value, used: [&[usize]; 2]| {
-            (0..self.rank(value)).filter(|dim| !used.iter().any(|used| used.contains(dim))).collect::<Vec<_>>()
+            (0..self.rank(value))
+                .filter(|dim| !used.iter().any(|used| used.contains(dim)))
+                .collect::<Vec<_>>()
         };
         let lhs_free = free(lhs, [&d.lhs_batching, &d.lhs_contracting]);
         let rhs_free = free(rhs, [&d.rhs_batching, &d.rhs_contracting]);
@@ -207,7 +203,8 @@ impl Solver<'_> {
     fn states(&mut self) -> Result<(), OpError> {
         let program = self.program;
         for output in program.outputs().iter().filter(|output| output.role == OutputRole::State) {
-            let state = |input: &&porter_ir::Input| input.role == InputRole::State && input.name == output.name;
+            let state =
+                |input: &&porter_ir::Input| input.role == InputRole::State && input.name == output.name;
             let Some(input) = program.inputs().iter().find(state) else { continue };
             for dim in 0..self.rank(input.value) {
                 self.link((input.value, dim), (output.value, dim), None)?;
