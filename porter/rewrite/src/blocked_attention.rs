@@ -1,7 +1,7 @@
 //! # Attention in blocks
 //!
 //! **What.** Causal attention over a long prompt becomes one loop over pairs of a block of queries and a block of keys
-//! that it sees, which keeps a running maximum, a running sum and a running mix ("FlashAttention", arXiv:2205.14135;
+//! that it sees, which keeps a running maximum, a running sum and a running mix ("`FlashAttention`", arXiv:2205.14135;
 //! "Online normalizer calculation for softmax", arXiv:1805.02867). In plain StableHLO, no kernel.
 //!
 //! **Why on TPU.** Scores of a whole prompt do not fit: 16 GiB at 8192 tokens and 32 heads, which v5e does not have. The

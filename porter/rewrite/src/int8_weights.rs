@@ -43,7 +43,7 @@ impl Rewrite for Int8Weights {
             let Some(quantised) = Quantised::add(&weight, port, &mut patch) else { continue };
             (count, saved) = (count + 1, saved + weight.device_bytes() / 2);
             for (at, op, layer) in &weight.layers {
-                patch.edits[*at].push(edit(&port.programs[*at], *op, quantised.clone(), layer.clone()));
+                patch.edits[*at].push(edit(&port.programs[*at], *op, quantised.clone(), layer));
             }
         }
         patch.reason = format!("{count} weights take {} MiB a device less as 8-bit integers", saved >> 20);
@@ -111,11 +111,12 @@ fn scale_name(name: &str) -> String {
     }
 }
 
-fn edit(program: &Program, op: OpId, quantised: Quantised, layer: Linear) -> Edit {
+fn edit(program: &Program, op: OpId, quantised: Quantised, layer: &Linear) -> Edit {
+    let (input, output) = (layer.input, layer.output.dtype);
     Edit::one(program, op, move |site| {
-        let x = site.value(layer.input)?;
+        let x = site.value(input)?;
         let product = site.b.linear(x, quantised.values(site)?, DType::F32)?;
-        Ok(vec![site.b.convert(quantised.scaled(site, product)?, layer.output.dtype)?])
+        Ok(vec![site.b.convert(quantised.scaled(site, product)?, output)?])
     })
 }
 

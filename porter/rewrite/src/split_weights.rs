@@ -51,8 +51,7 @@ impl Rewrite for SplitWeights {
             count += 1;
             patch.weights.extend(pieces.weights(expr));
             for (at, op, layer) in &weight.layers {
-                let (pieces, layer) = (pieces.clone(), layer.clone());
-                patch.edits[*at].push(edit(&port.programs[*at], *op, pieces, layer));
+                patch.edits[*at].push(edit(&port.programs[*at], *op, pieces.clone(), layer));
             }
         }
         patch.reason = format!(
@@ -113,13 +112,14 @@ impl Pieces {
     }
 }
 
-fn edit(program: &Program, op: porter_ir::OpId, pieces: Pieces, layer: Linear) -> Edit {
+fn edit(program: &Program, op: porter_ir::OpId, pieces: Pieces, layer: &Linear) -> Edit {
+    let (input, output) = (layer.input, layer.output.dtype);
     Edit::one(program, op, move |site| {
-        let x = site.value(layer.input)?;
+        let x = site.value(input)?;
         let results = pieces.bounds.iter().map(|&bounds| {
             let name = pieces.piece_name(bounds);
             let weight = sharded_weight(site, &name, pieces.ty(bounds), pieces.sharding.as_ref())?;
-            site.b.linear(x, weight, layer.output.dtype)
+            site.b.linear(x, weight, output)
         });
         let results = results.collect::<Result<Vec<_>>>()?;
         Ok(vec![side_by_side(&site.b, &results, pieces.parts)?])

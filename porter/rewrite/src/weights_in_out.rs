@@ -37,7 +37,7 @@ impl Rewrite for WeightsInOut {
             let kernel = Kernel::of(&weight);
             patch.weights.push((kernel.name.clone(), kernel.ty.shape.clone(), expr.clone().transpose()));
             for (at, op, layer) in &weight.layers {
-                patch.edits[*at].push(edit(&port.programs[*at], *op, kernel.clone(), layer.clone()));
+                patch.edits[*at].push(edit(&port.programs[*at], *op, kernel.clone(), layer));
             }
         }
         patch.reason =
@@ -72,8 +72,9 @@ fn kernel_name(name: &str) -> String {
     }
 }
 
-fn edit(program: &Program, op: OpId, kernel: Kernel, layer: Linear) -> Edit {
-    let last = program.ty(layer.input).shape.rank().saturating_sub(1);
+fn edit(program: &Program, op: OpId, kernel: Kernel, layer: &Linear) -> Edit {
+    let (input, output) = (layer.input, layer.output.dtype);
+    let last = program.ty(input).shape.rank().saturating_sub(1);
     Edit::one(program, op, move |site| {
         let weight = sharded_weight(site, &kernel.name, kernel.ty.clone(), kernel.sharding.as_ref())?;
         let dimensions = DotDimensions {
@@ -81,8 +82,8 @@ fn edit(program: &Program, op: OpId, kernel: Kernel, layer: Linear) -> Edit {
             rhs_contracting: vec![0],
             ..DotDimensions::default()
         };
-        let x = site.value(layer.input)?;
-        Ok(vec![site.b.dot_general(x, weight, dimensions, layer.output.dtype)?])
+        let x = site.value(input)?;
+        Ok(vec![site.b.dot_general(x, weight, dimensions, output)?])
     })
 }
 

@@ -23,7 +23,7 @@ impl Sizes {
         let operands = self.safe(program, b, id, operands)?;
         let op = match (&data.op, result) {
             (Op::Constant(constant), Some(ty)) if ty != *constant.value.ty() => {
-                return Ok(vec![self.constant(b, &constant.value, ty)?]);
+                return Ok(vec![filled(b, &constant.value, ty)?]);
             }
             (Op::BroadcastInDim(op), Some(ty)) => {
                 BroadcastInDim { shape: ty.shape, dimensions: op.dimensions.clone() }.into()
@@ -41,15 +41,6 @@ impl Sizes {
             (op, _) => op.clone(),
         };
         b.push(op, &operands, regions)
-    }
-
-    /// A constant of one value, at another size.
-    fn constant(&self, b: &Builder, value: &Literal, ty: porter_ir::TensorType) -> Result<Value> {
-        let refuse = |problem: String| b.error("stablehlo.constant", &[], problem);
-        let bytes =
-            value.splat_bytes().ok_or_else(|| refuse("is resized, and has more than one value".into()))?;
-        let scalar = Literal::from_bytes(porter_ir::TensorType::scalar(ty.dtype), bytes);
-        b.broadcast_in_dim(b.constant(scalar.map_err(|e| refuse(e.to_string()))?)?, ty.shape, &[])
     }
 
     /// The operands, with zeros in the padding that the op sums over.
@@ -103,4 +94,13 @@ impl Sizes {
 fn at_end(factors: &[Factor]) -> bool {
     matches!(factors, [first, ..] if first.kind != super::Kind::KvHeads || first.new < 2 * first.old)
         && factors.iter().skip(1).all(|factor| factor.old == factor.new)
+}
+
+/// A constant of one value, at another size.
+fn filled(b: &Builder, value: &Literal, ty: porter_ir::TensorType) -> Result<Value> {
+    let refuse = |problem: String| b.error("stablehlo.constant", &[], problem);
+    let bytes =
+        value.splat_bytes().ok_or_else(|| refuse("is resized, and has more than one value".into()))?;
+    let scalar = Literal::from_bytes(porter_ir::TensorType::scalar(ty.dtype), bytes);
+    b.broadcast_in_dim(b.constant(scalar.map_err(|e| refuse(e.to_string()))?)?, ty.shape, &[])
 }
