@@ -523,6 +523,9 @@ pub(crate) struct CompileArgs {
     pub(crate) dtype: RunDType,
     #[command(flatten)]
     pub(crate) mesh: MeshArgs,
+    /// Narrow the weights of linear layers, but for the head
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub(crate) quantize: Option<WeightForm>,
     /// Stop the compiler of a program after this many seconds
     #[arg(long, value_name = "SECONDS", default_value = "1800", value_parser = positive)]
     pub(crate) time_limit: usize,
@@ -577,6 +580,21 @@ pub(crate) enum PlanFor {
     Latency,
     Throughput,
     Fit,
+}
+
+/// Narrow forms of weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WeightForm {
+    /// 8-bit integers, one scale an output channel
+    Int8,
+}
+
+impl From<WeightForm> for porter_pipeline::Quantize {
+    fn from(form: WeightForm) -> Self {
+        match form {
+            WeightForm::Int8 => Self::Int8,
+        }
+    }
 }
 
 /// The types that models run in.

@@ -4,7 +4,7 @@ use std::{ffi::OsString, iter, path::PathBuf, thread, time::Duration};
 
 use porter_ir::{Mesh, Program};
 use porter_plan::{Estimate, Inputs, Target, Topologies, hlo::Module, model_flops};
-use porter_rewrite::Collective;
+use porter_rewrite::{Collective, Port, apply};
 use porter_runtime::{
     Error as RuntimeError, NamedValue, Value,
     aot::{Compiled, Compiler, Job, OutOfMemory, TopologyRequest},
@@ -12,11 +12,7 @@ use porter_runtime::{
 };
 use porter_zoo::{Phase, Task};
 
-use crate::{
-    Configured, Meshing, PipelineError, Variant,
-    engine::options,
-    lower::{lower_over, programs_of},
-};
+use crate::{Configured, Meshing, PipelineError, Variant, engine::options, lower::programs_of};
 
 /// Compiles programs of a model for a target, each in a process of its own, side by side, laid out over the
 /// target's devices.
@@ -118,15 +114,19 @@ impl Ahead {
         phases: &[Phase],
         variant: &Variant<'_>,
     ) -> Result<Answers, PipelineError> {
-        let plain = porter_rewrite::Target::Plain;
-        let programs = programs_of(&model.model, phases, variant, plain)?;
-        let port = lower_over(&model.weight_map, programs, variant, plain)?.port;
-        let Some(shard) = self.meshing.shard(&port, self.target.devices())? else {
-            return Ok(Answers { mesh: None, programs: self.compile_programs(&port.programs)? });
+        let form = porter_rewrite::Target::Tpu;
+        let port = Port::new(programs_of(&model.model, phases, variant, form)?, model.weight_map.clone());
+        let (mesh, port, predicted) = match self.meshing.shard(&port, self.target.devices())? {
+            None => (None, port, vec![]),
+            Some(shard) => {
+                let predicted = shard.collectives(&port)?;
+                let port = shard.patch(&port)?.apply(&port)?;
+                (Some(shard.mesh), port, predicted)
+            }
         };
-        let predicted = shard.collectives(&port)?;
-        let programs = self.answers(&shard.patch(&port)?.apply(&port)?.programs, predicted)?;
-        Ok(Answers { mesh: Some(shard.mesh), programs })
+        // The rewrites keep the rows of each device together, and so they come after the mesh.
+        let (port, _) = apply(&variant.rewrites(form), port)?;
+        Ok(Answers { mesh, programs: self.answers(&port.programs, predicted)? })
     }
 
     /// Compiles programs as they are.

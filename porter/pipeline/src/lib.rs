@@ -35,4 +35,4 @@ pub use plan::{Candidate, Objective, Plan, PlannedProgram, Planner};
 pub use sequences::Sequences;
 pub use sizes::Sizes;
 pub use text::TextSide;
-pub use variant::{Chosen, Variant};
+pub use variant::{Chosen, Quantize, Variant};

@@ -47,7 +47,7 @@ pub fn lower(
 }
 
 /// [`lower`] over a weight map.
-pub(crate) fn lower_over(
+fn lower_over(
     weights: &WeightMap,
     programs: Vec<Program>,
     variant: &Variant<'_>,

@@ -1,7 +1,7 @@
 //! One of the ways to run a model.
 
 use porter_ir::DType;
-use porter_rewrite::{Rewrite, Target};
+use porter_rewrite::{Int8Weights, Rewrite, Target};
 use porter_zoo::Precision;
 
 /// How a model is run: the options that change its numbers.
@@ -9,10 +9,19 @@ use porter_zoo::Precision;
 pub struct Variant<'a> {
     /// The type that the user asks for.
     pub dtype: DType,
+    /// How the weights of linear layers are narrowed.
+    pub quantize: Option<Quantize>,
     /// Rewrites of the model as the zoo writes it, before those of the target.
     pub before: &'a [&'a dyn Rewrite],
     /// Which of the target's rewrites apply.
     pub rewrites: Chosen<'a>,
+}
+
+/// A narrow form of weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantize {
+    /// 8-bit integers with a scale an output channel.
+    Int8,
 }
 
 /// Which of a target's rewrites apply.
@@ -29,7 +38,7 @@ pub enum Chosen<'a> {
 impl Variant<'_> {
     /// A model in `dtype`, in the form that its target wants.
     pub const fn new(dtype: DType) -> Self {
-        Variant { dtype, before: &[], rewrites: Chosen::All }
+        Variant { dtype, quantize: None, before: &[], rewrites: Chosen::All }
     }
 
     /// In which types a model runs where the user asks for `dtype` on `target`.
@@ -40,7 +49,7 @@ impl Variant<'_> {
     pub fn precision(&self, target: Target) -> Precision {
         match target {
             Target::Cpu => Precision { weights: self.dtype, activations: DType::F32, cache: DType::F32 },
-            Target::Plain => Precision::uniform(self.dtype),
+            Target::Tpu | Target::Plain => Precision::uniform(self.dtype),
         }
     }
 
@@ -51,6 +60,7 @@ impl Variant<'_> {
             Chosen::None => false,
             Chosen::Only(name) => rewrite.name() == name,
         });
-        self.before.iter().copied().chain(own.map(|rewrite| rewrite as &dyn Rewrite)).collect()
+        let narrow = self.quantize.map(|Quantize::Int8| &Int8Weights as &dyn Rewrite);
+        self.before.iter().copied().chain(narrow).chain(own.map(|rewrite| rewrite as &dyn Rewrite)).collect()
     }
 }

@@ -4,22 +4,37 @@
 //! [`Target`] says which rewrites serve which machine.
 
 mod batched_dots_as_reduce;
+mod blocked_attention;
 mod fuse_parallel_dots;
+mod int8_weights;
 mod linear;
 mod matvec_as_reduce;
+mod pad_heads;
+mod pad_intermediate;
+mod pad_vocab;
 mod patch;
 mod pin_state_updates;
 mod rebuild;
+mod resize;
 mod roll_layers;
 mod shard;
+mod split_weights;
 mod target;
+mod weights_in_out;
 
 pub use batched_dots_as_reduce::BatchedDotsAsReduce;
+pub use blocked_attention::BlockedAttention;
 pub use fuse_parallel_dots::FuseParallelDots;
+pub use int8_weights::Int8Weights;
 pub use matvec_as_reduce::MatvecAsReduce;
+pub use pad_heads::PadHeads;
+pub use pad_intermediate::PadIntermediate;
+pub use pad_vocab::PadVocab;
 pub use patch::{CompilerFlag, Effect, FlagValue, Patch, Port, Rewrite};
 pub use pin_state_updates::PinStateUpdates;
 pub use rebuild::{Edit, Replacement, Site};
 pub use roll_layers::RollLayers;
 pub use shard::{Collective, Profile, Rules, RulesError, Shard, ShardError, ShardProblem, Share, Tables};
+pub use split_weights::SplitWeights;
 pub use target::{Applied, Target, apply};
+pub use weights_in_out::WeightsInOut;

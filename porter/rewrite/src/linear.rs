@@ -1,10 +1,14 @@
 //! Recognising linear layers.
 
+use std::collections::{BTreeMap, HashMap};
+
 use porter_ir::{
-    DType, Op, Program, TensorType, Value,
+    DType, Input, InputRole, Op, OpId, Program, Result, Sharding, TensorType, Value,
     ops::{DotDimensions, DotGeneral},
     program::OpData,
 };
+
+use crate::{Port, Site};
 
 /// The parts of `x[..., in] · w[out, in]ᵀ`.
 #[derive(Clone, Debug)]
@@ -53,4 +57,101 @@ pub(crate) fn linear(program: &Program, data: &OpData) -> Option<Linear> {
         dtype: ty.dtype,
         output: program.ty(result).clone(),
     })
+}
+
+/// A matrix that linear layers read and nothing else does, in any program.
+pub(crate) struct LinearWeight {
+    pub(crate) name: String,
+    /// `out`.
+    pub(crate) rows: usize,
+    /// `in`.
+    pub(crate) columns: usize,
+    pub(crate) dtype: DType,
+    /// How it lies over the mesh, and the parts that its rows and its columns are in.
+    pub(crate) sharding: Option<Sharding>,
+    pub(crate) parts: [usize; 2],
+    /// The layers, with the positions of their programs.
+    pub(crate) layers: Vec<(usize, OpId, Linear)>,
+}
+
+impl LinearWeight {
+    /// Every such weight of a port, by name.
+    pub(crate) fn all(port: &Port) -> Vec<Self> {
+        let mut found: BTreeMap<&str, Option<Self>> = BTreeMap::new();
+        for (at, program) in port.programs.iter().enumerate() {
+            let reads = reads(program);
+            for input in program.inputs().iter().filter(|input| input.role == InputRole::Weight) {
+                let returned = program.outputs().iter().any(|output| output.value == input.value);
+                let ops = reads.get(&input.value).map_or(&[][..], Vec::as_slice);
+                let only = |layer: &Linear| layer.weight == input.value && layer.input != input.value;
+                let layers = ops.iter().map(|&op| {
+                    let layer = linear(program, program.op(op)).filter(only)?;
+                    Some((at, op, layer))
+                });
+                let layers: Option<Vec<_>> = if returned { None } else { layers.collect() };
+                let known = found.entry(&input.name).or_insert_with(|| Self::of(program, input));
+                match (known.as_mut(), layers) {
+                    (Some(weight), Some(layers)) => weight.layers.extend(layers),
+                    (_, None) => *known = None,
+                    (None, _) => {}
+                }
+            }
+        }
+        found.into_values().flatten().filter(|weight| !weight.layers.is_empty()).collect()
+    }
+
+    fn of(program: &Program, input: &Input) -> Option<Self> {
+        let ty = program.ty(input.value);
+        let &[rows, columns] = &ty.shape[..] else { return None };
+        Some(Self {
+            name: input.name.clone(),
+            rows,
+            columns,
+            dtype: ty.dtype,
+            sharding: input.sharding.clone(),
+            parts: parts(program, input),
+            layers: Vec::new(),
+        })
+    }
+
+    /// Bytes of a device's part.
+    pub(crate) fn device_bytes(&self) -> usize {
+        let bits = self.rows.saturating_mul(self.columns).saturating_mul(self.dtype.bits());
+        bits / 8 / self.parts.iter().product::<usize>().max(1)
+    }
+}
+
+/// In how many parts the rows and the columns of a matrix lie over the mesh.
+pub(crate) fn parts(program: &Program, input: &Input) -> [usize; 2] {
+    let size = |name: &String| {
+        let axis = program.mesh().and_then(|mesh| mesh.axes.iter().find(|(axis, _)| axis == name));
+        axis.map_or(1, |(_, size)| *size)
+    };
+    let axes = |dim: usize| input.sharding.as_ref().and_then(|sharding| sharding.dims.get(dim));
+    [0, 1].map(|dim| axes(dim).map_or(1, |axes| axes.iter().map(size).product()))
+}
+
+/// A weight input of the new program that lies over the mesh as `sharding` says.
+pub(crate) fn sharded_weight(
+    site: &Site<'_>,
+    name: &str,
+    ty: TensorType,
+    sharding: Option<&Sharding>,
+) -> Result<Value> {
+    let weight = site.weight(name, ty)?;
+    if let Some(sharding) = sharding {
+        site.b.shard_input(name, sharding.clone())?;
+    }
+    Ok(weight)
+}
+
+/// The ops that read each value.
+fn reads(program: &Program) -> HashMap<Value, Vec<OpId>> {
+    let mut reads: HashMap<Value, Vec<OpId>> = HashMap::new();
+    for (id, data) in program.ops() {
+        for &operand in &data.operands {
+            reads.entry(operand).or_default().push(id);
+        }
+    }
+    reads
 }

@@ -70,7 +70,7 @@ pub enum Effect {
     Approximate,
 }
 
-/// A proposed change: edits of each program, new weights, and why.
+/// A proposed change: edits of each program or another in its place, new weights, and why.
 pub struct Patch {
     /// The rewrite's name, as in the manifest.
     pub rewrite: &'static str,
@@ -80,6 +80,8 @@ pub struct Patch {
     pub effect: Effect,
     /// Edits by program, in the order of [`Port::programs`].
     pub edits: Vec<Vec<Edit>>,
+    /// Programs that are built anew instead, likewise.
+    pub replaced: Vec<Option<Program>>,
     /// Compiler flags that the edited programs want, likewise.
     pub flags: Vec<Vec<CompilerFlag>>,
     /// Weights that the edits ask for: name, shape, expression.
@@ -92,16 +94,16 @@ impl Patch {
     /// A patch of `port` that does nothing yet.
     pub fn new(rewrite: &'static str, effect: Effect, port: &Port) -> Self {
         let edits = port.programs.iter().map(|_| Vec::new()).collect();
+        let replaced = port.programs.iter().map(|_| None).collect();
         let flags = port.programs.iter().map(|_| Vec::new()).collect();
         let layouts = vec![None; port.programs.len()];
-        Self { rewrite, reason: String::new(), effect, edits, flags, weights: Vec::new(), layouts }
+        Self { rewrite, reason: String::new(), effect, edits, replaced, flags, weights: Vec::new(), layouts }
     }
 
     /// True where the rewrite found nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.edits.iter().all(Vec::is_empty)
-            && self.weights.is_empty()
-            && self.layouts.iter().all(Option::is_none)
+        let edited = !self.edits.iter().all(Vec::is_empty) || self.replaced.iter().any(Option::is_some);
+        !edited && self.weights.is_empty() && self.layouts.iter().all(Option::is_none)
     }
 
     /// The ported model with the patch applied. Weights that no program reads any more are dropped
@@ -110,9 +112,9 @@ impl Patch {
         let programs = port
             .programs
             .iter()
-            .zip(self.edits.iter().zip(&self.layouts))
-            .map(|(program, (edits, layout))| {
-                let program = rebuild(program, edits)?;
+            .zip(self.edits.iter().zip(&self.replaced).zip(&self.layouts))
+            .map(|(program, ((edits, replaced), layout))| {
+                let program = rebuild(replaced.as_ref().unwrap_or(program), edits)?;
                 Ok(match layout {
                     Some(layout) => program.over(layout),
                     None => program,

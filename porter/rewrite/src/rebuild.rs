@@ -10,6 +10,8 @@ use porter_ir::{
     program::Definition,
 };
 
+use crate::resize::Sizes;
+
 /// Builds the values that stand in for the results of an [`Edit`], in their order.
 pub type Replacement = Box<dyn Fn(&Site<'_>) -> Result<Vec<Value>>>;
 
@@ -75,6 +77,15 @@ pub(crate) fn rebuild(program: &Program, edits: &[Edit]) -> Result<Program> {
     Copier::new(&edited, &[]).run(Some(&live_ops(&edited)))
 }
 
+/// A copy of `program` with its values at other sizes.
+pub(crate) fn resize(program: &Program, sizes: &Sizes) -> Result<Program> {
+    if let Some(name) = sizes.refused(program) {
+        let problem = format!("{name:?} is given by the caller and would have another size");
+        return Err(Builder::new(program.name()).error("resize", &[], problem));
+    }
+    Copier { sizes: Some(sizes), ..Copier::new(program, &[]) }.run(None)
+}
+
 /// The ops of the body that its results depend on. Ops in nested regions live with their parent.
 fn live_ops(program: &Program) -> HashSet<OpId> {
     let mut live = HashSet::new();
@@ -97,6 +108,8 @@ struct Copier<'a> {
     visited: RefCell<HashSet<OpId>>,
     /// States that are part of another state now.
     joined: RefCell<HashSet<String>>,
+    /// What values become that are not copied as they are.
+    sizes: Option<&'a Sizes>,
 }
 
 impl<'a> Copier<'a> {
@@ -108,7 +121,13 @@ impl<'a> Copier<'a> {
             values: RefCell::default(),
             visited: RefCell::default(),
             joined: RefCell::default(),
+            sizes: None,
         }
+    }
+
+    /// The type of a value's copy.
+    fn ty(&self, value: Value) -> TensorType {
+        self.sizes.map_or_else(|| self.source.ty(value).clone(), |sizes| sizes.ty(self.source, value))
     }
 
     /// The copy; of the body's ops only those in `live`, where given.
@@ -132,7 +151,9 @@ impl<'a> Copier<'a> {
                     self.target.update(&output.name, self.value(&self.target, output.value)?)?;
                 }
                 OutputRole::Result => {
-                    self.target.result(&output.name, self.value(&self.target, output.value)?)?;
+                    let value = self.value(&self.target, output.value)?;
+                    let result = |sizes: &Sizes| sizes.result(self.source, &self.target, output.value, value);
+                    self.target.result(&output.name, self.sizes.map_or(Ok(value), result)?)?;
                 }
             }
             if let (Some(sharding), false) = (&output.sharding, self.joined.borrow().contains(&output.name)) {
@@ -174,7 +195,10 @@ impl<'a> Copier<'a> {
         let operands: Vec<Value> = data.operands.iter().map(|&v| self.value(&b, v)).collect::<Result<_>>()?;
         let regions: Vec<RegionId> =
             data.regions.iter().map(|&r| self.region(&b, r)).collect::<Result<_>>()?;
-        let results = b.push(data.op.clone(), &operands, &regions)?;
+        let results = match self.sizes {
+            None => b.push(data.op.clone(), &operands, &regions)?,
+            Some(sizes) => sizes.push(self.source, &b, id, &operands, &regions)?,
+        };
         for (&old, &new) in data.results.iter().zip(&results) {
             self.axes(&b, old, new)?;
         }
@@ -217,7 +241,7 @@ impl<'a> Copier<'a> {
 
     fn region(&self, b: &Builder, id: RegionId) -> Result<RegionId> {
         let region = self.source.region(id);
-        let types: Vec<TensorType> = region.arguments.iter().map(|&v| self.source.ty(v).clone()).collect();
+        let types: Vec<TensorType> = region.arguments.iter().map(|&v| self.ty(v)).collect();
         b.region(&types, |inner, arguments| {
             self.values.borrow_mut().extend(region.arguments.iter().copied().zip(arguments.iter().copied()));
             for &op in &region.ops {
@@ -235,7 +259,7 @@ impl<'a> Copier<'a> {
         let Some(input) = self.source.inputs().iter().find(|i| i.value == old) else {
             return Err(b.error("rewrite", &[], format!("{old} is read before it is defined")));
         };
-        let ty = self.source.ty(old).clone();
+        let ty = self.ty(old);
         let new = match input.role {
             InputRole::Weight => top.weight(&input.name, ty)?,
             InputRole::Argument => top.argument(&input.name, ty)?,

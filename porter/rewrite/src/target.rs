@@ -3,14 +3,28 @@
 use porter_ir::OpError;
 
 use crate::{
-    BatchedDotsAsReduce, Effect, FuseParallelDots, MatvecAsReduce, PinStateUpdates, Port, Rewrite, RollLayers,
+    BatchedDotsAsReduce, BlockedAttention, Effect, FuseParallelDots, MatvecAsReduce, PinStateUpdates, Port,
+    Rewrite, RollLayers, SplitWeights, WeightsInOut,
 };
+
+/// The largest weight that a TPU fetches ahead whole, in bytes: it shares vector memory (64 MiB a core on v5p and 7x,
+/// 128 MiB on others) with the weight in use and with what the step computes.
+const FETCHED_AHEAD: usize = 32 << 20;
+
+/// Rows and columns of the widest matrix unit.
+const MXU: usize = 256;
+
+/// Prompts of at least so many tokens take attention in a loop of blocks; shorter ones in a row of them, which compiles
+/// in seconds and is faster.
+const LONG_PROMPT: usize = 4096;
 
 /// A kind of machine that programs are lowered for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// XLA's CPU backend.
     Cpu,
+    /// XLA's TPU backend.
+    Tpu,
     /// Any other backend: programs as the model zoo writes them.
     Plain,
 }
@@ -29,14 +43,26 @@ pub struct Applied {
 impl Target {
     /// The target of a PJRT platform name.
     pub fn of_platform(platform: &str) -> Self {
-        if platform.eq_ignore_ascii_case("cpu") { Target::Cpu } else { Target::Plain }
+        match platform.to_ascii_lowercase().as_str() {
+            "cpu" => Target::Cpu,
+            "tpu" => Target::Tpu,
+            _ => Target::Plain,
+        }
     }
 
     /// The rewrites of this target, in the order in which they apply.
     pub fn rewrites(self) -> &'static [&'static dyn Rewrite] {
         match self {
             Target::Cpu => {
-                &[&FuseParallelDots, &RollLayers, &MatvecAsReduce, &BatchedDotsAsReduce, &PinStateUpdates]
+                const FUSE: FuseParallelDots = FuseParallelDots { most_bytes: usize::MAX };
+                &[&FUSE, &RollLayers, &MatvecAsReduce, &BatchedDotsAsReduce, &PinStateUpdates]
+            }
+            Target::Tpu => {
+                const FUSE: FuseParallelDots = FuseParallelDots { most_bytes: 2 * FETCHED_AHEAD };
+                const SPLIT: SplitWeights =
+                    SplitWeights { most_bytes: FETCHED_AHEAD, most_pieces: 8, tile: MXU };
+                const BLOCKED: BlockedAttention = BlockedAttention { least_tokens: LONG_PROMPT };
+                &[&BLOCKED, &FUSE, &SPLIT, &WeightsInOut]
             }
             Target::Plain => &[],
         }

@@ -91,7 +91,8 @@ pub(super) fn run(args: &CompileArgs, global: &Global, console: &Console) -> Res
     let compiler = compiler(args, global, console)?;
     console.note(&format!("compiling {} programs of {} for {}", phases.len(), model.name, args.target));
     let ahead = Ahead { compiler, target: args.target.clone(), meshing };
-    let answers = ahead.compile(&model, &phases, &Variant::new(args.dtype.into()))?;
+    let quantize = args.quantize.map(Into::into);
+    let answers = ahead.compile(&model, &phases, &Variant { quantize, ..Variant::new(args.dtype.into()) })?;
 
     let sizes = Sizes::Sequences { dtype: args.dtype.name(), batch: args.batch, prompt, context };
     present(&document(&args.target, sizes, &model, answers), args, console)

@@ -1,0 +1,124 @@
+//! # Weights as `[in, out]`
+//!
+//! **What.** Weights of linear layers, which checkpoints hold as `[out, in]`, lie as `[in, out]`.
+//!
+//! **Why on TPU.** Matrix units take the right operand with the contracted dimension first. From `[out, in]` the
+//! compiler transposes tile by tile on the way: 4 % of a product of many rows, 2 to 4 % of one of few.
+//!
+//! **Before and after.** `dot_general(x, W[out, in])` over `W`'s second dimension becomes `dot_general(x, K[in, out])`
+//! over the first of `K`, the name that Flax gives such a weight.
+//!
+//! **Effect on the numbers.** Neutral: the same sums of the same products.
+//!
+//! **Undo.** A kernel is a `Permute` of the weight, which is its own inverse.
+//!
+//! **Evidence.** docs/rewrites.md, "Llama-3.1-8B against plain JAX".
+
+use porter_ir::{DotDimensions, OpId, Program, Sharding, TensorType};
+
+use crate::{
+    Edit, Effect, Patch, Port, Rewrite,
+    linear::{Linear, LinearWeight, sharded_weight},
+};
+
+/// The rewrite; see the module's documentation.
+#[derive(Clone, Copy, Debug)]
+pub struct WeightsInOut;
+
+impl Rewrite for WeightsInOut {
+    fn name(&self) -> &'static str {
+        "weights_in_out"
+    }
+
+    fn propose(&self, port: &Port) -> Patch {
+        let mut patch = Patch::new(self.name(), Effect::Neutral, port);
+        for weight in LinearWeight::all(port) {
+            let Some((_, _, expr)) = port.weights.resolve(&weight.name) else { continue };
+            let kernel = Kernel::of(&weight);
+            patch.weights.push((kernel.name.clone(), kernel.ty.shape.clone(), expr.clone().transpose()));
+            for (at, op, layer) in &weight.layers {
+                patch.edits[*at].push(edit(&port.programs[*at], *op, kernel.clone(), layer));
+            }
+        }
+        patch.reason =
+            format!("{} weights are read with the contracted dimension first", patch.weights.len());
+        patch
+    }
+}
+
+#[derive(Clone)]
+struct Kernel {
+    name: String,
+    ty: TensorType,
+    sharding: Option<Sharding>,
+}
+
+impl Kernel {
+    fn of(weight: &LinearWeight) -> Self {
+        let reversed = |sharding: &Sharding| Sharding { dims: sharding.dims.iter().rev().cloned().collect() };
+        Self {
+            name: kernel_name(&weight.name),
+            ty: TensorType::new(weight.dtype, [weight.columns, weight.rows]),
+            sharding: weight.sharding.as_ref().map(reversed),
+        }
+    }
+}
+
+/// `q_proj.weight[0:256]` → `q_proj.kernel[0:256]`.
+fn kernel_name(name: &str) -> String {
+    match name.rsplit_once("weight") {
+        Some((module, piece)) => format!("{module}kernel{piece}"),
+        None => format!("{name}.kernel"),
+    }
+}
+
+fn edit(program: &Program, op: OpId, kernel: Kernel, layer: &Linear) -> Edit {
+    let (input, output) = (layer.input, layer.output.dtype);
+    let last = program.ty(input).shape.rank().saturating_sub(1);
+    Edit::one(program, op, move |site| {
+        let weight = sharded_weight(site, &kernel.name, kernel.ty.clone(), kernel.sharding.as_ref())?;
+        let dimensions = DotDimensions {
+            lhs_contracting: vec![last],
+            rhs_contracting: vec![0],
+            ..DotDimensions::default()
+        };
+        let x = site.value(input)?;
+        Ok(vec![site.b.dot_general(x, weight, dimensions, output)?])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use porter_ir::{Builder, DType};
+    use porter_weights::{Expr, WeightMap};
+
+    fn port(tied: bool) -> Port {
+        let b = Builder::new("main");
+        let x = b.argument("x", TensorType::new(DType::F32, [2, 3, 8])).unwrap();
+        let w = b.scope("embed").weight("weight", TensorType::new(DType::F32, [6, 8])).unwrap();
+        b.result("y", b.linear(x, w, DType::F32).unwrap()).unwrap();
+        if tied {
+            let ids = b.argument("ids", TensorType::new(DType::I32, [2])).unwrap();
+            b.result("rows", b.embedding(w, ids).unwrap()).unwrap();
+        }
+        let mut weights = WeightMap::new();
+        weights.insert("embed.weight", [6, 8], Expr::source("w"));
+        Port::new(vec![b.finish()], weights)
+    }
+
+    #[test]
+    fn a_layer_reads_its_transposed_weight() {
+        let port = port(false);
+        let turned = WeightsInOut.propose(&port).apply(&port).unwrap();
+        assert!(turned.programs[0].verify().is_empty());
+        let (_, shape, expr) = turned.weights.resolve("embed.kernel").unwrap();
+        assert_eq!((shape.to_vec(), expr.clone()), (vec![8, 6], Expr::source("w").transpose()));
+        assert!(WeightsInOut.propose(&turned).is_empty());
+    }
+
+    #[test]
+    fn a_table_that_is_also_looked_up_stays_as_it_is() {
+        assert!(WeightsInOut.propose(&port(true)).is_empty());
+    }
+}
