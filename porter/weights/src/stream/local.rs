@@ -11,6 +11,9 @@ use super::store::{Durable, Lock, Part, Store};
 
 /// What an unfinished file is called.
 pub(super) const PART: &str = ".porter-part";
+/// Bytes of a system call. Linux takes pages for a file as large as the call lets it, and the largest ones are cold:
+/// on a virtual machine the host may have to find them first.
+const WRITE_BYTES: usize = 256 << 10;
 /// A folder with more files is not listed further.
 const MAX_LISTED: usize = 1_000_000;
 
@@ -181,7 +184,7 @@ impl Part for LocalPart {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)
+        bytes.chunks(WRITE_BYTES).try_for_each(|bytes| self.file.write_all(bytes))
     }
 
     fn durable(&self) -> io::Result<Option<Durable>> {

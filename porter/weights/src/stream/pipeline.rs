@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     iter::Enumerate,
+    ops::Deref,
     sync::{Arc, Condvar, Mutex, PoisonError, mpsc},
     thread,
 };
@@ -21,7 +22,7 @@ use crate::{
 const FIXED_BYTES: u64 = 24 << 20;
 /// What a thread reads at a time, twice.
 const THREAD_BYTES: u64 = 3 << 20;
-/// Larger tiles bring nothing.
+/// Larger tiles of permuted tensors bring nothing.
 const MAX_TILE: u64 = 64 << 20;
 /// Smaller ones are not worth a read.
 const MIN_TILE: u64 = 64 << 10;
@@ -47,13 +48,13 @@ impl Size {
     }
 }
 
-/// Tiles in flight: one on each thread, one that is written, one that waits.
+/// Tiles in flight: one on each thread, one that is written, one that is hashed, two that wait.
 fn buffers(threads: usize) -> usize {
-    threads + 2
+    threads + 4
 }
 
 /// How many permutations lie within one another.
-fn permutations(expr: &Expr) -> usize {
+pub(super) fn permutations(expr: &Expr) -> usize {
     let inner = expr.inputs().iter().map(permutations).max().unwrap_or(0);
     inner + usize::from(matches!(expr, Expr::Permute { .. }))
 }
@@ -62,24 +63,62 @@ fn permutations(expr: &Expr) -> usize {
 struct Shared<'a, I> {
     layout: &'a Layout,
     checkpoint: &'a dyn Checkpoint,
-    queue: Mutex<Queue<I>>,
-    freed: Condvar,
+    stretches: Mutex<Enumerate<I>>,
+    pool: Arc<Pool>,
     /// The tensor that was asked for last: its neighbours in the file are the same.
     last: Mutex<Option<(usize, Arc<Output<'a>>)>>,
 }
 
-struct Queue<I> {
-    stretches: Enumerate<I>,
-    free: Vec<Vec<u8>>,
-    stopped: bool,
+/// Memory for tiles.
+struct Pool {
+    free: Mutex<Option<Vec<Vec<u8>>>>,
+    freed: Condvar,
 }
 
-/// A stretch that was evaluated: the first `bytes` of `buffer` belong to the file `file`.
-struct Evaluated {
-    file: usize,
-    bytes: usize,
-    buffer: Vec<u8>,
+impl Pool {
+    /// Memory that nobody has; nothing once the pool is closed.
+    fn take(&self) -> Option<Vec<u8>> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(buffer) = free.as_mut()?.pop() {
+                return Some(buffer);
+            }
+            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn close(&self) {
+        *self.free.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.freed.notify_all();
+    }
 }
+
+/// The bytes of a tile. Its memory is used again once this is dropped.
+pub(super) struct Lent {
+    buffer: Vec<u8>,
+    bytes: usize,
+    pool: Arc<Pool>,
+}
+
+impl Deref for Lent {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.buffer.get(..self.bytes).unwrap_or_default()
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(free) = &mut *self.pool.free.lock().unwrap_or_else(PoisonError::into_inner) {
+            free.push(std::mem::take(&mut self.buffer));
+        }
+        self.pool.freed.notify_one();
+    }
+}
+
+/// The place of a stretch, and the file that it is of with its bytes.
+type Evaluated = (usize, Result<(usize, Lent), StreamError>);
 
 /// Evaluates `stretches` and gives the file and the bytes of each, in order, to `take`. The first error
 /// ends it.
@@ -88,17 +127,14 @@ pub(super) fn run<'a, I: Iterator<Item = Stretch<'a>> + Send>(
     checkpoint: &'a dyn Checkpoint,
     stretches: I,
     size: Size,
-    mut take: impl FnMut(usize, &[u8]) -> Result<(), StreamError>,
+    take: impl FnMut(usize, Lent) -> Result<(), StreamError>,
 ) -> Result<(), StreamError> {
+    let free = Mutex::new(Some(vec![Vec::new(); buffers(size.threads)]));
     let shared = Shared {
         layout,
         checkpoint,
-        queue: Mutex::new(Queue {
-            stretches: stretches.enumerate(),
-            free: vec![Vec::new(); buffers(size.threads)],
-            stopped: false,
-        }),
-        freed: Condvar::new(),
+        stretches: Mutex::new(stretches.enumerate()),
+        pool: Arc::new(Pool { free, freed: Condvar::new() }),
         last: Mutex::new(None),
     };
     thread::scope(|scope| {
@@ -108,26 +144,22 @@ pub(super) fn run<'a, I: Iterator<Item = Stretch<'a>> + Send>(
             scope.spawn(move || shared.work(&send));
         }
         drop(send);
-        let done = in_order(&receive, |Evaluated { file, bytes, buffer }| {
-            take(file, &buffer[..bytes])?;
-            shared.give_back(buffer);
-            Ok(())
-        });
-        shared.stop();
+        let done = in_order(&receive, take);
+        shared.pool.close();
         done
     })
 }
 
 fn in_order(
-    receive: &mpsc::Receiver<(usize, Result<Evaluated, StreamError>)>,
-    mut take: impl FnMut(Evaluated) -> Result<(), StreamError>,
+    receive: &mpsc::Receiver<Evaluated>,
+    mut take: impl FnMut(usize, Lent) -> Result<(), StreamError>,
 ) -> Result<(), StreamError> {
     let mut waiting = BTreeMap::new();
     let mut next = 0;
     for (index, evaluated) in receive {
         waiting.insert(index, evaluated?);
-        while let Some(evaluated) = waiting.remove(&next) {
-            take(evaluated)?;
+        while let Some((file, bytes)) = waiting.remove(&next) {
+            take(file, bytes)?;
             next += 1;
         }
     }
@@ -135,14 +167,14 @@ fn in_order(
 }
 
 impl<'a, I: Iterator<Item = Stretch<'a>>> Shared<'a, I> {
-    fn work(&self, send: &mpsc::Sender<(usize, Result<Evaluated, StreamError>)>) {
+    fn work(&self, send: &mpsc::Sender<Evaluated>) {
         let mut scratch = Scratch::default();
-        while let Some((index, Stretch { file, tile }, mut buffer)) = self.take() {
-            let evaluated = self.evaluate(&tile, &mut buffer, &mut scratch);
+        while let Some((index, Stretch { file, tile }, buffer)) = self.take() {
+            let mut lent = Lent { buffer, bytes: tile.bytes, pool: Arc::clone(&self.pool) };
+            let evaluated = self.evaluate(&tile, &mut lent.buffer, &mut scratch);
             let failed = evaluated.is_err();
-            let evaluated = evaluated.map(|()| Evaluated { file, bytes: tile.bytes, buffer });
-            // The receiver goes only once it has stopped the queue.
-            if send.send((index, evaluated)).is_err() || failed {
+            // The receiver goes only once it has closed the pool.
+            if send.send((index, evaluated.map(|()| (file, lent)))).is_err() || failed {
                 return;
             }
         }
@@ -151,31 +183,10 @@ impl<'a, I: Iterator<Item = Stretch<'a>>> Shared<'a, I> {
     /// The next stretch and memory for it. Memory is given in the order of stretches, so the one that all
     /// wait for always has some.
     fn take(&self) -> Option<(usize, Stretch<'a>, Vec<u8>)> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if queue.stopped {
-                return None;
-            }
-            if let Some(buffer) = queue.free.pop() {
-                if let Some((index, stretch)) = queue.stretches.next() {
-                    return Some((index, stretch, buffer));
-                }
-                queue.stopped = true;
-                self.freed.notify_all();
-                return None;
-            }
-            queue = self.freed.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn give_back(&self, buffer: Vec<u8>) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).free.push(buffer);
-        self.freed.notify_one();
-    }
-
-    fn stop(&self) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).stopped = true;
-        self.freed.notify_all();
+        let mut stretches = self.stretches.lock().unwrap_or_else(PoisonError::into_inner);
+        let buffer = self.pool.take()?;
+        let (index, stretch) = stretches.next()?;
+        Some((index, stretch, buffer))
     }
 
     fn evaluate(

@@ -197,7 +197,7 @@ impl Session<'_> {
             let there = listed.contains(path) || listed.contains(&format!("{path}{PART}"));
             match begun.filter(|begun| begun.path == *path) {
                 Some(begun) => {
-                    drop(self.store.begin(path, begun.bytes).map_err(StreamError::io("begin", path))?)
+                    drop(self.store.begin(path, begun.bytes).map_err(StreamError::io("begin", path))?);
                 }
                 None if there => self.store.remove(path).map_err(StreamError::io("remove", path))?,
                 None => {}

@@ -2,10 +2,15 @@
 
 use std::ops::Range;
 
+use super::pipeline::permutations;
 use crate::{
     stored::Unit,
     write::{Layout, OutputFile, OutputTensor, Piece},
 };
+
+/// The most bytes of a tile whose elements come in the order of their source: it stays in a core's cache from
+/// the read to the write.
+const IN_ORDER: usize = 1 << 20;
 
 /// A stretch of a file: its slots one after another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,7 +77,7 @@ pub(super) fn cut<'a>(
             Piece::Bytes(bytes) => {
                 let left = &bytes[skip.min(bytes.len())..];
                 skip = skip.saturating_sub(bytes.len());
-                left.chunks(limit).for_each(|bytes| tiles.add(Slot::Bytes(bytes), bytes.len()));
+                left.chunks(limit).for_each(|bytes| tiles.add(Slot::Bytes(bytes), bytes.len(), limit));
             }
             Piece::Elements { tensor: index, range } => {
                 let tensor = layout.tensors.get(*index)?;
@@ -98,8 +103,8 @@ struct Tiles<'a> {
 }
 
 impl<'a> Tiles<'a> {
-    fn add(&mut self, slot: Slot<'a>, bytes: usize) {
-        if self.current.bytes > 0 && self.current.bytes + bytes > self.limit {
+    fn add(&mut self, slot: Slot<'a>, bytes: usize, limit: usize) {
+        if self.current.bytes > 0 && self.current.bytes + bytes > limit {
             self.close();
         }
         if bytes > 0 {
@@ -112,13 +117,15 @@ impl<'a> Tiles<'a> {
     }
 
     fn add_elements(&mut self, index: usize, tensor: &OutputTensor, unit: Unit, range: Range<usize>) {
-        let most = rows(tensor, unit, self.limit);
+        let in_order = permutations(&tensor.expr) == 0;
+        let limit = if in_order { self.limit.min(IN_ORDER) } else { self.limit };
+        let most = rows(tensor, unit, limit);
         let mut start = range.start;
         while start < range.end {
             // Up to the next whole number of rows, so that tiles stay boxes after a resumption too.
             let end = ((start / most + 1) * most).min(range.end);
             let bytes = (end - start) / unit.elements * unit.bytes;
-            self.add(Slot::Elements { tensor: index, range: start..end, bytes }, bytes);
+            self.add(Slot::Elements { tensor: index, range: start..end, bytes }, bytes, limit);
             start = end;
         }
     }

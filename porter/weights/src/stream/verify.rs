@@ -49,7 +49,7 @@ pub fn verify(
             open = Some((file, Compare::open(store, &files[file].path)?));
         }
         if let Some((_, reader)) = &mut open {
-            reader.next(expected)?;
+            reader.next(&expected)?;
         }
         observer.event(Event::Advanced(expected.len() as u64));
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read},
-    sync::{Mutex, MutexGuard, PoisonError, mpsc},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Event, Observer, StreamError,
     journal::{Begun, Journal, Written, hex},
-    pipeline::{self, Size},
+    pipeline::{self, Lent, Size},
     session::Conversion,
     store::{Durable, Part, Store},
     tiles,
@@ -45,6 +45,51 @@ struct InHand<'a> {
     bytes: u64,
 }
 
+/// What the thread that hashes is given.
+enum ToHash {
+    /// A file begins, with this hash of what an earlier run left of it.
+    Begin(Sha256),
+    /// Its next bytes.
+    Bytes(Arc<Lent>),
+    /// It ends.
+    End,
+}
+
+/// Where files go, byte by byte and as a whole.
+struct HandOn<'a> {
+    hash: mpsc::Sender<ToHash>,
+    finish: mpsc::SyncSender<InHand<'a>>,
+}
+
+impl<'a> HandOn<'a> {
+    fn begin(&self, file: &mut InHand<'a>) -> Result<(), StreamError> {
+        let hash = std::mem::take(&mut file.hash);
+        self.hash.send(ToHash::Begin(hash)).map_err(|_| gone(file.path))
+    }
+
+    fn bytes(&self, file: &InHand<'a>, bytes: &Arc<Lent>) -> Result<(), StreamError> {
+        self.hash.send(ToHash::Bytes(Arc::clone(bytes))).map_err(|_| gone(file.path))
+    }
+
+    fn end(&self, file: InHand<'a>) -> Result<(), StreamError> {
+        self.hash.send(ToHash::End).map_err(|_| gone(file.path))?;
+        self.finish.send(file).map_err(|file| gone(file.0.path))
+    }
+}
+
+/// Gives the SHA-256 of every file that ends.
+fn hash_all(files: mpsc::Receiver<ToHash>, digest: &mpsc::Sender<String>) {
+    let mut hash = Sha256::new();
+    for next in files {
+        match next {
+            ToHash::Begin(of_kept) => hash = of_kept,
+            ToHash::Bytes(bytes) => hash.update(&**bytes),
+            // Who no longer listens has failed, and says so.
+            ToHash::End => drop(digest.send(hex(&hash.finalize_reset()))),
+        }
+    }
+}
+
 /// What the thread that makes bytes durable looks at now and then.
 #[derive(Default)]
 struct Watched {
@@ -72,8 +117,13 @@ impl Writer<'_> {
         let done = thread::scope(|scope| {
             let saver = scope.spawn(|| self.save_often(&watched, &journal));
             let (finished, to_finish) = mpsc::sync_channel(UNFINISHED);
-            let finisher = scope.spawn(|| self.finish_all(to_finish, &journal));
-            let written = self.write_all(files, first, from, &watched, finished);
+            let (hashed, to_hash) = mpsc::channel();
+            let (digest, digests) = mpsc::channel();
+            scope.spawn(move || hash_all(to_hash, &digest));
+            let finisher = scope.spawn(|| self.finish_all(to_finish, digests, &journal));
+            let hand_on = HandOn { hash: hashed, finish: finished };
+            let written = self.write_all(files, first, from, &watched, &hand_on);
+            drop(hand_on);
             let finished = finisher.join();
             locked(&watched).over = true;
             saver.thread().unpark();
@@ -117,13 +167,13 @@ impl Writer<'_> {
         first: Option<InHand<'f>>,
         from: u64,
         watched: &Mutex<Watched>,
-        finished: mpsc::SyncSender<InHand<'f>>,
+        hand_on: &HandOn<'f>,
     ) -> Result<u64, StreamError> {
         let layout = self.conversion.layout;
-        let hand_on = |file: InHand<'f>| finished.send(file).map_err(|file| gone(file.0.path));
         let mut written = 0;
         let mut in_hand = first;
-        if let Some(file) = &in_hand {
+        if let Some(file) = &mut in_hand {
+            hand_on.begin(file)?;
             watch(watched, file)?;
         }
         let stretches = tiles::of_files(layout, files, from, self.size.tile_bytes);
@@ -131,22 +181,23 @@ impl Writer<'_> {
             let file = match in_hand.take() {
                 Some(file) if file.index == index => in_hand.insert(file),
                 other => {
-                    other.map_or(Ok(()), hand_on)?;
+                    other.map_or(Ok(()), |file| hand_on.end(file))?;
                     let file = in_hand.insert(self.begin(index, files[index], 0)?);
+                    hand_on.begin(file)?;
                     watch(watched, file)?;
                     file
                 }
             };
-            let (part, hash) = (&mut file.part, &mut file.hash);
-            let (done, ()) = rayon::join(|| part.write(bytes), || hash.update(bytes));
-            done.map_err(StreamError::io("write", file.path))?;
-            file.bytes += bytes.len() as u64;
-            written += bytes.len() as u64;
+            let (count, bytes) = (bytes.len() as u64, Arc::new(bytes));
+            hand_on.bytes(file, &bytes)?;
+            file.part.write(&bytes).map_err(StreamError::io("write", file.path))?;
+            file.bytes += count;
+            written += count;
             locked(watched).bytes = file.bytes;
-            self.observer.event(Event::Advanced(bytes.len() as u64));
+            self.observer.event(Event::Advanced(count));
             Ok(())
         })?;
-        in_hand.map_or(Ok(()), hand_on)?;
+        in_hand.map_or(Ok(()), |file| hand_on.end(file))?;
         Ok(written)
     }
 
@@ -154,15 +205,16 @@ impl Writer<'_> {
     fn finish_all(
         &self,
         files: mpsc::Receiver<InHand<'_>>,
+        digests: mpsc::Receiver<String>,
         journal: &Mutex<&mut Journal>,
     ) -> Result<(), StreamError> {
         let mut noted = Instant::now();
-        for file in files {
+        for (file, sha256) in files.into_iter().zip(digests) {
             self.refuse_changed_source(&locked(journal))?;
             file.part.finish().map_err(StreamError::io("finish", file.path))?;
             let mut journal = locked(journal);
             journal.begun.take_if(|begun| begun.path == file.path);
-            let written = Written { bytes: file.bytes, sha256: hex(&file.hash.finalize()) };
+            let written = Written { bytes: file.bytes, sha256 };
             journal.files.insert(file.path.to_owned(), written);
             if noted.elapsed() > NOTED_EVERY {
                 journal.write(self.store, self.journal_path)?;

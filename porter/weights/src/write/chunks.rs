@@ -84,11 +84,11 @@ fn row_dim(parts: &[Expr], checkpoint: &dyn Checkpoint) -> Result<Option<usize>,
     Ok(dims.first().copied().flatten().filter(|dim| dims.iter().all(|other| *other == Some(*dim))))
 }
 
-/// Chunks of `rows` indices of dimension `dim`.
+/// Chunks of `count` indices of dimension `dim`.
 pub(super) struct Rows {
     whole: Vec<usize>,
     dim: usize,
-    rows: usize,
+    count: usize,
 }
 
 /// Chunks may be smaller than they could be by this, so that all are alike.
@@ -102,17 +102,17 @@ impl Rows {
         let needed = bytes.div_ceil(max_bytes);
         let chunks =
             (needed..=needed.saturating_mul(MOST_CHUNKS).min(size)).find(|n| size.is_multiple_of(*n))?;
-        Some(Self { whole: shape.to_vec(), dim, rows: size / chunks })
+        Some(Self { whole: shape.to_vec(), dim, count: size / chunks })
     }
 
     fn chunk_shape(&self) -> Vec<usize> {
         let mut shape = self.whole.clone();
-        shape[self.dim] = self.rows;
+        shape[self.dim] = self.count;
         shape
     }
 
     fn ranges(&self) -> impl Iterator<Item = Range<usize>> + '_ {
-        (0..self.whole[self.dim]).step_by(self.rows).map(|first| first..first + self.rows)
+        (0..self.whole[self.dim]).step_by(self.count).map(|first| first..first + self.count)
     }
 
     fn chunks(&self) -> impl Iterator<Item = Chunk> + '_ {
