@@ -46,6 +46,15 @@ fn inspect_tells_interface_operators_weights_and_open_dimensions() {
 }
 
 #[test]
+fn inspect_recognises_what_an_exporter_wrote_out() {
+    let bert = fixture("../../onnx/transformers/fixtures/bert.script.onnx");
+    let document = json(&porter("inspect", &bert, &["--json"]).success());
+    let recognised = &document["recognised"];
+    assert_eq!((&recognised["attention"], &recognised["layer_norm"]), (&2.into(), &5.into()), "{recognised}");
+    porter("inspect", &bert, &[]).success().stdout(contains("recognised: 2 attention"));
+}
+
+#[test]
 fn inspect_lists_everything_that_is_not_understood() {
     let document = json(&porter("inspect", &fixture("unsupported.onnx"), &["--json"]).code(3));
     let problems: Vec<&str> =

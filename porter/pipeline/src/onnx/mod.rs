@@ -63,6 +63,18 @@ impl Graph {
         self.program_of(dims, inputs, &BTreeMap::new())
     }
 
+    /// `program` with what is recognised in it as composites, and how often each is.
+    pub fn recognised(&self, program: &Program) -> Result<(Program, BTreeMap<String, usize>), PipelineError> {
+        let weight = |name: &str| porter_onnx::weight(&self.model, name);
+        let (program, lifted) = porter_onnx::recognise(program, &weight)?;
+        let mut found = BTreeMap::new();
+        for composite in lifted {
+            let name = composite.composite.strip_prefix("porter.").unwrap_or(&composite.composite);
+            *found.entry(name.to_owned()).or_insert(0) += 1;
+        }
+        Ok((program, found))
+    }
+
     pub(crate) fn program_of(
         &self,
         dims: &Dims,

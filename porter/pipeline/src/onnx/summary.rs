@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use onnx_protobuf::{
     AttributeProto, DataType, Dimension, GraphProto, ModelProto, NodeProto, TypeProto, ValueInfoProto,
 };
-use porter_onnx::{Options, Problem, ProblemKind, import};
+use porter_ir::Program;
+use porter_onnx::{ImportError, Options, Problem, ProblemKind, import};
 
 use super::{Dims, Graph};
 
@@ -33,6 +34,8 @@ pub struct Summary {
     pub dims: Vec<String>,
     /// Inputs whose values shapes depend on: they are fixed when the graph becomes a program.
     pub fixed: Vec<String>,
+    /// What is recognised in it with these sizes: composites, and how often.
+    pub recognised: BTreeMap<String, usize>,
     /// Everything that keeps it from being a program.
     pub problems: Vec<Problem>,
 }
@@ -64,7 +67,9 @@ impl Graph {
         let given: Vec<&ValueInfoProto> =
             graph.input.iter().filter(|i| !graph.initializer.iter().any(|t| t.name() == i.name())).collect();
         let tried = Tried::new(&given, dims);
-        let (problems, fixed) = self.problems(&tried);
+        let imported = import(&self.model, &tried.options);
+        let recognised = imported.as_ref().ok().and_then(|program| self.recognised(program).ok());
+        let (problems, fixed) = problems(imported, &tried);
         Summary {
             ir_version: proto.ir_version.unwrap_or(0),
             producer: [proto.producer_name(), proto.producer_version()].join(" ").trim().to_owned(),
@@ -75,20 +80,22 @@ impl Graph {
             functions: proto.functions.len(),
             dims: tried.names.into_iter().collect(),
             fixed,
+            recognised: recognised.map(|(_, found)| found).unwrap_or_default(),
             problems,
         }
     }
+}
 
-    fn problems(&self, tried: &Tried) -> (Vec<Problem>, Vec<String>) {
-        let Err(error) = import(&self.model, &tried.options) else { return (Vec::new(), Vec::new()) };
-        let counts = |problem: &Problem| match problem.kind {
-            ProblemKind::Unsupported => true,
-            ProblemKind::Invalid => !tried.guessed,
-            ProblemKind::Dynamic => !tried.guessed && error.needs.is_empty(),
-        };
-        let problems = error.problems.iter().filter(|problem| counts(problem) || structural(problem));
-        (problems.cloned().collect(), error.needs.iter().cloned().collect())
-    }
+/// What keeps a graph from being a program, and the inputs whose values shapes depend on.
+fn problems(imported: Result<Program, ImportError>, tried: &Tried) -> (Vec<Problem>, Vec<String>) {
+    let Err(error) = imported else { return (Vec::new(), Vec::new()) };
+    let counts = |problem: &Problem| match problem.kind {
+        ProblemKind::Unsupported => true,
+        ProblemKind::Invalid => !tried.guessed,
+        ProblemKind::Dynamic => !tried.guessed && error.needs.is_empty(),
+    };
+    let problems = error.problems.iter().filter(|problem| counts(problem) || structural(problem));
+    (problems.cloned().collect(), error.needs.iter().cloned().collect())
 }
 
 /// True for what no size of a dimension brings about.

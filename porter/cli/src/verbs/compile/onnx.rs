@@ -1,5 +1,7 @@
 //! Compiling an ONNX graph.
 
+use std::collections::BTreeMap;
+
 use porter_ir::{InputRole, Program};
 use porter_pipeline::{
     Ahead,
@@ -8,6 +10,7 @@ use porter_pipeline::{
 use porter_plan::Target;
 
 use super::{Document, Row, Sizes, compiler, present};
+use crate::verbs::inspect::onnx::counted;
 use crate::{
     args::{CompileArgs, Global},
     console::Console,
@@ -23,6 +26,7 @@ pub(super) fn run(
 ) -> Result<Exit, Failure> {
     let inputs = args.input.as_deref().map(read_tensors).transpose()?;
     let program = graph.program(&args.graph.dims(), inputs.as_deref())?;
+    let (program, recognised) = graph.recognised(&program)?;
     let compiler = compiler(args, global, console)?;
     console.note(&format!("compiling {} for {}", graph.files.name, args.target));
     let ahead = Ahead { compiler, target: args.target.clone(), meshing: args.mesh.meshing()? };
@@ -37,9 +41,14 @@ pub(super) fn run(
         mesh: None,
         sizes,
         programs: answers.into_iter().map(Row::new).collect(),
-        notes: unsharded(&args.target).into_iter().collect(),
+        notes: unsharded(&args.target).into_iter().chain(lifted(&recognised)).collect(),
     };
     present(&document, args, console)
+}
+
+/// What was found in the graph.
+fn lifted(recognised: &BTreeMap<String, usize>) -> Option<String> {
+    (!recognised.is_empty()).then(|| format!("recognised: {}", counted(recognised)))
 }
 
 /// A remark for a target of several devices.

@@ -1,5 +1,7 @@
 //! Inspecting an ONNX graph.
 
+use std::collections::BTreeMap;
+
 use porter_onnx::ProblemKind;
 use porter_pipeline::{
     checkpoint,
@@ -28,6 +30,8 @@ struct Document {
     outputs: Vec<Value>,
     operators: Vec<Counted>,
     functions: usize,
+    /// Composites that are recognised, and how often.
+    recognised: BTreeMap<String, usize>,
     /// Named dimensions: `--dim NAME=N`.
     dims: Vec<String>,
     tensors: usize,
@@ -102,6 +106,7 @@ fn document(graph: &Graph, summary: Summary, args: &InspectArgs) -> Result<Docum
             .map(|o| Counted { name: named(o.name), count: o.count, lowered: o.known })
             .collect(),
         functions: summary.functions,
+        recognised: summary.recognised,
         dims: summary.dims,
         tensors: checkpoint.tensors().len(),
         parameters: encodings.iter().fold(0, |sum, e| sum.saturating_add(e.parameters)),
@@ -110,6 +115,12 @@ fn document(graph: &Graph, summary: Summary, args: &InspectArgs) -> Result<Docum
         problems: summary.problems.iter().map(ToString::to_string).collect(),
         notes: fixed.collect(),
     })
+}
+
+/// `6 attention, 13 layer_norm`.
+pub(in crate::verbs) fn counted(recognised: &BTreeMap<String, usize>) -> String {
+    let counts: Vec<String> = recognised.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    counts.join(", ")
 }
 
 fn render(d: &Document, console: &Console) -> String {
@@ -140,6 +151,9 @@ fn render(d: &Document, console: &Console) -> String {
         lines.push(format!("\n{}", encodings(&d.encodings)));
     }
     lines.push(String::new());
+    if !d.recognised.is_empty() {
+        lines.push(format!("recognised: {}", counted(&d.recognised)));
+    }
     if !d.dims.is_empty() {
         let dims: Vec<String> = d.dims.iter().map(|name| format!("--dim {}=N", printable(name))).collect();
         lines.push(console.paint(&format!("open dimensions: {}", dims.join(" ")), Tone::Dim));
