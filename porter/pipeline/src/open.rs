@@ -50,7 +50,7 @@ pub fn open_with(
 pub fn checkpoint(files: &ModelFiles, options: &OpenOptions) -> Result<Box<dyn Checkpoint>, PipelineError> {
     #[cfg(feature = "remote")]
     if let Some(url) = files.weights.to_str().filter(|path| porter_remote::RemoteUrl::is_one(path)) {
-        let url = porter_remote::RemoteUrl::parse(url).map_err(ImportError::from)?;
+        let url = porter_remote::RemoteUrl::parse(url).map_err(porter_import::ImportError::from)?;
         return Ok(porter_remote::open(&url)?);
     }
     if crate::onnx::is_onnx(&files.weights) {
