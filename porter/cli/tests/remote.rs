@@ -71,7 +71,7 @@ fn shares_in_a_bucket_are_merged() {
 
 #[test]
 fn what_is_not_there_is_said_with_its_address() {
-    let missing = format!("{}/nothing", bucket("empty"));
-    let (code, said) = porter("test", &["inspect", &missing]);
-    assert!(code == 5 && said.contains(&missing), "{code}: {said}");
+    let empty = bucket("empty");
+    let (code, said) = porter("test", &["inspect", &format!("{empty}/nothing")]);
+    assert!(code == 2 && said.contains(&format!("{empty} has no nothing")), "{code}: {said}");
 }
