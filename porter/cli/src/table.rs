@@ -1,5 +1,7 @@
 //! Tables for the terminal.
 
+use std::{collections::BTreeMap, fmt::Display};
+
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 /// A table without borders: a heading, and rows of as many cells. Columns of `right` hold numbers.
@@ -22,4 +24,10 @@ pub(crate) fn render(
         first.set_padding((0, 1));
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// `6 attention, 13 layer_norm`.
+pub(crate) fn counted(counts: &BTreeMap<impl Display, usize>) -> String {
+    let counts: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    counts.join(", ")
 }

@@ -88,7 +88,7 @@ pub(super) fn run(args: &CompileArgs, global: &Global, console: &Console) -> Res
     let phases = phases(&model, args.batch, prompt, context)?;
     let meshing = args.mesh.meshing()?;
 
-    let compiler = compiler(args, global, console)?;
+    let compiler = compiler(args.time_limit, global, console)?;
     console.note(&format!("compiling {} programs of {} for {}", phases.len(), model.name, args.target));
     let ahead = Ahead { compiler, target: args.target.clone(), meshing };
     let quantize = args.quantize.map(Into::into);
@@ -98,12 +98,12 @@ pub(super) fn run(args: &CompileArgs, global: &Global, console: &Console) -> Res
     present(&document(&args.target, sizes, &model, answers), args, console)
 }
 
-/// The TPU compiler, in processes of its own.
-fn compiler(args: &CompileArgs, global: &Global, console: &Console) -> Result<aot::Compiler, Failure> {
+/// The TPU compiler, in processes of its own that are stopped after `seconds`.
+pub(super) fn compiler(seconds: usize, global: &Global, console: &Console) -> Result<aot::Compiler, Failure> {
     let this = env::current_exe()
         .map_err(|e| Failure::new(Exit::Environment, format!("cannot find porter's own program: {e}")))?;
-    let time_limit = Duration::from_secs(args.time_limit as u64);
     let worker = (this, vec!["aot-worker".into()]);
+    let time_limit = Duration::from_secs(seconds as u64);
     Ok(compiler_for(global.plugin.as_deref(), worker, time_limit, &mut |text| console.note(text))?)
 }
 
@@ -197,8 +197,7 @@ impl Row {
         let compiled: BTreeMap<&str, usize> =
             estimate.collectives.iter().map(|c| (c.kind.as_str(), c.count.round() as usize)).collect();
         let list = |counts: &BTreeMap<&str, usize>| {
-            let counts: Vec<String> = counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-            if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
+            if counts.is_empty() { "none".to_owned() } else { table::counted(counts) }
         };
         let most = |kind: &str| self.predicted.get(kind).copied().unwrap_or(0);
         compiled.iter().any(|(kind, &count)| count > most(kind)).then(|| {

@@ -1,7 +1,7 @@
 //! `porter inspect MODEL`: what a model is and whether it can be ported, from its headers alone.
 
 mod map;
-pub(super) mod onnx;
+mod onnx;
 
 use std::collections::BTreeMap;
 

@@ -1,11 +1,9 @@
 //! `porter plan MODEL --target CHIP:SHAPE`: which mesh, and whether the model fits, from its config alone.
 
-use std::{env, time::Duration};
-
 use porter_ir::Mesh;
 use porter_pipeline::{
-    Ahead, Candidate, Configured, Meshing, Objective, PipelineError, Plan, Planner, Variant, compiler_for,
-    open_config, phases,
+    Ahead, Candidate, Configured, Meshing, Objective, PipelineError, Plan, Planner, Variant, open_config,
+    phases,
 };
 use porter_plan::{Memory, Roofline, Target, Verdict};
 use porter_rewrite::{Shard, Tables};
@@ -134,12 +132,7 @@ fn verify(
     global: &Global,
     console: &Console,
 ) -> Result<compile::Document, Failure> {
-    let this = env::current_exe()
-        .map_err(|e| Failure::new(Exit::Environment, format!("cannot find porter's own program: {e}")))?;
-    let worker = (this, vec!["aot-worker".into()]);
-    let time_limit = Duration::from_secs(args.time_limit as u64);
-    let compiler =
-        compiler_for(global.plugin.as_deref(), worker, time_limit, &mut |text| console.note(text))?;
+    let compiler = compile::compiler(args.time_limit, global, console)?;
     let Shard { mesh, tables } = winner.shard.clone();
     console.note(&format!("compiling the best mesh, {}, for {}", name(&mesh), args.target));
     let meshing = Meshing { mesh: (mesh.devices() > 1).then_some(mesh), tables };

@@ -83,7 +83,8 @@ pub fn write(
         std::io::ErrorKind::WouldBlock => StreamError::Busy { place: place.clone() },
         _ => StreamError::io("lock", &place)(source),
     })?;
-    let session = Session { conversion, store, observer, size, journal_path, files };
+    let listed = store.list().map_err(StreamError::io("list", &place))?.into_iter().collect();
+    let session = Session { conversion, store, observer, size, journal_path, files, listed };
     let done = session.open().and_then(|journal| session.run(journal));
     drop(lock);
     done
@@ -96,6 +97,8 @@ struct Session<'a> {
     size: Size,
     journal_path: String,
     files: Vec<&'a OutputFile>,
+    /// What was there when this began.
+    listed: BTreeSet<String>,
 }
 
 impl Session<'_> {
@@ -104,23 +107,21 @@ impl Session<'_> {
     fn open(&self) -> Result<Journal, StreamError> {
         let fresh = Journal::new(self.conversion, self.planned())?;
         let place = self.store.name();
-        let listed: BTreeSet<String> =
-            self.store.list().map_err(StreamError::io("list", &place))?.into_iter().collect();
         let Some(mut old) = Journal::read(self.store, &self.journal_path)? else {
-            self.refuse_strangers(&listed, &[])?;
+            self.refuse_strangers(&[])?;
             return Ok(fresh);
         };
         let written = old.files.len();
-        old.files.retain(|path, _| listed.contains(path));
+        old.files.retain(|path, _| self.listed.contains(path));
         if old.is_of(&fresh) {
             old.complete &= old.files.len() == written;
-            self.refuse_strangers(&listed, &fresh.planned)?;
+            self.refuse_strangers(&fresh.planned)?;
             return Ok(old);
         }
         if old.complete && !old.files.is_empty() {
             return Err(StreamError::Finished { place, what: old.what });
         }
-        self.refuse_strangers(&listed, &old.planned)?;
+        self.refuse_strangers(&old.planned)?;
         self.observer.event(Event::Note(
             "an unfinished conversion of another source, or with other options, is there; it is removed, and this one \
              begins at its start",
@@ -144,7 +145,7 @@ impl Session<'_> {
 
     /// Refuses a place that holds anything but records of conversions, files that are `known`, and what
     /// other shares write.
-    fn refuse_strangers(&self, listed: &BTreeSet<String>, known: &[String]) -> Result<(), StreamError> {
+    fn refuse_strangers(&self, known: &[String]) -> Result<(), StreamError> {
         let known: BTreeSet<&str> = known.iter().map(String::as_str).collect();
         let mut of_others = BTreeSet::new();
         if !self.alone() {
@@ -157,7 +158,7 @@ impl Session<'_> {
             let file = path.strip_suffix(PART).unwrap_or(path);
             !file.starts_with("porter-convert") && !known.contains(file) && !of_others.contains(file)
         };
-        let found: Vec<String> = listed.iter().filter(strange).take(NAMED).cloned().collect();
+        let found: Vec<String> = self.listed.iter().filter(strange).take(NAMED).cloned().collect();
         let place = self.store.name();
         if found.is_empty() { Ok(()) } else { Err(StreamError::NotEmpty { place, found }) }
     }
@@ -190,11 +191,8 @@ impl Session<'_> {
 
     /// Frees the room of what will be written again: everything of the files `left` that is not noted.
     fn remove_unnoted(&self, left: &[&OutputFile], begun: Option<&Begun>) -> Result<(), StreamError> {
-        let place = self.store.name();
-        let listed: BTreeSet<String> =
-            self.store.list().map_err(StreamError::io("list", &place))?.into_iter().collect();
         for OutputFile { path, .. } in left {
-            let there = listed.contains(path) || listed.contains(&format!("{path}{PART}"));
+            let there = [path.clone(), format!("{path}{PART}")].iter().any(|path| self.listed.contains(path));
             match begun.filter(|begun| begun.path == *path) {
                 Some(begun) => {
                     drop(self.store.begin(path, begun.bytes).map_err(StreamError::io("begin", path))?);

@@ -73,8 +73,8 @@ impl Default for OrbaxOptions {
     }
 }
 
-/// Lays out `arrays`, whose expressions are over `checkpoint`. Keys that Orbax cannot keep apart, element types that Zarr lacks and slices that
-/// do not make up their array are reported at once.
+/// Lays out `arrays`, whose expressions are over `checkpoint`. Keys that Orbax cannot keep apart, element
+/// types that Zarr lacks and slices that do not make up their array are reported at once.
 pub fn plan(
     arrays: Vec<TreeArray>,
     checkpoint: &dyn Checkpoint,

@@ -10,11 +10,11 @@ use porter_pipeline::{
 use porter_plan::Target;
 
 use super::{Document, Row, Sizes, compiler, present};
-use crate::verbs::inspect::onnx::counted;
 use crate::{
     args::{CompileArgs, Global},
     console::Console,
     exit::{Exit, Failure},
+    table,
 };
 
 /// Compiles the graph's program. It runs in the types of the file.
@@ -27,7 +27,7 @@ pub(super) fn run(
     let inputs = args.input.as_deref().map(read_tensors).transpose()?;
     let program = graph.program(&args.graph.dims(), inputs.as_deref())?;
     let (program, recognised) = graph.recognised(&program)?;
-    let compiler = compiler(args, global, console)?;
+    let compiler = compiler(args.time_limit, global, console)?;
     console.note(&format!("compiling {} for {}", graph.files.name, args.target));
     let ahead = Ahead { compiler, target: args.target.clone(), meshing: args.mesh.meshing()? };
     let sizes = sizes(&program);
@@ -48,7 +48,7 @@ pub(super) fn run(
 
 /// What was found in the graph.
 fn lifted(recognised: &BTreeMap<String, usize>) -> Option<String> {
-    (!recognised.is_empty()).then(|| format!("recognised: {}", counted(recognised)))
+    (!recognised.is_empty()).then(|| format!("recognised: {}", table::counted(recognised)))
 }
 
 /// A remark for a target of several devices.

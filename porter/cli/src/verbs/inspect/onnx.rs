@@ -117,12 +117,6 @@ fn document(graph: &Graph, summary: Summary, args: &InspectArgs) -> Result<Docum
     })
 }
 
-/// `6 attention, 13 layer_norm`.
-pub(in crate::verbs) fn counted(recognised: &BTreeMap<String, usize>) -> String {
-    let counts: Vec<String> = recognised.iter().map(|(name, count)| format!("{count} {name}")).collect();
-    counts.join(", ")
-}
-
 fn render(d: &Document, console: &Console) -> String {
     let opset = |o: &Opset| {
         let domain = if o.domain.is_empty() { "ai.onnx" } else { &o.domain };
@@ -152,7 +146,7 @@ fn render(d: &Document, console: &Console) -> String {
     }
     lines.push(String::new());
     if !d.recognised.is_empty() {
-        lines.push(format!("recognised: {}", counted(&d.recognised)));
+        lines.push(format!("recognised: {}", table::counted(&d.recognised)));
     }
     if !d.dims.is_empty() {
         let dims: Vec<String> = d.dims.iter().map(|name| format!("--dim {}=N", printable(name))).collect();
