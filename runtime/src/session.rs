@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use porter_ir::{Input, InputRole, OutputRole, Program, Sharding, TensorType};
+use porter_ir::{Entry, InputRole, OutputRole, TensorType};
 
 use crate::{Arg, DeviceTensor, Devices, Error, HostTensor, LoadedExecutable, Placement, Result, Signature};
 
@@ -10,15 +10,14 @@ use crate::{Arg, DeviceTensor, Devices, Error, HostTensor, LoadedExecutable, Pla
 pub type Weights = BTreeMap<String, Arc<DeviceTensor>>;
 
 impl Signature {
-    /// What `program` takes and gives on one device; its states are donated.
-    pub fn of(program: &Program) -> Self {
-        let state = |(i, input): (usize, &porter_ir::Input)| (input.role == InputRole::State).then_some(i);
-        let part =
-            |value, sharding: &Option<Sharding>| program.part_type(program.ty(value), sharding.as_ref());
+    /// What a program takes and gives on one device; its states are donated.
+    pub fn of(entry: &Entry) -> Self {
+        let inputs = entry.inputs.iter();
+        let states = inputs.clone().enumerate().filter(|(_, input)| input.role == InputRole::State);
         Self {
-            inputs: program.inputs().iter().map(|i| part(i.value, &i.sharding)).collect(),
-            donated: program.inputs().iter().enumerate().filter_map(state).collect(),
-            outputs: program.outputs().iter().map(|o| part(o.value, &o.sharding)).collect(),
+            donated: states.map(|(i, _)| i).collect(),
+            inputs: inputs.map(|input| entry.part_type(input)).collect(),
+            outputs: entry.outputs.iter().map(|output| entry.part_type(output)).collect(),
         }
     }
 }
@@ -30,15 +29,14 @@ pub struct States {
 }
 
 impl States {
-    /// Zeros for every state input of `program`, on those of `devices` that run it.
-    pub fn zeros(devices: &Devices, program: &Program) -> Result<Self> {
-        let states = program.inputs().iter().filter(|i| i.role == InputRole::State);
-        let zeros = |state: &Input| {
-            let layout = Placement::of(program, state.sharding.as_ref());
-            let tensor = HostTensor::zeros(program.ty(state.value).clone())?;
-            Ok((state.name.clone(), devices.upload(&tensor, &layout)?))
-        };
-        Ok(Self { tensors: states.map(zeros).collect::<Result<_>>()? })
+    /// Zeros for every state input of a program, on those of `devices` that run it.
+    pub fn zeros(devices: &Devices, entry: &Entry) -> Result<Self> {
+        let states = entry.inputs.iter().filter(|input| input.role == InputRole::State);
+        let zeros = states.map(|state| {
+            let tensor = HostTensor::zeros(state.ty.clone())?;
+            Ok((state.name.clone(), devices.upload(&tensor, &Placement::of(entry, state))?))
+        });
+        Ok(Self { tensors: zeros.collect::<Result<_>>()? })
     }
 
     fn take(&mut self, name: &str) -> Result<DeviceTensor> {
@@ -73,19 +71,19 @@ struct Output {
 }
 
 impl Step {
-    /// Binds `executable`, compiled from `program`, to `weights` on those of `devices` that run it. Every
-    /// weight that is missing, of another type or laid out otherwise is reported.
+    /// Binds `executable`, compiled from the program of `entry`, to `weights` on those of `devices` that run
+    /// it. Every weight that is missing, of another type or laid out otherwise is reported.
     pub fn new(
-        program: &Program,
+        entry: &Entry,
         executable: LoadedExecutable,
         devices: &Devices,
         weights: &Weights,
     ) -> Result<Self> {
-        let mut inputs = Vec::with_capacity(program.inputs().len());
+        let mut inputs = Vec::with_capacity(entry.inputs.len());
         let mut problems = Vec::new();
-        for input in program.inputs() {
-            let (name, ty) = (&input.name, program.ty(input.value));
-            let placement = Placement::of(program, input.sharding.as_ref());
+        for input in &entry.inputs {
+            let (name, ty) = (&input.name, &input.ty);
+            let placement = Placement::of(entry, input);
             match (input.role, weights.get(name)) {
                 (InputRole::Argument, _) => inputs.push(Slot::Argument(name.clone(), ty.clone(), placement)),
                 (InputRole::State, _) => inputs.push(Slot::State(name.clone())),
@@ -105,14 +103,13 @@ impl Step {
         if !problems.is_empty() {
             return Err(Error::Signature(problems));
         }
-        let output = |o: &porter_ir::Output| Output {
-            role: o.role,
-            name: o.name.clone(),
-            ty: program.ty(o.value).clone(),
-            placement: Placement::of(program, o.sharding.as_ref()),
-        };
-        let outputs = program.outputs().iter().map(output).collect();
-        Ok(Self { executable, devices: devices.first(program.devices())?, inputs, outputs })
+        let outputs = entry.outputs.iter().map(|output| Output {
+            role: output.role,
+            name: output.name.clone(),
+            ty: output.ty.clone(),
+            placement: Placement::of(entry, output),
+        });
+        Ok(Self { executable, devices: devices.first(entry.devices())?, inputs, outputs: outputs.collect() })
     }
 
     /// The compiled program.

@@ -3,7 +3,7 @@
 use std::{fmt, ops::Range, sync::Arc};
 
 use host_memory::AlignedBytes;
-use porter_ir::{Mesh, Program, Sharding, TensorType};
+use porter_ir::{Entry, Mesh, Sharding, Slot, TensorType};
 
 use crate::{Buffer, Client, Device, Error, HostTensor, Result, host::HostBytes};
 
@@ -67,9 +67,9 @@ impl Devices {
 }
 
 impl Placement {
-    /// How a tensor of `program` with `sharding` lies; without one it is whole on every device.
-    pub fn of(program: &Program, sharding: Option<&Sharding>) -> Self {
-        match (program.mesh(), sharding) {
+    /// How an input or output of a program lies; without a sharding it is whole on every device.
+    pub fn of<Role>(entry: &Entry, slot: &Slot<Role>) -> Self {
+        match (&entry.mesh, &slot.sharding) {
             (Some(mesh), Some(sharding)) => Self::Over(Arc::new(mesh.clone()), sharding.clone()),
             (Some(mesh), None) => Self::Over(Arc::new(mesh.clone()), Sharding::whole(0)),
             (None, _) => Self::One,

@@ -87,9 +87,10 @@ impl Runner {
     fn step(&self, phase: &Phase) -> (Step, States) {
         let program = self.model.program(phase, &self.precision).unwrap();
         let options = CompileOptions::default();
-        let executable = CLIENT.compile(&program.to_string(), &Signature::of(&program), &options).unwrap();
-        let states = States::zeros(&devices(), &program).unwrap();
-        (Step::new(&program, executable, &devices(), &self.weights).unwrap(), states)
+        let executable =
+            CLIENT.compile(&program.to_string(), &Signature::of(&program.entry()), &options).unwrap();
+        let states = States::zeros(&devices(), &program.entry()).unwrap();
+        (Step::new(&program.entry(), executable, &devices(), &self.weights).unwrap(), states)
     }
 
     /// The arguments of a recorded case: masks become paddings where the model is a decoder.

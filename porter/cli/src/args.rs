@@ -7,6 +7,8 @@
 )]
 #![allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 
+mod port;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -22,6 +24,8 @@ use porter_pipeline::{Meshing, convert::Quantise, onnx::Dims};
 use porter_plan::Target;
 use porter_rewrite::{Shard, Tables};
 use porter_weights::{GgmlType, OpenOptions, PickleGlobals, Rename, stream::Share};
+
+pub(crate) use port::PortArgs;
 
 use crate::exit::{Exit, Failure};
 
@@ -85,6 +89,8 @@ pub(crate) enum Verb {
     Bench(BenchArgs),
     /// Choose a mesh for a TPU slice, and say whether a model fits it, from its config alone
     Plan(PlanArgs),
+    /// Write a model as its target wants it: StableHLO programs, weights in their final form, a manifest
+    Port(PortArgs),
     /// Compile a model's programs for a TPU that need not be there: what fits, and how fast it should be
     Compile(CompileArgs),
     /// Compile one program for `porter compile`: a request on stdin, a reply on stdout
@@ -331,6 +337,16 @@ pub(crate) struct ConvertArgs {
     /// Write it even if its readers compute other numbers than the model; what differs is said
     #[arg(long)]
     pub(crate) accept: bool,
+    #[command(flatten)]
+    pub(crate) writing: WriteArgs,
+    /// Write only share I of N, as one of several jobs; `porter merge-index OUT` closes them
+    #[arg(long, value_name = "I/N", value_parser = share)]
+    pub(crate) shard_of: Option<Share>,
+}
+
+/// How a checkpoint is written.
+#[derive(Debug, Args)]
+pub(crate) struct WriteArgs {
     /// Begin a new file where this is full, as 5GB or 2GiB; `none` writes one file
     #[arg(long, value_name = "SIZE", value_parser = shard_size, default_value = "5GB")]
     pub(crate) max_shard_size: ShardSize,
@@ -343,9 +359,6 @@ pub(crate) struct ConvertArgs {
     /// Read the output once more and compare every byte with what the source gives
     #[arg(long)]
     pub(crate) verify: bool,
-    /// Write only share I of N, as one of several jobs; `porter merge-index OUT` closes them
-    #[arg(long, value_name = "I/N", value_parser = share)]
-    pub(crate) shard_of: Option<Share>,
 }
 
 /// The formats that are written.
@@ -498,12 +511,16 @@ impl MeshArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CompileArgs {
-    /// A config.json, a folder that has one, or any model that the other verbs take; weights are not needed
+    /// A config.json, a folder that has one, or any model that the other verbs take; weights are not needed.
+    /// Or what `porter port` wrote
     #[arg(value_name = "MODEL")]
     pub(crate) model: String,
-    /// The chip and the shape of the slice, as v6e:2x4, v5p:4x4x4 or 7x:2x2x1
+    /// The chip and the shape of the slice, as v6e:2x4, v5p:4x4x4 or 7x:2x2x1; what a port is for if left out
     #[arg(long, value_name = "CHIP:SHAPE", value_parser = Target::from_str)]
-    pub(crate) target: Target,
+    pub(crate) target: Option<Target>,
+    /// Keep the executables of a port, in its folder `executables`
+    #[arg(long)]
+    pub(crate) executables: bool,
     #[command(flatten)]
     pub(crate) graph: GraphArgs,
     /// Sample inputs of an ONNX graph: the program takes their shapes, and the values that shapes depend on

@@ -101,7 +101,9 @@ fn pipeline(error: &PipelineError) -> Exit {
         | PipelineError::Rules(_)
         | PipelineError::Usage(_) => Exit::Usage,
         PipelineError::Onnx { error, .. } => onnx(error),
-        PipelineError::OnnxFile(_) | PipelineError::Recorded { .. } => Exit::Corrupt,
+        PipelineError::OnnxFile(_) | PipelineError::Recorded { .. } | PipelineError::Artefact { .. } => {
+            Exit::Corrupt
+        }
         PipelineError::Write(_)
         | PipelineError::Gguf(_)
         | PipelineError::MaxText(_)

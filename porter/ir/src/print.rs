@@ -1,6 +1,7 @@
 //! Programs as MLIR text: StableHLO, chlo and sdy in generic form, which every PJRT plugin parses.
 
 mod block;
+mod precision;
 
 use std::fmt::{self, Write};
 

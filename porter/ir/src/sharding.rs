@@ -235,14 +235,6 @@ impl Program {
     pub fn devices(&self) -> usize {
         self.mesh.as_ref().map_or(1, Mesh::devices)
     }
-
-    /// The type of one device's part of a tensor of type `ty`.
-    pub fn part_type(&self, ty: &TensorType, sharding: Option<&Sharding>) -> TensorType {
-        match (&self.mesh, sharding) {
-            (Some(mesh), Some(sharding)) => sharding.part_type(mesh, ty),
-            _ => ty.clone(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ fn whole_programs_are_accepted() {
             1 => CompileOptions::default(),
             _ => CompileOptions::sharded(NonZeroU32::new(u32::try_from(devices).unwrap()).unwrap()),
         };
-        let signature = Signature::of(&program);
+        let signature = Signature::of(&program.entry());
         for composites in [Composites::Inline, Composites::Call] {
             let text = program.mlir(PrintOptions { composites, ..PrintOptions::default() });
             client.compile(&text, &signature, &options).unwrap_or_else(|e| panic!("{e}\n{text}"));
@@ -94,7 +94,7 @@ fn shardings_are_accepted_in_their_older_form() {
     };
     let text = program.mlir(PrintOptions { shardings: ShardingForm::Mhlo, ..PrintOptions::default() });
     assert!(text.contains("mhlo.sharding") && !text.contains("sdy"), "{text}");
-    let compiled = client().compile(&text, &Signature::of(&program), &options);
+    let compiled = client().compile(&text, &Signature::of(&program.entry()), &options);
     compiled.unwrap_or_else(|e| panic!("{e}\n{text}"));
 }
 
@@ -108,7 +108,7 @@ fn run(client: &Client, example: &Example, text: &str) -> Result<(), String> {
     let expected = match &example.expected {
         Expected::Values(values) => values,
         Expected::Refused(words) => {
-            let signature = Signature::of(&example.program);
+            let signature = Signature::of(&example.program.entry());
             return match client.compile(text, &signature, &options) {
                 Ok(_) => Err("compiles, expected to be refused".to_owned()),
                 Err(error) if error.to_string().contains(words) => Ok(()),

@@ -4,15 +4,15 @@ use std::{ffi::OsString, iter, path::PathBuf, thread, time::Duration};
 
 use porter_ir::{Mesh, Program};
 use porter_plan::{Estimate, Inputs, Target, Topologies, hlo::Module, model_flops};
-use porter_rewrite::{Collective, Port, apply};
+use porter_rewrite::{Applied, Collective};
 use porter_runtime::{
     Error as RuntimeError, NamedValue, Value,
-    aot::{Compiled, Compiler, Job, OutOfMemory, TopologyRequest},
+    aot::{self, Compiled, Compiler, OutOfMemory, TopologyRequest},
     plugins,
 };
-use porter_zoo::{Phase, Task};
+use porter_zoo::{Model, Phase, Taps, Task};
 
-use crate::{Configured, Meshing, PipelineError, Variant, engine::options, lower::programs_of};
+use crate::{Compilable, Configured, Meshing, PipelineError, Variant, engine::options, lower::port};
 
 /// Compiles programs of a model for a target, each in a process of its own, side by side, laid out over the
 /// target's devices.
@@ -25,10 +25,29 @@ pub struct Ahead {
     pub meshing: Meshing,
 }
 
+/// A program to compile.
+pub struct Job {
+    /// The program.
+    pub program: Compilable,
+    /// The arithmetic of the model in it, on all devices together, as [`model_flops`] counts it.
+    pub flops: f64,
+    /// The collectives that its layout asks for.
+    pub predicted: Vec<Collective>,
+}
+
+impl Job {
+    /// A program as it is.
+    pub fn new(program: &Program, predicted: Vec<Collective>) -> Self {
+        Self { program: program.into(), flops: model_flops(program), predicted }
+    }
+}
+
 /// What the compiler says of a model.
 pub struct Answers {
     /// The mesh of the target's devices; none where it is one.
     pub mesh: Option<Mesh>,
+    /// What was done to the programs that the zoo writes.
+    pub applied: Vec<Applied>,
     /// By program.
     pub programs: Vec<Answer>,
 }
@@ -74,20 +93,20 @@ pub fn compiler_for(
     Ok(Compiler { worker, plugin: located.path, time_limit })
 }
 
-/// The programs that a model runs with: decode and prefill, or one forward pass where it generates
-/// nothing. `prompt` and `context` are tokens a row.
+/// The programs that a model runs with: decode and a prefill for each of `prompts`, or a forward pass for each
+/// where it generates nothing. `prompts` and `context` are tokens a row.
 pub fn phases(
-    model: &Configured,
+    model: &Model,
     batch: usize,
-    prompt: usize,
+    prompts: &[usize],
     context: usize,
 ) -> Result<Vec<Phase>, PipelineError> {
-    let limit = model.model.dimensions().max_positions;
+    let (limit, prompt) = (model.dimensions().max_positions, prompts.iter().copied().max().unwrap_or(1));
     let longest = prompt.max(context);
     if longest > limit {
         return Err(PipelineError::Usage(format!(
             "a context of {longest} tokens exceeds the {limit} positions of {}",
-            model.name
+            model.class()
         )));
     }
     if context < prompt {
@@ -95,14 +114,12 @@ pub fn phases(
             "a prompt of {prompt} tokens does not fit a context of {context}"
         )));
     }
-    Ok(match model.model.task() {
-        Task::Generate => vec![
-            Phase::Decode { batch, cache: context },
-            Phase::Prefill { batch, tokens: prompt, cache: context },
-        ],
-        Task::Encode => {
-            vec![Phase::Forward { batch, tokens: prompt, taps: porter_zoo::Taps::None }]
-        }
+    let prompts = prompts.iter().copied();
+    Ok(match model.task() {
+        Task::Generate => iter::once(Phase::Decode { batch, cache: context })
+            .chain(prompts.map(|tokens| Phase::Prefill { batch, tokens, cache: context }))
+            .collect(),
+        Task::Encode => prompts.map(|tokens| Phase::Forward { batch, tokens, taps: Taps::None }).collect(),
     })
 }
 
@@ -114,36 +131,18 @@ impl Ahead {
         phases: &[Phase],
         variant: &Variant<'_>,
     ) -> Result<Answers, PipelineError> {
-        let form = porter_rewrite::Target::Tpu;
-        let port = Port::new(programs_of(&model.model, phases, variant, form)?, model.weight_map.clone());
-        let (mesh, port, predicted) = match self.meshing.shard(&port, self.target.devices())? {
-            None => (None, port, vec![]),
-            Some(shard) => {
-                let predicted = shard.collectives(&port)?;
-                let port = shard.patch(&port)?.apply(&port)?;
-                (Some(shard.mesh), port, predicted)
-            }
-        };
-        // The rewrites keep the rows of each device together, and so they come after the mesh.
-        let (port, _) = apply(&variant.rewrites(form), port)?;
-        Ok(Answers { mesh, programs: self.answers(&port.programs, predicted)? })
+        let devices = self.target.devices();
+        let ported = port(&model.model, &model.weight_map, phases, variant, &self.meshing, devices)?;
+        let jobs = ported.port.programs.iter().zip(ported.predicted);
+        let jobs: Vec<Job> = jobs.map(|(program, predicted)| Job::new(program, predicted)).collect();
+        Ok(Answers { mesh: ported.mesh, applied: ported.applied, programs: self.answers(&jobs, false)? })
     }
 
-    /// Compiles programs as they are.
-    pub fn compile_programs(&self, programs: &[Program]) -> Result<Vec<Answer>, PipelineError> {
-        self.answers(programs, vec![])
-    }
-
-    /// Compiles programs that lie as they shall.
-    fn answers(
-        &self,
-        programs: &[Program],
-        predicted: Vec<Vec<Collective>>,
-    ) -> Result<Vec<Answer>, PipelineError> {
-        let predicted = predicted.into_iter().chain(iter::repeat_with(Vec::new));
+    /// Compiles programs as they are; with `serialize` their executables are kept.
+    pub fn answers(&self, jobs: &[Job], serialize: bool) -> Result<Vec<Answer>, PipelineError> {
         thread::scope(|scope| {
-            let one = |(program, predicted)| scope.spawn(move || self.answer(program, predicted));
-            let running: Vec<_> = programs.iter().zip(predicted).map(one).collect();
+            let one = |job| scope.spawn(move || self.answer(job, serialize));
+            let running: Vec<_> = jobs.iter().map(one).collect();
             let ended = running.into_iter().map(|thread| {
                 let panicked =
                     |_| PipelineError::Unsupported("a compiling thread ended without a result".into());
@@ -153,23 +152,24 @@ impl Ahead {
         })
     }
 
-    fn answer(&self, program: &Program, predicted: Vec<Collective>) -> Result<Answer, PipelineError> {
-        let job = Job {
+    fn answer(&self, job: &Job, serialize: bool) -> Result<Answer, PipelineError> {
+        let Compilable { entry, text, flags } = &job.program;
+        let request = aot::Job {
             topology: self.topology(),
-            program: program.to_string(),
-            options: options(program, &[]),
-            serialize: false,
+            program: text.clone(),
+            options: options(entry, flags),
+            serialize,
         };
-        let outcome = match self.compiler.compile(&job) {
-            Ok(compiled) => Ok(self.fitting(program, compiled)?),
+        let outcome = match self.compiler.compile(&request) {
+            Ok(compiled) => Ok(self.fitting(job, compiled)?),
             Err(error) => Err(error),
         };
-        Ok(Answer { program: program.name().to_owned(), predicted, outcome })
+        Ok(Answer { program: entry.name.clone(), predicted: job.predicted.clone(), outcome })
     }
 
-    fn fitting(&self, program: &Program, compiled: Compiled) -> Result<Fitting, PipelineError> {
+    fn fitting(&self, job: &Job, compiled: Compiled) -> Result<Fitting, PipelineError> {
         let module = Module::decode(&compiled.optimized.code)?;
-        let flops = model_flops(program) / program.devices() as f64;
+        let flops = job.flops / job.program.entry.devices() as f64;
         let inputs = Inputs { model_flops: Some(flops) };
         let estimate = Estimate::new(&module, &self.target, &inputs)?;
         Ok(Fitting { compiled, estimate })

@@ -1,10 +1,11 @@
 //! From an opened model to programs that run, as every verb that runs one does it.
 
 use porter_ir::Program;
+use porter_weights::Loaded;
 use porter_zoo::Phase;
 
 use crate::{
-    Engine, Observer, Opened, PipelineError, Resident, Variant,
+    Compilable, Engine, Observer, Opened, PipelineError, Resident, Variant,
     lower::{lower, lower_sharded, programs},
 };
 
@@ -43,7 +44,10 @@ pub fn bring_up_programs(
     for applied in &lowered.applied {
         observer.detail(&format!("{}: {}", applied.rewrite, applied.reason));
     }
-    let resident = engine.bring_up(&lowered.port, &*opened.checkpoint, |loaded| observer.loaded(loaded))?;
+    let port = lowered.port;
+    let programs = Compilable::all(&port);
+    let loaded = |loaded: Loaded<'_>| observer.loaded(loaded);
+    let resident = engine.bring_up(&programs, &port.weights, &*opened.checkpoint, loaded)?;
     observer.detail(&resident.summary());
-    Ok(Running { programs: lowered.port.programs, resident })
+    Ok(Running { programs: port.programs, resident })
 }

@@ -8,13 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use porter_ir::{DType, InputRole, Program};
+use porter_ir::{DType, Entry, InputRole, Program};
 use porter_rewrite::{CompilerFlag, FlagValue, Port, Shard, Target};
 use porter_runtime::{
     Cached, Client, ClientOptions, CompileCache, CompileOptions, Devices, Flag, HostTensor, Outcome,
     Placement, Plugin, Signature, Step, Weights, plugins,
 };
-use porter_weights::{Checkpoint, Loaded};
+use porter_weights::{Checkpoint, Loaded, WeightMap};
 
 use crate::PipelineError;
 
@@ -34,7 +34,33 @@ pub struct Engine {
     cache: CompileCache,
 }
 
-/// Programs bound to resident weights, in the order of the port's programs, and what it took.
+/// A program as a plugin takes it.
+#[derive(Clone)]
+pub struct Compilable {
+    /// What it takes and gives.
+    pub entry: Entry,
+    /// Its StableHLO.
+    pub text: String,
+    /// What it is compiled with.
+    pub flags: Vec<CompilerFlag>,
+}
+
+impl Compilable {
+    /// The programs of a port.
+    pub fn all(port: &Port) -> Vec<Self> {
+        let flagged = port.programs.iter().zip(&port.flags);
+        flagged.map(|(program, flags)| Self { flags: flags.clone(), ..Self::from(program) }).collect()
+    }
+}
+
+impl From<&Program> for Compilable {
+    /// A program that is compiled without flags.
+    fn from(program: &Program) -> Self {
+        Self { entry: program.entry(), text: program.to_string(), flags: Vec::new() }
+    }
+}
+
+/// Programs bound to resident weights, in the order of the programs, and what it took.
 pub struct Resident {
     /// The programs.
     pub steps: Vec<Step>,
@@ -67,7 +93,7 @@ impl Engine {
     /// Starts the plugin that the user names, by path or by name, or the default; it is installed
     /// where it is missing, and `note` says so.
     pub fn start(wanted: Option<&str>, note: &mut dyn FnMut(&str)) -> Result<Self, PipelineError> {
-        Self::start_over(wanted, None, note)
+        Self::start_on(wanted, None, note)
     }
 
     /// [`start`](Self::start) for programs that are laid out over devices; a CPU plugin is told to have as
@@ -77,9 +103,19 @@ impl Engine {
         shard: Option<Shard>,
         note: &mut dyn FnMut(&str),
     ) -> Result<Self, PipelineError> {
+        let devices = shard.as_ref().map(|shard| shard.mesh.devices());
+        Ok(Self { shard, ..Self::start_on(wanted, devices, note)? })
+    }
+
+    /// [`start`](Self::start) with so many devices at least, where the plugin can be told.
+    pub(crate) fn start_on(
+        wanted: Option<&str>,
+        devices: Option<usize>,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<Self, PipelineError> {
         let located = plugins::ensure(wanted, note)?;
         let plugin = Plugin::load(&located.path)?;
-        let count = shard.as_ref().map(|shard| u32::try_from(shard.mesh.devices()).unwrap_or(u32::MAX));
+        let count = devices.map(|devices| u32::try_from(devices).unwrap_or(u32::MAX));
         let options = ClientOptions { cpu_device_count: count, ..ClientOptions::default() };
         // Only a CPU plugin knows the option; others have the devices that they have.
         let client = match (count, Client::create(&plugin, &options)) {
@@ -87,19 +123,20 @@ impl Engine {
             (_, client) => client?,
         };
         let (devices, target) = (Devices::of(&client), Target::of_platform(client.platform()));
-        Ok(Self { client, devices, target, shard, cache: CompileCache::standard()? })
+        Ok(Self { client, devices, target, shard: None, cache: CompileCache::standard()? })
     }
 
-    /// Compiles the port's programs and loads its weights, side by side.
+    /// Compiles programs and loads their weights, side by side.
     pub fn bring_up(
         &self,
-        port: &Port,
+        programs: &[Compilable],
+        weights: &WeightMap,
         checkpoint: &dyn Checkpoint,
         progress: impl FnMut(Loaded<'_>),
     ) -> Result<Resident, PipelineError> {
         let (compiled, loaded) = thread::scope(|scope| {
-            let compiling = scope.spawn(|| self.compile_all(port));
-            let loaded = self.load(port, checkpoint, progress);
+            let compiling = scope.spawn(|| self.compile_all(programs));
+            let loaded = self.load(programs, weights, checkpoint, progress);
             let panicked =
                 |_| PipelineError::Unsupported("the compiling thread ended without a result".into());
             (compiling.join().map_err(panicked), loaded)
@@ -108,26 +145,26 @@ impl Engine {
         let weight_bytes = weights.values().map(|weight| weight.ty().host_bytes()).sum();
         let mut steps = Vec::with_capacity(compiled.len());
         let mut outcomes = Vec::with_capacity(compiled.len());
-        for (program, cached) in port.programs.iter().zip(compiled) {
-            steps.push(Step::new(program, cached.executable, &self.devices, &weights)?);
+        for (program, cached) in programs.iter().zip(compiled) {
+            steps.push(Step::new(&program.entry, cached.executable, &self.devices, &weights)?);
             outcomes.push(cached.outcome);
         }
         Ok(Resident { steps, compile, compiled: outcomes, load, weight_bytes })
     }
 
-    fn compile_all(&self, port: &Port) -> Result<(Vec<Cached>, Duration), PipelineError> {
+    fn compile_all(&self, programs: &[Compilable]) -> Result<(Vec<Cached>, Duration), PipelineError> {
         let started = Instant::now();
-        let programs = port.programs.iter().zip(&port.flags);
-        let compiled = programs.map(|(p, flags)| self.compile(p, flags)).collect::<Result<_, _>>()?;
+        let compiled = programs.iter().map(|program| self.compile(program)).collect::<Result<_, _>>()?;
         Ok((compiled, started.elapsed()))
     }
 
-    pub(crate) fn compile(&self, program: &Program, flags: &[CompilerFlag]) -> Result<Cached, PipelineError> {
-        let (text, signature) = (program.to_string(), Signature::of(program));
-        let compile = |options| self.cache.compile(&self.client, &text, &signature, &options);
-        match compile(options(program, flags)) {
+    pub(crate) fn compile(&self, program: &Compilable) -> Result<Cached, PipelineError> {
+        let Compilable { entry, text, flags } = program;
+        let signature = Signature::of(entry);
+        let compile = |options| self.cache.compile(&self.client, text, &signature, &options);
+        match compile(options(entry, flags)) {
             // Flags make a program faster, not right: a plugin without them compiles it all the same.
-            Err(error) if error.to_string().contains(UNKNOWN_FLAG) => Ok(compile(options(program, &[]))?),
+            Err(error) if error.to_string().contains(UNKNOWN_FLAG) => Ok(compile(options(entry, &[]))?),
             compiled => Ok(compiled?),
         }
     }
@@ -135,16 +172,17 @@ impl Engine {
     /// Evaluates the weights in the types that the programs take, and hands them to the device.
     fn load(
         &self,
-        port: &Port,
+        programs: &[Compilable],
+        weights: &WeightMap,
         checkpoint: &dyn Checkpoint,
         progress: impl FnMut(Loaded<'_>),
     ) -> Result<(Weights, Duration), PipelineError> {
         let started = Instant::now();
-        let inputs = weight_inputs(&port.programs);
+        let inputs = weight_inputs(programs);
         let dtype = |name: &str, inferred: &porter_ir::TensorType| {
             inputs.get(name).map_or(inferred.dtype, |&(dtype, _)| dtype)
         };
-        let tensors = port.weights.load(checkpoint, dtype, progress)?;
+        let tensors = weights.load(checkpoint, dtype, progress)?;
         let upload = |(name, tensor): (String, porter_weights::HostTensor)| {
             let tensor = HostTensor::new(tensor.ty, tensor.bytes)?;
             let placement = inputs.get(name.as_str()).map_or(&Placement::One, |(_, placement)| placement);
@@ -157,8 +195,8 @@ impl Engine {
 }
 
 /// How a program is compiled: for the devices of its mesh, with `flags`.
-pub(crate) fn options(program: &Program, flags: &[CompilerFlag]) -> CompileOptions {
-    let devices = program.mesh().and_then(|mesh| NonZeroU32::new(u32::try_from(mesh.devices()).ok()?));
+pub(crate) fn options(entry: &Entry, flags: &[CompilerFlag]) -> CompileOptions {
+    let devices = entry.mesh.as_ref().and_then(|mesh| NonZeroU32::new(u32::try_from(mesh.devices()).ok()?));
     let options = devices.map_or_else(CompileOptions::default, CompileOptions::sharded);
     flags.iter().fold(options, |options, flag| {
         let value = match flag.value {
@@ -170,12 +208,11 @@ pub(crate) fn options(program: &Program, flags: &[CompilerFlag]) -> CompileOptio
 }
 
 /// In which types the programs take their weights, and how these lie.
-fn weight_inputs(programs: &[Program]) -> HashMap<&str, (DType, Placement)> {
+fn weight_inputs(programs: &[Compilable]) -> HashMap<&str, (DType, Placement)> {
     let mut inputs = HashMap::new();
-    for program in programs {
-        for input in program.inputs().iter().filter(|i| i.role == InputRole::Weight) {
-            let placement = Placement::of(program, input.sharding.as_ref());
-            inputs.insert(input.name.as_str(), (program.ty(input.value).dtype, placement));
+    for Compilable { entry, .. } in programs {
+        for input in entry.inputs.iter().filter(|input| input.role == InputRole::Weight) {
+            inputs.insert(input.name.as_str(), (input.ty.dtype, Placement::of(entry, input)));
         }
     }
     inputs

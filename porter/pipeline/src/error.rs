@@ -61,6 +61,9 @@ pub enum PipelineError {
     /// A file of the check's own cannot be written or read.
     #[error("cannot {doing} {}: {source}", path.display())]
     File { doing: &'static str, path: PathBuf, source: io::Error },
+    /// A ported model that does not hold together.
+    #[error("{}: {problem}", path.display())]
+    Artefact { path: PathBuf, problem: String },
     /// An ONNX graph is no program.
     #[error("{}: {error}", path.display())]
     Onnx { path: PathBuf, error: porter_onnx::ImportError },

@@ -5,6 +5,7 @@
 //! TPUs that are not there.
 
 mod ahead;
+pub mod artefact;
 mod bring_up;
 pub mod check;
 mod configured;
@@ -22,10 +23,10 @@ mod sizes;
 mod text;
 mod variant;
 
-pub use ahead::{Ahead, Answer, Answers, Fitting, compiler_for, phases};
+pub use ahead::{Ahead, Answer, Answers, Fitting, Job, compiler_for, phases};
 pub use bring_up::{Running, bring_up, bring_up_programs};
 pub use configured::{Configured, open_config};
-pub use engine::{Engine, Resident};
+pub use engine::{Compilable, Engine, Resident};
 pub use error::PipelineError;
 pub use lower::{Lowered, lower, programs};
 pub use meshing::Meshing;

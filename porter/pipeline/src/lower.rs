@@ -1,11 +1,11 @@
 //! Programs in the form that a target wants.
 
-use porter_ir::Program;
-use porter_rewrite::{Applied, Port, Shard, Target, apply};
+use porter_ir::{Mesh, Program};
+use porter_rewrite::{Applied, Collective, Port, Shard, Target, apply};
 use porter_weights::WeightMap;
 use porter_zoo::{Model, Phase};
 
-use crate::{Chosen, Opened, PipelineError, Variant};
+use crate::{Chosen, Meshing, Opened, PipelineError, Variant};
 
 /// A model's programs and weights in a target's form.
 pub struct Lowered {
@@ -56,6 +56,45 @@ fn lower_over(
     let port = Port::new(programs, weights.clone());
     let (port, applied) = apply(&variant.rewrites(target), port)?;
     Ok(Lowered { port, applied })
+}
+
+/// A model for the devices of a target that need not be here.
+pub struct Ported {
+    /// The mesh of the devices; none where it is one.
+    pub mesh: Option<Mesh>,
+    /// The programs, and how their weights are made.
+    pub port: Port,
+    /// By program, the collectives that the layout asks for.
+    pub predicted: Vec<Vec<Collective>>,
+    /// What was done to the programs that the zoo writes.
+    pub applied: Vec<Applied>,
+}
+
+/// The programs of `phases` over `devices` TPUs. The rewrites keep the rows of each device together, and so
+/// they come after the mesh.
+pub(crate) fn port(
+    model: &Model,
+    weights: &WeightMap,
+    phases: &[Phase],
+    variant: &Variant<'_>,
+    meshing: &Meshing,
+    devices: usize,
+) -> Result<Ported, PipelineError> {
+    let written = Port::new(programs_of(model, phases, variant, Target::Tpu)?, weights.clone());
+    let mut applied = Vec::new();
+    let (mesh, laid_out, predicted) = match meshing.shard(&written, devices)? {
+        None => (None, written, phases.iter().map(|_| Vec::new()).collect()),
+        Some(shard) => {
+            let predicted = shard.collectives(&written)?;
+            let patch = shard.patch(&written)?;
+            let laid_out = patch.apply(&written)?;
+            applied.push(Applied { rewrite: patch.rewrite, reason: patch.reason, effect: patch.effect });
+            (Some(shard.mesh), laid_out, predicted)
+        }
+    };
+    let (port, more) = apply(&variant.rewrites(Target::Tpu), laid_out)?;
+    applied.extend(more);
+    Ok(Ported { mesh, port, predicted, applied })
 }
 
 /// [`lower_over`] laid out over the devices of a mesh, without the rewrites of a CPU, whose stacked layers

@@ -178,7 +178,7 @@ impl Planner<'_> {
     }
 
     fn programs(&self, batch: usize) -> Result<Vec<Unplaced>, PipelineError> {
-        let phases = phases(self.model, batch, self.prompt, self.context)?;
+        let phases = phases(&self.model.model, batch, &[self.prompt], self.context)?;
         let programs = programs_of(&self.model.model, &phases, &self.variant, porter_rewrite::Target::Plain)?;
         let unplaced = phases.into_iter().zip(programs).map(|(phase, program)| Unplaced {
             name: program.name().to_owned(),

@@ -1,10 +1,11 @@
 //! A model's text side: tokenizer, chat template, stop tokens.
 
+use porter_import::ModelFiles;
 use porter_text::{ChatContext, ChatTemplate, GgufVocabulary, Message, StopTokens, Tokenizer};
-use porter_weights::Format;
+use porter_weights::{Checkpoint, Format};
 use serde_json::{Value, json};
 
-use crate::{Opened, PipelineError};
+use crate::PipelineError;
 
 /// What turns text into token ids and back for one model.
 pub struct TextSide {
@@ -17,15 +18,15 @@ pub struct TextSide {
 
 impl TextSide {
     /// Reads the tokenizer and what belongs to it.
-    pub fn open(opened: &Opened) -> Result<Self, PipelineError> {
-        match opened.checkpoint.format() {
-            Format::Gguf { .. } => Self::from_gguf(opened),
-            _ => Self::from_files(opened),
+    pub fn open(files: &ModelFiles, checkpoint: &dyn Checkpoint) -> Result<Self, PipelineError> {
+        match checkpoint.format() {
+            Format::Gguf { .. } => Self::from_gguf(checkpoint),
+            _ => Self::from_files(files),
         }
     }
 
-    fn from_gguf(opened: &Opened) -> Result<Self, PipelineError> {
-        let vocabulary = GgufVocabulary::try_from(opened.checkpoint.metadata())?;
+    fn from_gguf(checkpoint: &dyn Checkpoint) -> Result<Self, PipelineError> {
+        let vocabulary = GgufVocabulary::try_from(checkpoint.metadata())?;
         let origin = "tokenizer.chat_template";
         let template = vocabulary
             .chat_template
@@ -41,8 +42,7 @@ impl TextSide {
         })
     }
 
-    fn from_files(opened: &Opened) -> Result<Self, PipelineError> {
-        let files = &opened.files;
+    fn from_files(files: &ModelFiles) -> Result<Self, PipelineError> {
         let path = files.tokenizer.as_deref().ok_or_else(|| {
             PipelineError::Unsupported(format!(
                 "{} has no tokenizer.json, so it cannot read text; put it beside the weights, or give token ids \

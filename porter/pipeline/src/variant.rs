@@ -24,6 +24,15 @@ pub enum Quantize {
     Int8,
 }
 
+impl Quantize {
+    /// Its name, as the command line has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Quantize::Int8 => "int8",
+        }
+    }
+}
+
 /// Which of a target's rewrites apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chosen<'a> {

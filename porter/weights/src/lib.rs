@@ -81,8 +81,8 @@ pub use error::{Error, ErrorKind, Place, Problem};
 pub use gguf::{GgmlType, GgufFile, GgufShards};
 pub use header::{Header, HeaderRead, StoredTensor};
 pub use map::{
-    Cost, Expr, ExprError, HostTensor, Loaded, MisShaped, Missing, NoInverse, Parameter, QuantisedPart,
-    Rename, RenameError, Report, Unfit, Use, WeightMap, rename_all,
+    Cost, Expr, ExprError, HostTensor, Inverse, Loaded, MisShaped, Missing, NoInverse, Parameter,
+    QuantisedPart, Rename, RenameError, Report, Unfit, Use, WeightMap, rename_all,
 };
 pub use metadata::Metadata;
 pub use npz::NpzFile;

@@ -91,7 +91,7 @@ fn make_with(dtypes: &[DType], seed: u64, build: impl Fn(DType, &mut Case<'_>)) 
 }
 
 fn by_plugin(made: &Made) -> Result<Vec<Tensor>, String> {
-    let signature = Signature::of(&made.program);
+    let signature = Signature::of(&made.program.entry());
     let loaded = CLIENT
         .compile(&made.program.to_string(), &signature, &CompileOptions::default())
         .map_err(|error| error.to_string())?;

@@ -70,7 +70,7 @@ pub(super) fn run(args: &BenchArgs, global: &Global, console: &Console) -> Resul
 
     let prompt: Vec<u32> =
         (0..args.prompt_tokens).map(|i| (i * 7919 % dimensions.vocab_size) as u32).collect();
-    let mut states = States::zeros(&engine.devices, &programs[1])?;
+    let mut states = States::zeros(&engine.devices, &programs[1].entry())?;
     let mut generate = |tokens| times(&resident, sizes, &prompt, tokens, &mut states);
     let mut prefill = (0..REPEATS).map(|_| Ok(generate(1)?.prefill)).collect::<Result<Vec<_>, Failure>>()?;
     let decode = generate(args.tokens)?;

@@ -4,11 +4,12 @@ mod deeper;
 mod execute;
 mod ledger;
 mod onnx;
+mod ported;
 
 use std::{fs, iter, path::Path};
 
 use porter_numerics::{Measured, Named, Outcome, Report, Sides, TokenComparison, Verdict, html, junit};
-use porter_pipeline::onnx::find;
+use porter_pipeline::{artefact::Artefact, onnx::find};
 
 use crate::{
     args::{CheckArgs, Global},
@@ -22,7 +23,10 @@ use crate::{
 pub(crate) fn run(args: &CheckArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
     let report = match find(&args.model.model, &Fetching::new(console))? {
         Some(graph) => onnx::execute(&graph, args, global, console)?,
-        None => execute::execute(args, global, console)?,
+        None => match Artefact::find(&args.model.model)? {
+            Some(artefact) => ported::execute(&artefact, args, global, console)?,
+            None => execute::execute(args, global, console)?,
+        },
     };
     let report = match &args.ledger {
         Some(path) => ledger::keep(report, path)?,
@@ -50,7 +54,7 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
     fs::write(path, text).map_err(|e| Failure::write(path, &e))
 }
 
-fn render(report: &Report, console: &Console) -> String {
+pub(super) fn render(report: &Report, console: &Console) -> String {
     let findings = report.findings();
     let mut parts = Vec::new();
     if !findings.comparisons.is_empty() {

@@ -1,12 +1,14 @@
 //! `porter compile MODEL --target CHIP:SHAPE`: what the TPU compiler makes of a model, without a TPU.
 
 mod onnx;
+mod ported;
 
 use std::{collections::BTreeMap, env, fs, iter, time::Duration};
 
 use porter_ir::Mesh;
 use porter_pipeline::{
-    Ahead, Answer, Answers, Configured, Fitting, Variant, compiler_for, onnx::find, open_config, phases,
+    Ahead, Answer, Answers, Fitting, Variant, artefact::Artefact, compiler_for, onnx::find, open_config,
+    phases,
 };
 use porter_plan::{Estimate, Target, html};
 use porter_rewrite::Collective;
@@ -47,6 +49,8 @@ pub(super) struct Document {
 pub(super) enum Sizes {
     /// Those of a model of the zoo.
     Sequences { dtype: &'static str, batch: usize, prompt: usize, context: usize },
+    /// Those that a port was written for: its programs' names say them.
+    Ported { dtype: &'static str },
     /// Those of a graph's inputs, by name.
     Inputs { inputs: BTreeMap<String, String> },
 }
@@ -79,23 +83,36 @@ struct Row {
 pub(super) fn run(args: &CompileArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
     // A configuration alone is no model to the resolver; what is nothing at all is told below.
     if let Ok(Some(graph)) = find(&args.model, &Fetching::new(console)) {
-        return onnx::run(&graph, args, global, console);
+        return onnx::run(&graph, target(args)?, args, global, console);
+    }
+    if let Some(artefact) = Artefact::find(&args.model)? {
+        return ported::run(artefact, args, global, console);
+    }
+    let target = target(args)?;
+    if args.executables {
+        return Err(Failure::new(Exit::Usage, "--executables keeps those of what `porter port` wrote"));
     }
     let model = open_config(&args.model, &args.ignore_config, &Fetching::new(console))?;
     let positions = model.model.dimensions().max_positions;
     let context = args.context.unwrap_or_else(|| args.prompt.unwrap_or(CONTEXT).max(CONTEXT).min(positions));
     let prompt = args.prompt.unwrap_or(context);
-    let phases = phases(&model, args.batch, prompt, context)?;
+    let phases = phases(&model.model, args.batch, &[prompt], context)?;
     let meshing = args.mesh.meshing()?;
 
     let compiler = compiler(args.time_limit, global, console)?;
-    console.note(&format!("compiling {} programs of {} for {}", phases.len(), model.name, args.target));
-    let ahead = Ahead { compiler, target: args.target.clone(), meshing };
+    console.note(&format!("compiling {} programs of {} for {}", phases.len(), model.name, target));
+    let ahead = Ahead { compiler, target: target.clone(), meshing };
     let quantize = args.quantize.map(Into::into);
     let answers = ahead.compile(&model, &phases, &Variant { quantize, ..Variant::new(args.dtype.into()) })?;
 
     let sizes = Sizes::Sequences { dtype: args.dtype.name(), batch: args.batch, prompt, context };
-    present(&document(&args.target, sizes, &model, answers), args, console)
+    present(&document(target, sizes, (model.name, model.model.class()), answers), args, console)
+}
+
+/// The target, which only a port says itself.
+fn target(args: &CompileArgs) -> Result<&Target, Failure> {
+    let missing = || Failure::new(Exit::Usage, "give --target CHIP:SHAPE, as v6e:2x4");
+    args.target.as_ref().ok_or_else(missing)
 }
 
 /// The TPU compiler, in processes of its own that are stopped after `seconds`.
@@ -123,13 +140,19 @@ pub(super) fn work() -> Result<Exit, Failure> {
 }
 
 /// What the compiler said.
-pub(super) fn document(target: &Target, sizes: Sizes, model: &Configured, answers: Answers) -> Document {
-    let Answers { mesh, programs } = answers;
+pub(super) fn document(
+    target: &Target,
+    sizes: Sizes,
+    (model, architecture): (String, &'static str),
+    answers: Answers,
+) -> Document {
+    let Answers { mesh, applied, programs } = answers;
+    let rewrites = applied.iter().map(|applied| format!("{}: {}", applied.rewrite, applied.reason));
     let programs: Vec<Row> = programs.into_iter().map(Row::new).collect();
-    let notes = programs.iter().filter_map(Row::unpredicted).collect();
+    let notes = rewrites.chain(programs.iter().filter_map(Row::unpredicted)).collect();
     Document {
-        model: model.name.clone(),
-        architecture: model.model.class(),
+        model,
+        architecture,
         target: target.clone(),
         chips: target.chips(),
         devices: target.devices(),
@@ -279,6 +302,7 @@ impl Document {
             Sizes::Sequences { dtype, batch, prompt, context } => {
                 format!("in {dtype}: batch {batch}, prompt {prompt}, context {context}")
             }
+            Sizes::Ported { dtype } => format!("in {dtype}, as ported"),
             Sizes::Inputs { inputs } => {
                 let inputs: Vec<String> = inputs.iter().map(|(name, ty)| format!("{name} {ty}")).collect();
                 format!("with {}", inputs.join(", "))

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, fs, path::Path, time::Instant};
 
 use porter_pipeline::convert::{Format, Planned, Request, Unconverted, place, plan};
-use porter_weights::stream::{self, Conversion, Options, Summary, Written};
+use porter_weights::stream::{self, Conversion, Options, Share, Summary, Written};
 use serde::Serialize;
 
 use crate::{
-    args::{ConvertArgs, ToFormat},
+    args::{ConvertArgs, ToFormat, WriteArgs},
     console::{Console, printable},
     exit::{Exit, Failure},
     progress::{Converting, Fetching},
@@ -28,7 +28,7 @@ pub(super) struct Document {
     kept: u64,
     seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    verified: Option<bool>,
+    pub(super) verified: Option<bool>,
     notes: Vec<String>,
 }
 
@@ -78,11 +78,11 @@ pub(super) fn run(args: &ConvertArgs, console: &Console) -> Result<Exit, Failure
         request.rename.iter().fold(String::new(), |rules, rule| format!("{rules}, {rule}"))
     );
     let conversion = Conversion { what: &what, checkpoint: &*source.checkpoint, layout: &layout };
-    let options = options(args);
+    let options = options(&args.writing, args.shard_of);
     let observer = Converting::new(console);
     let summary = stream::write(&conversion, &*store, &options, &observer)?;
     let mut document = Document { notes, ..Document::new(&args.output, summary, started) };
-    if args.verify {
+    if args.writing.verify {
         stream::verify(&conversion, &*store, &options, &observer)?;
         document.verified = Some(true);
     }
@@ -109,21 +109,18 @@ fn request(args: &ConvertArgs, single: bool) -> Result<Request, Failure> {
         dtype: args.dtype.map(Into::into),
         quantise: args.quantize.map(Into::into),
         rename: args.rename.clone(),
-        max_shard_bytes: if single { None } else { args.max_shard_size.0 },
+        max_shard_bytes: if single { None } else { args.writing.max_shard_size.0 },
         stem: stem.filter(|_| single).unwrap_or("model").to_owned(),
         beside: !single,
         accept: args.accept,
     })
 }
 
-fn options(args: &ConvertArgs) -> Options {
+/// How to write as the user says.
+pub(super) fn options(args: &WriteArgs, share: Option<Share>) -> Options {
     let memory = args.memory.or_else(|| machine_memory().map(|all| all / 4)).unwrap_or(UNKNOWN_MEMORY);
     let options = Options::within(memory);
-    Options {
-        threads: args.threads.unwrap_or(options.threads),
-        share: args.shard_of.unwrap_or_default(),
-        ..options
-    }
+    Options { threads: args.threads.unwrap_or(options.threads), share: share.unwrap_or_default(), ..options }
 }
 
 /// The memory of this machine or of the container that this runs in, where Linux tells it.

@@ -11,6 +11,7 @@ mod man;
 mod merge_index;
 mod plan;
 mod plugin;
+mod port;
 mod run;
 
 use crate::{
@@ -24,6 +25,7 @@ pub(crate) fn run(cli: &Cli, console: &Console) -> Result<Exit, Failure> {
     match &cli.verb {
         Verb::Plugin(verb) => plugin::run(verb, cli.global.plugin.as_deref(), console),
         Verb::Compile(args) => compile::run(args, &cli.global, console),
+        Verb::Port(args) => port::run(args, &cli.global, console),
         Verb::Plan(args) => plan::run(args, &cli.global, console),
         Verb::AotWorker => compile::work(),
         Verb::Completions { shell } => completions::run(*shell, console),

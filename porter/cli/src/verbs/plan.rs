@@ -136,7 +136,7 @@ fn verify(
     let Shard { mesh, tables } = winner.shard.clone();
     console.note(&format!("compiling the best mesh, {}, for {}", name(&mesh), args.target));
     let meshing = Meshing { mesh: (mesh.devices() > 1).then_some(mesh), tables };
-    let phases = phases(planner.model, winner.batch, planner.prompt, planner.context)?;
+    let phases = phases(&planner.model.model, winner.batch, &[planner.prompt], planner.context)?;
     let answers = Ahead { compiler, target: args.target.clone(), meshing }.compile(
         planner.model,
         &phases,
@@ -148,7 +148,12 @@ fn verify(
         prompt: planner.prompt,
         context: planner.context,
     };
-    Ok(compile::document(&args.target, sizes, planner.model, answers))
+    Ok(compile::document(
+        &args.target,
+        sizes,
+        (planner.model.name.clone(), planner.model.model.class()),
+        answers,
+    ))
 }
 
 fn document(

@@ -5,7 +5,7 @@ use std::{
     fmt::{self, Display, Write},
 };
 
-use super::{Composites, PrintOptions, ShardingForm};
+use super::{Composites, PrintOptions, ShardingForm, precision::precision};
 use crate::{
     Op, OpId, Program, RegionId, Sharding, Value,
     attribute::{location, symbol},
@@ -108,6 +108,7 @@ impl<'p> BlockPrinter<'p> {
         }
         write!(out, "\"{}\"({})", operation.name(), self.values(&data.operands))?;
         let mut attributes = operation.attributes();
+        attributes.extend(precision(&data.op, data.operands.iter().map(|&v| self.program.ty(v).dtype)));
         let nested = if called.is_none() { &data.regions[..] } else { &[] };
         attributes.extend(called.map(|symbol| ("decomposition", symbol)));
         if !attributes.is_empty() {

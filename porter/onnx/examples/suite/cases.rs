@@ -214,10 +214,11 @@ fn execute(
         // The suite rounds f16 after every op.
         .flag("xla_allow_excess_precision", Flag::Bool(false));
     let executable = client
-        .compile(&program.to_string(), &Signature::of(program), &options)
+        .compile(&program.to_string(), &Signature::of(&program.entry()), &options)
         .map_err(|e| ("compile", e.to_string()))?;
-    let step = Step::new(program, executable, &devices, &weights).map_err(|e| ("execute", e.to_string()))?;
-    let mut states = States::zeros(&devices, program).map_err(|e| ("execute", e.to_string()))?;
+    let step = Step::new(&program.entry(), executable, &devices, &weights)
+        .map_err(|e| ("execute", e.to_string()))?;
+    let mut states = States::zeros(&devices, &program.entry()).map_err(|e| ("execute", e.to_string()))?;
     let arguments = given.iter().map(|given| Ok((given.name.as_str(), tensor(&given.ty, &given.bytes)?)));
     let taken: BTreeSet<&str> = program.inputs().iter().map(|i| i.name.as_str()).collect();
     let arguments: Vec<_> = arguments.collect::<Result<Vec<_>, Failure>>()?;

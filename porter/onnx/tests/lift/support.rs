@@ -57,10 +57,10 @@ pub(crate) fn run(client: &Client, program: &Program, given: &Tensors) -> BTreeM
     }
     let text = program.to_string();
     let executable = client
-        .compile(&text, &Signature::of(program), &CompileOptions::default())
+        .compile(&text, &Signature::of(&program.entry()), &CompileOptions::default())
         .unwrap_or_else(|e| panic!("{e}\n{text}"));
-    let step = Step::new(program, executable, &devices, &weights).expect("a step");
-    let mut states = States::zeros(&devices, program).expect("no states");
+    let step = Step::new(&program.entry(), executable, &devices, &weights).expect("a step");
+    let mut states = States::zeros(&devices, &program.entry()).expect("no states");
     let arguments: Vec<(&str, HostTensor)> = program
         .inputs()
         .iter()

@@ -16,7 +16,7 @@ use porter_rewrite::{Port, Rewrite, apply};
 use porter_runtime::{HostTensor, States};
 use porter_weights::{Checkpoint, WeightMap};
 
-use crate::{Engine, Opened, PipelineError, Sequences};
+use crate::{Compilable, Engine, Opened, PipelineError, Sequences};
 
 /// Lowers parts for the plugin's target, compiles them, and runs them.
 pub(super) struct OnPlugin<'a> {
@@ -35,7 +35,8 @@ impl Runner<PipelineError> for OnPlugin<'_> {
     ) -> Result<BTreeMap<String, Tensor>, PipelineError> {
         let port = Port::new(vec![part.clone()], weights_of(part, self.weights));
         let (port, _) = apply(&self.rewrites, port)?;
-        let resident = self.engine.bring_up(&port, self.checkpoint, |_| ())?;
+        let resident =
+            self.engine.bring_up(&Compilable::all(&port), &port.weights, self.checkpoint, |_| ())?;
         let (Some(program), Some(step)) = (port.programs.first(), resident.steps.first()) else {
             return Err(PipelineError::Unsupported("a rewrite took the program away".into()));
         };
@@ -45,7 +46,7 @@ impl Runner<PipelineError> for OnPlugin<'_> {
                 given.push((input.name.as_str(), on_host(tensor, program.ty(input.value))?));
             }
         }
-        let results = step.run(&given, &mut States::zeros(&self.engine.devices, program)?)?;
+        let results = step.run(&given, &mut States::zeros(&self.engine.devices, &program.entry())?)?;
         results.into_iter().map(|(name, tensor)| Ok((name, of_host(&tensor)?))).collect()
     }
 }

@@ -102,7 +102,7 @@ impl<'a> Run<'a> {
     pub(super) fn forward(&self, plan: &Plan<'_>) -> Result<BTreeMap<String, HostTensor>, PipelineError> {
         let Some((program, step)) = self.steps.get(&plan.forward) else { return Ok(BTreeMap::new()) };
         let arguments = plan.sequences.arguments(&self.checker.opened.model)?;
-        let mut states = States::zeros(&self.checker.engine.devices, program)?;
+        let mut states = States::zeros(&self.checker.engine.devices, &program.entry())?;
         Ok(step.run(&arguments, &mut states)?)
     }
 
@@ -116,7 +116,7 @@ impl<'a> Run<'a> {
             return Ok(None);
         };
         let prompt: Vec<u32> = recorded.prompt.iter().map(|&id| id as u32).collect();
-        let mut states = States::zeros(&self.checker.engine.devices, program)?;
+        let mut states = States::zeros(&self.checker.engine.devices, &program.entry())?;
         let mut sampler = Sampler::new(SamplerOptions::GREEDY)?;
         let (mut tokens, mut logits) = (Vec::new(), Vec::new());
         let Sizes { batch, bucket, cache } = *sizes;
@@ -148,7 +148,7 @@ impl<'a> Run<'a> {
         let ids = |ids: &[i64]| ids.iter().map(|&id| id as i32).collect::<Vec<_>>();
         let prompt = [vec![0; missing], ids(&recorded.prompt)].concat();
         let padding = HostTensor::from_slice([1], &[missing as i32])?;
-        let mut states = States::zeros(&self.checker.engine.devices, program)?;
+        let mut states = States::zeros(&self.checker.engine.devices, &program.entry())?;
         let arguments = [
             ("input_ids", HostTensor::from_slice([1, sizes.bucket], &prompt)?),
             ("padding", padding.clone()),

@@ -2,12 +2,12 @@
 
 use std::{fs, io::Read, path::Path};
 
+use porter_import::ModelFiles;
 use porter_ir::DType;
 use porter_text::GgufVocabulary;
-use porter_weights::{Format, write::OutputFile};
+use porter_weights::{Checkpoint, Format, write::OutputFile};
 use serde_json::{Map, Value};
 
-use super::Unconverted;
 use crate::PipelineError;
 
 /// What a model's folder holds beside its weights, as transformers writes it.
@@ -31,28 +31,44 @@ const NAMES: [&str; 14] = [
 const MAX_BYTES: u64 = 256 << 20;
 
 /// What of a config changes with the weights.
-pub(super) struct Change {
+pub(crate) struct Change {
     /// The type of all floats, if they are of one.
-    pub(super) dtype: Option<DType>,
+    pub(crate) dtype: Option<DType>,
     /// True if what was quantised is numbers now.
-    pub(super) numbers: bool,
+    pub(crate) numbers: bool,
     /// The new `quantization_config`.
-    pub(super) quantised: Option<Value>,
+    pub(crate) quantised: Option<Value>,
 }
 
-/// Those that are there, and config.json as it is after `change`.
-pub(super) fn files(source: &Unconverted, change: Change) -> Result<Vec<OutputFile>, PipelineError> {
-    if let Format::Gguf { .. } = source.checkpoint.format() {
-        return from_gguf(source, change);
+/// Whose files they are.
+pub(crate) struct Beside<'a> {
+    /// Where they lie.
+    pub(crate) files: &'a ModelFiles,
+    /// The weights that they are beside.
+    pub(crate) checkpoint: &'a dyn Checkpoint,
+    /// The config.json of weights in a type, where there is no such file.
+    pub(crate) config: &'a dyn Fn(DType) -> Result<Map<String, Value>, PipelineError>,
+}
+
+impl Beside<'_> {
+    /// Those that are there, and config.json as it is after `change`.
+    pub(crate) fn files(&self, change: Change) -> Result<Vec<OutputFile>, PipelineError> {
+        if let Format::Gguf { .. } = self.checkpoint.format() {
+            return from_gguf(self, change);
+        }
+        in_folder(self.files, change)
     }
+}
+
+fn in_folder(source: &ModelFiles, change: Change) -> Result<Vec<OutputFile>, PipelineError> {
     let mut files = Vec::new();
-    if let Some(config) = &source.files.config {
+    if let Some(config) = &source.config {
         let config = changed(config.value.clone(), change);
         files.push(OutputFile::bytes("config.json", format!("{config:#}\n").into_bytes()));
     }
     for name in NAMES {
-        let path = source.files.root.join(name);
-        if path.is_file() && source.files.config.is_some() {
+        let path = source.root.join(name);
+        if path.is_file() && source.config.is_some() {
             files.push(OutputFile::bytes(name, read(&path)?));
         }
     }
@@ -60,11 +76,11 @@ pub(super) fn files(source: &Unconverted, change: Change) -> Result<Vec<OutputFi
 }
 
 /// The files beside the weights that a GGUF holds itself: the configuration and the tokenizer.
-fn from_gguf(source: &Unconverted, change: Change) -> Result<Vec<OutputFile>, PipelineError> {
-    let dtype = change.dtype.unwrap_or_else(|| super::most_common_float(&*source.checkpoint));
+fn from_gguf(source: &Beside<'_>, change: Change) -> Result<Vec<OutputFile>, PipelineError> {
+    let dtype = change.dtype.unwrap_or_else(|| super::most_common_float(source.checkpoint));
     let mut files = Vec::new();
     let pretty = |keys: Map<String, Value>| format!("{:#}\n", Value::Object(keys)).into_bytes();
-    let mut config = source.model()?.hf_config(dtype).unwrap_or_default();
+    let mut config = (source.config)(dtype)?;
     if source.checkpoint.metadata().get("tokenizer.ggml.model").is_some() {
         let tokenizer = GgufVocabulary::try_from(source.checkpoint.metadata())?.to_hf()?;
         config.extend(tokenizer.ids.clone());

@@ -8,18 +8,20 @@ use porter_weights::{
     write::{OutputTensor, safetensors},
 };
 
-use super::{Planned, Quantise, Request, Unconverted, beside, int8, rename};
-use crate::{PipelineError, weight_map};
+use super::{Planned, Quantise, Request, Unconverted, beside::Change, int8, rename};
+use crate::{PipelineError, artefact, weight_map};
 
 pub(super) fn plan(source: &Unconverted, request: &Request) -> Result<Planned, PipelineError> {
     let checkpoint = &*source.checkpoint;
     let numbers = request.dtype.is_some() || request.quantise.is_some();
+    let ported = artefact::back(&source.files.root, request.dtype)?;
     let mut tensors = match checkpoint.format() {
+        _ if ported.is_some() => ported.unwrap_or_default(),
         Stored::Gguf { .. } | Stored::Orbax => renamed(source, request.dtype)?,
         _ if numbers => dequantised(source, request.dtype)?,
         _ => as_they_are(checkpoint, request.dtype),
     };
-    let mut change = beside::Change { dtype: request.dtype, numbers, quantised: None };
+    let mut change = Change { dtype: request.dtype, numbers, quantised: None };
     if let Some(Quantise::Int8) = request.quantise {
         let int8 = int8::quantise(tensors, checkpoint);
         change.quantised = Some(int8.config());
@@ -33,7 +35,7 @@ pub(super) fn plan(source: &Unconverted, request: &Request) -> Result<Planned, P
     };
     let mut layout = safetensors::plan(tensors, &options)?;
     if request.beside {
-        layout.closing.extend(beside::files(source, change)?);
+        layout.closing.extend(source.beside(change)?);
     }
     let ties = checkpoint.ties();
     let notes = ties.iter().map(|names| format!("{} are one tensor; each is written", names.join(", ")));

@@ -1,6 +1,6 @@
 //! A checkpoint that MaxText restores: its tree of arrays in Orbax's form, with its settings beside it.
 
-use super::{Planned, Request, Unconverted, beside};
+use super::{Planned, Request, Unconverted, beside::Change};
 use crate::PipelineError;
 
 /// What a reader that needs any element of an array must read at most.
@@ -22,8 +22,8 @@ pub(super) fn plan(
     }
     let mut layout = maxtext.layout(checkpoint, MAX_CHUNK_BYTES)?;
     // So that the way back knows the model.
-    let change = beside::Change { dtype: request.dtype, numbers: true, quantised: None };
-    layout.closing.extend(beside::files(source, change)?);
+    let change = Change { dtype: request.dtype, numbers: true, quantised: None };
+    layout.closing.extend(source.beside(change)?);
     let differ = maxtext.differences.iter().map(|difference| format!("MaxText differs: {difference}"));
     Ok(Planned { layout, notes: checkpoint.notes().iter().cloned().chain(differ).collect() })
 }

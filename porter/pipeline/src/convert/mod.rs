@@ -3,7 +3,7 @@
 //! [`plan`] reads headers only and gives a [`Planned`] conversion, which
 //! [`porter_weights::stream`] writes.
 
-mod beside;
+pub(crate) mod beside;
 mod gguf;
 mod hugging_face;
 mod int8;
@@ -16,12 +16,16 @@ use std::collections::BTreeMap;
 
 use porter_import::{ModelFiles, Progress, Source, resolve};
 use porter_ir::DType;
-use porter_weights::{Checkpoint, Encoding, GgmlType, OpenOptions, Rename, write::Layout};
+use porter_weights::{
+    Checkpoint, Encoding, GgmlType, OpenOptions, Rename,
+    write::{Layout, OutputFile},
+};
 use porter_zoo::{ConfigError, Model};
 
 pub use place::place;
 
-use crate::{PipelineError, checkpoint, model};
+use crate::{PipelineError, artefact, checkpoint, model};
+use beside::{Beside, Change};
 
 /// What a checkpoint becomes.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,6 +102,12 @@ impl Unconverted {
         let model = model(&self.files, &*self.checkpoint, &ignore);
         Ok(model.unwrap_or(Err(ConfigError::NoArchitecture))?)
     }
+
+    /// The files beside its weights, as they are after `change`.
+    fn beside(&self, change: Change) -> Result<Vec<OutputFile>, PipelineError> {
+        let config = |dtype| Ok(self.model()?.hf_config(dtype).unwrap_or_default());
+        Beside { files: &self.files, checkpoint: &*self.checkpoint, config: &config }.files(change)
+    }
 }
 
 /// A conversion, known to the byte.
@@ -127,6 +137,12 @@ pub fn plan(source: &Unconverted, request: &Request) -> Result<Planned, Pipeline
         return Err(PipelineError::Usage(
             "the names in GGUF and MaxText are the format's; --rename is for safetensors".to_owned(),
         ));
+    }
+    if request.to != Format::Safetensors && artefact::is_one(&source.files.root) {
+        return Err(PipelineError::Usage(format!(
+            "{} is a port: convert it to Hugging Face's safetensors first",
+            source.files.name
+        )));
     }
     ties::check(source)?;
     match request.to {

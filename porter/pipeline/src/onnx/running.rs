@@ -14,7 +14,7 @@ use super::{
     Graph,
     prepared::{Prepared, prepare},
 };
-use crate::{Engine, PipelineError, Resident};
+use crate::{Compilable, Engine, PipelineError, Resident};
 
 /// A graph's products may have one number, repeated, as a factor: `ConstantOfShape` makes such.
 const FLAGS: [CompilerFlag; 1] = [CompilerFlag::text(SINGLE_YNN_OPS.0, SINGLE_YNN_OPS.1)];
@@ -37,11 +37,12 @@ impl Graph {
         program: Program,
     ) -> Result<(Running<'a>, Resident), PipelineError> {
         let started = Instant::now();
-        let flags: &[CompilerFlag] = if engine.client.platform() == "cpu" { &FLAGS } else { &[] };
+        let flags = if engine.client.platform() == "cpu" { &FLAGS[..] } else { &[] };
+        let flagged = |program: &Program| Compilable { flags: flags.to_vec(), ..Compilable::from(program) };
         let Prepared { weights, main: program } = prepare(program)?;
-        let cached = engine.compile(&program, flags)?;
+        let cached = engine.compile(&flagged(&program))?;
         let before =
-            weights.map(|weights| Ok::<_, PipelineError>((engine.compile(&weights, flags)?, weights)));
+            weights.map(|weights| Ok::<_, PipelineError>((engine.compile(&flagged(&weights))?, weights)));
         let before = before.transpose()?;
         let (compile, started) = (started.elapsed(), Instant::now());
         let mut compiled = vec![cached.outcome];
@@ -49,8 +50,8 @@ impl Graph {
         if let Some((cached, weights)) = before {
             compiled.push(cached.outcome);
             let loaded = self.weights(engine, &weights)?;
-            let step = Step::new(&weights, cached.executable, &engine.devices, &loaded)?;
-            let made = step.run(&[], &mut States::zeros(&engine.devices, &weights)?)?;
+            let step = Step::new(&weights.entry(), cached.executable, &engine.devices, &loaded)?;
+            let made = step.run(&[], &mut States::zeros(&engine.devices, &weights.entry())?)?;
             for (name, tensor) in made {
                 resident.insert(name, Arc::new(engine.devices.upload(&tensor, &Placement::One)?));
             }

@@ -100,7 +100,7 @@ fn arguments(opened: &Opened) -> Vec<(&'static str, HostTensor)> {
 fn outputs(engine: &Engine, opened: &Opened) -> (Running, BTreeMap<String, HostTensor>) {
     let running = bring_up(engine, opened, &phases(opened), &plain(), &Silent).unwrap();
     let steps = &running.resident.steps;
-    let mut states = States::zeros(&engine.devices, &running.programs[0]).unwrap();
+    let mut states = States::zeros(&engine.devices, &running.programs[0].entry()).unwrap();
     let mut outputs = BTreeMap::new();
     let mut add = |step: usize, results: BTreeMap<String, HostTensor>| {
         outputs.extend(results.into_iter().map(|(name, tensor)| (format!("{name}.{step}"), tensor)));

@@ -135,11 +135,12 @@ pub(crate) fn logits(port: &Port, weights: &Loaded, client: &Client, run: &Run) 
         .iter()
         .zip(&port.flags)
         .map(|(p, flags)| {
-            let compiled = client.compile(&p.to_string(), &Signature::of(p), &options(flags)).unwrap();
-            Step::new(p, compiled, &devices, &weights).unwrap()
+            let compiled =
+                client.compile(&p.to_string(), &Signature::of(&p.entry()), &options(flags)).unwrap();
+            Step::new(&p.entry(), compiled, &devices, &weights).unwrap()
         })
         .collect();
-    let mut states = States::zeros(&devices, &port.programs[1]).unwrap();
+    let mut states = States::zeros(&devices, &port.programs[1].entry()).unwrap();
     let Run { bucket, cache, vocab } = *run;
     let generator = Generator { prefill: &steps[0], decode: &steps[1], batch: 1, bucket, cache };
     let prompt: Vec<u32> = (0..bucket as u32 - 5).map(|i| i * 37 % vocab).collect();

@@ -3,7 +3,9 @@
 use std::{collections::BTreeSet, ops::Range};
 
 use porter_ir::{DType, Shape};
+use serde::{Deserialize, Serialize};
 
+use super::json;
 use crate::Scheme;
 
 /// A tensor computed from checkpoint tensors. Every element of the result is an element of one
@@ -18,7 +20,11 @@ use crate::Scheme;
 /// let query = Expr::source("blk.0.attn_q.weight").unpermute_rope(9, &[576, 576]);
 /// let fused = Expr::concat([query, Expr::source("blk.0.attn_k.weight")], 0).cast(DType::BF16);
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+///
+/// As JSON a source is `{"source": NAME}` and every other term an object of its own name that holds its
+/// fields; dequantising and quantising have no such form.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Expr {
     /// A checkpoint tensor, by name.
     Source(String),
@@ -27,6 +33,7 @@ pub enum Expr {
         /// The tensor to cast.
         input: Box<Expr>,
         /// The dtype of the result.
+        #[serde(with = "json::dtype")]
         dtype: DType,
     },
     /// The input times a number, in `f32`: each element is read as `f32`, which is exact, multiplied,
@@ -50,6 +57,7 @@ pub enum Expr {
         /// The tensor to reshape.
         input: Box<Expr>,
         /// The shape of the result.
+        #[serde(with = "json::shape")]
         shape: Shape,
     },
     /// A box of the input.
@@ -89,6 +97,7 @@ pub enum Expr {
     },
     /// A tensor that is stored in pieces, as numbers: of the dtype that the code which defines the scheme
     /// computes them in.
+    #[serde(skip)]
     Dequantise {
         /// How it is stored.
         scheme: Scheme,
@@ -97,6 +106,7 @@ pub enum Expr {
     },
     /// Rows as 8-bit integers, or the scale of each, as compressed-tensors quantises weights by output
     /// channel.
+    #[serde(skip)]
     Quantise {
         /// Weights of bf16, f16 or f32: a matrix, or several.
         input: Box<Expr>,

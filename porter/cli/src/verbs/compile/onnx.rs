@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use porter_ir::{InputRole, Program};
 use porter_pipeline::{
-    Ahead,
+    Ahead, Job,
     onnx::{Graph, read_tensors},
 };
 use porter_plan::Target;
@@ -20,6 +20,7 @@ use crate::{
 /// Compiles the graph's program. It runs in the types of the file.
 pub(super) fn run(
     graph: &Graph,
+    target: &Target,
     args: &CompileArgs,
     global: &Global,
     console: &Console,
@@ -28,20 +29,20 @@ pub(super) fn run(
     let program = graph.program(&args.graph.dims(), inputs.as_deref())?;
     let (program, recognised) = graph.recognised(&program)?;
     let compiler = compiler(args.time_limit, global, console)?;
-    console.note(&format!("compiling {} for {}", graph.files.name, args.target));
-    let ahead = Ahead { compiler, target: args.target.clone(), meshing: args.mesh.meshing()? };
+    console.note(&format!("compiling {} for {}", graph.files.name, target));
+    let ahead = Ahead { compiler, target: target.clone(), meshing: args.mesh.meshing()? };
     let sizes = sizes(&program);
-    let answers = ahead.compile_programs(&[program])?;
+    let answers = ahead.answers(&[Job::new(&program, Vec::new())], false)?;
     let document = Document {
         model: graph.files.name.clone(),
         architecture: "ONNX",
-        target: args.target.clone(),
-        chips: args.target.chips(),
-        devices: args.target.devices(),
+        target: target.clone(),
+        chips: target.chips(),
+        devices: target.devices(),
         mesh: None,
         sizes,
         programs: answers.into_iter().map(Row::new).collect(),
-        notes: unsharded(&args.target).into_iter().chain(lifted(&recognised)).collect(),
+        notes: unsharded(target).into_iter().chain(lifted(&recognised)).collect(),
     };
     present(&document, args, console)
 }

@@ -49,7 +49,7 @@ pub(super) fn run(input: &Path, args: &RunArgs, global: &Global, console: &Conso
     let variant = Variant::new(args.dtype.into());
     let Running { programs, resident } =
         bring_up(&engine, &opened, &[phase], &variant, &Working::new(console))?;
-    let mut states = States::zeros(&engine.devices, &programs[0])?;
+    let mut states = States::zeros(&engine.devices, &programs[0].entry())?;
     let outputs = resident.steps[0].run(&arguments, &mut states)?;
     finish(args, &outputs, console)
 }

@@ -49,18 +49,10 @@ pub(super) fn run(prompt: &str, args: &RunArgs, global: &Global, console: &Conso
         );
         return Err(Failure::new(Exit::Usage, message));
     }
-    let text = TextSide::open(&opened)?;
-    let ids = if args.chat {
-        let system = args.system.iter().map(|s| Message::new("system", s));
-        let messages: Vec<Message> = system.chain([Message::new("user", prompt)]).collect();
-        text.encode_chat(&messages)?
-    } else {
-        text.encode(prompt)?
-    };
+    let text = TextSide::open(&opened.files, &*opened.checkpoint)?;
+    let ids = encode(&text, prompt, args)?;
     let dimensions = opened.model.dimensions();
-    let limit = args
-        .max_tokens
-        .unwrap_or_else(|| dimensions.max_positions.saturating_sub(ids.len()).clamp(1, DEFAULT_MAX_TOKENS));
+    let limit = limit(args, dimensions.max_positions.saturating_sub(ids.len()));
     let sizes = Sizes::new(1, ids.len(), limit, dimensions)?;
     let mut output = Output::new(&text, args, limit, console)?;
 
@@ -73,26 +65,55 @@ pub(super) fn run(prompt: &str, args: &RunArgs, global: &Global, console: &Conso
     // The vocabulary and the merges of a GGUF file alone are some ten megabytes.
     let name = opened.files.name.clone();
     drop(opened);
-    let mut states = States::zeros(&engine.devices, &programs[1])?;
+    let mut states = States::zeros(&engine.devices, &programs[1].entry())?;
     let Sizes { batch, bucket, cache } = sizes;
     let (prefill, decode) = (&resident.steps[0], &resident.steps[1]);
     let generator = Generator { prefill, decode, batch, bucket, cache };
 
+    let prompts = std::slice::from_ref(&ids);
+    let answer = answer(&generator, prompts, &mut states, &mut output, started)?;
+    output.present(&name, args.dtype.name(), ids.len(), &answer)
+}
+
+/// The ids of a prompt, through the chat template where that is asked for.
+pub(super) fn encode(text: &TextSide, prompt: &str, args: &RunArgs) -> Result<Vec<u32>, PipelineError> {
+    if !args.chat {
+        return text.encode(prompt);
+    }
+    let system = args.system.iter().map(|s| Message::new("system", s));
+    let messages: Vec<Message> = system.chain([Message::new("user", prompt)]).collect();
+    text.encode_chat(&messages)
+}
+
+/// How many tokens to generate where there is room for so many.
+pub(super) fn limit(args: &RunArgs, room: usize) -> usize {
+    args.max_tokens.unwrap_or_else(|| room.clamp(1, DEFAULT_MAX_TOKENS))
+}
+
+/// How long a generation took.
+pub(super) struct Answer {
+    times: Times,
+    first: Duration,
+}
+
+/// Generates after the first of `prompts`; the others only fill the rows of the programs.
+pub(super) fn answer(
+    generator: &Generator<'_>,
+    prompts: &[Vec<u32>],
+    states: &mut States,
+    output: &mut Output<'_>,
+    started: Instant,
+) -> Result<Answer, Failure> {
     let mut first = None;
-    let times = generator.generate::<Failure>(std::slice::from_ref(&ids), &mut states, |_, logits| {
+    let times = generator.generate::<Failure>(prompts, states, |row, logits| {
+        if row > 0 {
+            return Ok(Next::Stop);
+        }
         first.get_or_insert_with(|| started.elapsed());
         output.next(logits)
     })?;
     output.finish()?;
-    report(&times, ids.len(), first.unwrap_or_default(), console);
-    let document = output.document(&name, args.dtype.name(), ids.len(), first.unwrap_or_default(), &times);
-    console.result(
-        &document,
-        |document| {
-            if output.streams { String::new() } else { document.text.clone() }
-        },
-    )?;
-    Ok(Exit::Done)
+    Ok(Answer { times, first: first.unwrap_or_default() })
 }
 
 fn report(times: &Times, prompt: usize, first: Duration, console: &Console) {
@@ -106,7 +127,7 @@ fn report(times: &Times, prompt: usize, first: Duration, console: &Console) {
 }
 
 /// Tokens becoming text.
-struct Output<'a> {
+pub(super) struct Output<'a> {
     text: &'a TextSide,
     console: &'a Console,
     sampler: Sampler,
@@ -121,7 +142,7 @@ struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    fn new(
+    pub(super) fn new(
         text: &'a TextSide,
         args: &RunArgs,
         limit: usize,
@@ -185,7 +206,22 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    fn document(&self, model: &str, dtype: &str, prompt: usize, first: Duration, times: &Times) -> Document {
+    /// Prints what was generated.
+    pub(super) fn present(
+        &self,
+        model: &str,
+        dtype: &str,
+        prompt: usize,
+        answer: &Answer,
+    ) -> Result<Exit, Failure> {
+        report(&answer.times, prompt, answer.first, self.console);
+        let text = |document: &Document| if self.streams { String::new() } else { document.text.clone() };
+        self.console.result(&self.document(model, dtype, prompt, answer), text)?;
+        Ok(Exit::Done)
+    }
+
+    fn document(&self, model: &str, dtype: &str, prompt: usize, answer: &Answer) -> Document {
+        let Answer { times, first } = answer;
         Document {
             model: model.to_owned(),
             dtype: dtype.to_owned(),
