@@ -5,7 +5,10 @@ use porter_rewrite::{Applied, Collective, Port, Shard, Target, apply};
 use porter_weights::WeightMap;
 use porter_zoo::{Model, Phase};
 
-use crate::{Chosen, Meshing, Opened, PipelineError, Variant};
+use crate::{
+    Chosen, Opened, PipelineError, Variant,
+    meshing::{Laid, Meshing},
+};
 
 /// A model's programs and weights in a target's form.
 pub struct Lowered {
@@ -59,7 +62,7 @@ fn lower_over(
 }
 
 /// A model for the devices of a target that need not be here.
-pub struct Ported {
+pub(crate) struct Ported {
     /// The mesh of the devices; none where it is one.
     pub mesh: Option<Mesh>,
     /// The programs, and how their weights are made.
@@ -82,12 +85,13 @@ pub(crate) fn port(
 ) -> Result<Ported, PipelineError> {
     let written = Port::new(programs_of(model, phases, variant, Target::Tpu)?, weights.clone());
     let mut applied = Vec::new();
-    let (mesh, laid_out, predicted) = match meshing.shard(&written, devices)? {
+    let (mesh, laid_out, predicted) = match meshing.shard(written.clone(), devices)? {
         None => (None, written, phases.iter().map(|_| Vec::new()).collect()),
-        Some(shard) => {
-            let predicted = shard.collectives(&written)?;
-            let patch = shard.patch(&written)?;
-            let laid_out = patch.apply(&written)?;
+        Some(Laid { shard, port, pads }) => {
+            applied.extend(pads);
+            let predicted = shard.collectives(&port)?;
+            let patch = shard.patch(&port)?;
+            let laid_out = patch.apply(&port)?;
             applied.push(Applied { rewrite: patch.rewrite, reason: patch.reason, effect: patch.effect });
             (Some(shard.mesh), laid_out, predicted)
         }

@@ -1,7 +1,7 @@
 //! Which mesh a model is laid out over.
 
 use porter_ir::Mesh;
-use porter_rewrite::{Port, Shard, Tables};
+use porter_rewrite::{Applied, Port, Rewrite, Shard, Tables, apply};
 
 use crate::PipelineError;
 
@@ -16,23 +16,54 @@ pub struct Meshing {
 }
 
 impl Meshing {
-    /// How `port` lies over `devices`; nothing where it is one.
-    pub fn shard(&self, port: &Port, devices: usize) -> Result<Option<Shard>, PipelineError> {
+    /// How `port` lies over `devices`, padded where it would not divide; nothing where it is one device. Of the
+    /// meshes that may be taken, one that needs no padding is preferred.
+    pub fn shard(&self, port: Port, devices: usize) -> Result<Option<Laid>, PipelineError> {
+        let shards = self.shards(devices)?;
+        if shards.is_empty() {
+            return Ok(None);
+        }
+        if let Some(shard) = shards.iter().find(|shard| shard.layouts(&port).is_ok()) {
+            return Ok(Some(Laid { shard: shard.clone(), port, pads: Vec::new() }));
+        }
+        let mut refused = None;
+        for shard in shards {
+            let pads = shard.pads();
+            let pads: Vec<&dyn Rewrite> = pads.iter().map(Box::as_ref).collect();
+            let (padded, pads) = apply(&pads, port.clone())?;
+            match shard.layouts(&padded) {
+                Ok(_) => return Ok(Some(Laid { shard, port: padded, pads })),
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        refused.map_or(Ok(None), |error| Err(error.into()))
+    }
+
+    /// The meshes that may be taken, best first.
+    fn shards(&self, devices: usize) -> Result<Vec<Shard>, PipelineError> {
         let over = |mesh: Mesh| Shard { mesh, tables: self.tables.clone() };
         match &self.mesh {
             Some(mesh) => {
                 check_devices(mesh, devices)?;
-                Ok(Some(over(mesh.clone())))
+                Ok(vec![over(mesh.clone())])
             }
-            None if devices <= 1 => Ok(None),
+            None if devices <= 1 => Ok(Vec::new()),
             None => {
-                let shard = |tensor| over(data_and_tensor(devices, tensor));
                 let tensor = (1..=devices).rev().filter(|tensor| devices.is_multiple_of(*tensor));
-                let fitting = tensor.map(shard).find(|shard| shard.layouts(port).is_ok());
-                Ok(Some(fitting.unwrap_or_else(|| shard(devices))))
+                Ok(tensor.map(|tensor| over(data_and_tensor(devices, tensor))).collect())
             }
         }
     }
+}
+
+/// A port and how it lies over devices.
+pub struct Laid {
+    /// How it lies.
+    pub shard: Shard,
+    /// The port, of which everything divides.
+    pub port: Port,
+    /// What was padded for that.
+    pub pads: Vec<Applied>,
 }
 
 /// The axes in which devices share tensors, and groups of `tensor` of them rows. Those that share tensors are

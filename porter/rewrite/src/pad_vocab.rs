@@ -1,7 +1,7 @@
 //! # A vocabulary that divides over the mesh
 //!
-//! **What.** The rows of the head, and of the embedding table where it is the head, become a multiple of the devices
-//! that they are divided over. Logits are cut back to the vocabulary.
+//! **What.** The rows of the head and of the embedding table, and what else has a number for each token, become a
+//! multiple of the devices that they are divided over. Logits are cut back to the vocabulary.
 //!
 //! **Why on TPU.** A dimension that does not divide is replicated: GPT-2's head over 8 devices takes 393 MiB on each
 //! as 50257 rows and 49 MiB as 50264, and eight times less to read (`facts/aot.md` part 3). On one device padding
@@ -17,13 +17,15 @@
 //!
 //! **Evidence.** docs/rewrites.md, "Padding".
 
-use porter_ir::{Op, Program};
+use porter_ir::{InputRole, Program};
 
 use crate::{
     Effect, Patch, Port, Rewrite,
-    linear::linear,
     resize::{self, Factor, Kind, Seed},
 };
+
+/// The logical axis of token ids in weights.
+const VOCAB: &str = "vocab";
 
 /// The rewrite; see the module's documentation.
 #[derive(Clone, Copy, Debug)]
@@ -41,9 +43,10 @@ impl Rewrite for PadVocab {
         let mut patch = Patch::new(self.name(), Effect::Exact, port);
         let mut rows = Vec::new();
         for (at, program) in port.programs.iter().enumerate() {
-            let Some(seed) = seed(program, self.tensor) else { continue };
-            rows.extend(seed.factors.first().map(|factor| (factor.old, factor.new)));
-            if let Err(problem) = resize::add(&mut patch, port, at, &[seed]) {
+            let seeds = seeds(program, self.tensor);
+            let Some(factor) = seeds.first().and_then(|seed| seed.factors.first()) else { continue };
+            rows.push((factor.old, factor.new));
+            if let Err(problem) = resize::add(&mut patch, port, at, &seeds) {
                 let mut none = Patch::new(self.name(), Effect::Exact, port);
                 none.reason = format!("left alone: {problem}");
                 return none;
@@ -56,14 +59,18 @@ impl Rewrite for PadVocab {
     }
 }
 
-/// The rows of the head, where they are to be padded.
-fn seed(program: &Program, tensor: usize) -> Option<Seed> {
-    let output = program.outputs().iter().find(|output| output.name == "logits")?;
-    let head = program.ops().find_map(|(_, data)| {
-        let Op::DotGeneral(_) = &data.op else { return None };
-        linear(program, data).filter(|_| data.results.contains(&output.value))
-    })?;
-    let (old, new) = (head.rows, head.rows.next_multiple_of(tensor.max(1)));
-    let factors = vec![Factor { kind: Kind::Padded, old, new }];
-    (new > old).then_some(Seed { value: head.weight, dim: 0, factors })
+/// The dimensions of weights that are the vocabulary, where they are to be padded.
+fn seeds(program: &Program, tensor: usize) -> Vec<Seed> {
+    let weights = program.inputs().iter().filter(|input| input.role == InputRole::Weight);
+    let named = weights.flat_map(|input| {
+        let axes = program.value(input.value).axes.iter().flatten().enumerate();
+        let vocab = axes.filter(|(_, axis)| axis.as_ref().is_some_and(|axis| axis.name == VOCAB));
+        vocab.map(|(dim, _)| (input.value, dim))
+    });
+    let padded = named.filter_map(|(value, dim)| {
+        let old = program.ty(value).shape.get(dim).copied()?;
+        let factor = Factor { kind: Kind::Padded, old, new: old.next_multiple_of(tensor.max(1)) };
+        (factor.new > old).then(|| Seed { value, dim, factors: vec![factor] })
+    });
+    padded.collect()
 }

@@ -22,6 +22,7 @@
 //! [`Shard::collectives`] predicts.
 
 mod live;
+mod pads;
 mod predict;
 mod problem;
 mod profile;
