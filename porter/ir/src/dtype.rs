@@ -60,6 +60,30 @@ impl DType {
         DType::F64,
     ];
 
+    /// What NumPy and JAX call it, with `ml_dtypes` for what NumPy lacks.
+    pub const fn numpy(self) -> &'static str {
+        match self {
+            DType::Bool => "bool",
+            DType::I4 => "int4",
+            DType::I8 => "int8",
+            DType::I16 => "int16",
+            DType::I32 => "int32",
+            DType::I64 => "int64",
+            DType::U4 => "uint4",
+            DType::U8 => "uint8",
+            DType::U16 => "uint16",
+            DType::U32 => "uint32",
+            DType::U64 => "uint64",
+            DType::F4E2M1FN => "float4_e2m1fn",
+            DType::F8E4M3FN => "float8_e4m3fn",
+            DType::F8E5M2 => "float8_e5m2",
+            DType::BF16 => "bfloat16",
+            DType::F16 => "float16",
+            DType::F32 => "float32",
+            DType::F64 => "float64",
+        }
+    }
+
     /// Bits that one element carries. A `Bool` carries one, though it is stored as a byte.
     pub const fn bits(self) -> usize {
         match self {
@@ -158,29 +182,17 @@ pub struct UnknownDType(pub String);
 impl FromStr for DType {
     type Err = UnknownDType;
 
-    /// Reads everyday, MLIR and PyTorch spellings (`f32`, `float32`, `torch.bfloat16`).
+    /// Reads everyday, MLIR, NumPy and PyTorch spellings (`f32`, `float32`, `torch.bfloat16`).
     fn from_str(text: &str) -> Result<Self, UnknownDType> {
         let name = text.strip_prefix("torch.").unwrap_or(text);
         let alias = match name {
-            "float64" | "double" => Some(DType::F64),
-            "float32" | "float" => Some(DType::F32),
-            "float16" | "half" => Some(DType::F16),
-            "bfloat16" => Some(DType::BF16),
-            "float8_e4m3fn" => Some(DType::F8E4M3FN),
-            "float8_e5m2" => Some(DType::F8E5M2),
-            "int64" => Some(DType::I64),
-            "int32" => Some(DType::I32),
-            "int16" => Some(DType::I16),
-            "int8" => Some(DType::I8),
-            "uint64" => Some(DType::U64),
-            "uint32" => Some(DType::U32),
-            "uint16" => Some(DType::U16),
-            "uint8" => Some(DType::U8),
+            "double" => Some(DType::F64),
+            "float" => Some(DType::F32),
+            "half" => Some(DType::F16),
             _ => None,
         };
-        alias
-            .or_else(|| DType::ALL.into_iter().find(|d| d.name() == name || d.mlir() == name))
-            .ok_or_else(|| UnknownDType(text.to_owned()))
+        let is = |dtype: &DType| [dtype.name(), dtype.mlir(), dtype.numpy()].contains(&name);
+        alias.or_else(|| DType::ALL.into_iter().find(is)).ok_or_else(|| UnknownDType(text.to_owned()))
     }
 }
 
@@ -193,6 +205,7 @@ mod tests {
         for dtype in DType::ALL {
             assert_eq!(dtype.name().parse(), Ok(dtype));
             assert_eq!(dtype.mlir().parse(), Ok(dtype));
+            assert_eq!(dtype.numpy().parse(), Ok(dtype));
         }
         assert_eq!("torch.bfloat16".parse(), Ok(DType::BF16));
         assert!("float".parse::<DType>().is_ok());

@@ -49,16 +49,20 @@ impl Program {
         Entry {
             name: self.name().to_owned(),
             mesh: self.mesh().cloned(),
-            inputs: self.inputs().iter().map(|i| self.slot(&i.name, i.role, i.value, &i.sharding)).collect(),
+            inputs: self
+                .inputs()
+                .iter()
+                .map(|i| self.slot(&i.name, i.role, i.value, i.sharding.as_ref()))
+                .collect(),
             outputs: self
                 .outputs()
                 .iter()
-                .map(|o| self.slot(&o.name, o.role, o.value, &o.sharding))
+                .map(|o| self.slot(&o.name, o.role, o.value, o.sharding.as_ref()))
                 .collect(),
         }
     }
 
-    fn slot<Role>(&self, name: &str, role: Role, value: Value, sharding: &Option<Sharding>) -> Slot<Role> {
-        Slot { name: name.to_owned(), role, ty: self.ty(value).clone(), sharding: sharding.clone() }
+    fn slot<Role>(&self, name: &str, role: Role, value: Value, sharding: Option<&Sharding>) -> Slot<Role> {
+        Slot { name: name.to_owned(), role, ty: self.ty(value).clone(), sharding: sharding.cloned() }
     }
 }

@@ -162,7 +162,7 @@ impl Literal {
         match &self.elements {
             Elements::Splat(element) => element_mlir(self.ty.dtype, element),
             Elements::Dense(bytes) if self.prints_as_list() => self.list(&self.ty.shape, bytes),
-            Elements::Dense(bytes) => hex_string(bytes),
+            Elements::Dense(bytes) => format!("\"0x{}\"", hex::encode_upper(bytes)),
         }
     }
 
@@ -210,17 +210,6 @@ pub(crate) fn float_mlir(dtype: DType, bits: u64) -> String {
         Some((digits, exponent)) if !digits.contains('.') => format!("{digits}.0e{exponent}"),
         _ => text,
     }
-}
-
-fn hex_string(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let mut text = String::with_capacity(bytes.len() * 2 + 4);
-    text.push_str("\"0x");
-    for byte in bytes {
-        text.extend([byte >> 4, byte & 15].map(|digit| char::from(DIGITS[usize::from(digit)])));
-    }
-    text.push('"');
-    text
 }
 
 #[cfg(test)]

@@ -31,6 +31,20 @@ impl Quantize {
             Quantize::Int8 => "int8",
         }
     }
+
+    /// The form of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Quantize::Int8].into_iter().find(|form| form.name() == name)
+    }
+
+    /// What it adds to a product of a layer, as a share of the product's deviation. A weight of 8 bits is off by
+    /// a uniform error of at most half a step of 2/255 of its row's largest, which in a hundred numbers of a
+    /// normal distribution is 2.5 to 3 deviations: `3 / 255 / 3^0.5`.
+    pub const fn error_of_a_product(self) -> f64 {
+        match self {
+            Quantize::Int8 => 0.007,
+        }
+    }
 }
 
 /// Which of a target's rewrites apply.

@@ -93,11 +93,6 @@ fn tiny_models_pass_under_every_rewrite_alone_and_together() {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-/// A product of layers whose weights are of 8 bits is off by this share of its deviation: a weight by a uniform error of
-/// at most half a step of 2/255 of its row's largest, which in a hundred numbers of a normal distribution is 2.5 to 3
-/// deviations. `3 / 255 / 3^0.5`.
-const OF_A_PRODUCT: f64 = 0.007;
-
 /// Products of a layer: three or four of attention and two or three of feed-forward.
 const PRODUCTS: usize = 7;
 
@@ -111,7 +106,7 @@ fn eight_bit_weights_drift_by_what_rounding_does() {
         let variant = Variant { quantize: Some(Quantize::Int8), ..Variant::new(DType::F32) };
         let findings = check(&engine, &opened, &bundle, variant);
         let products = PRODUCTS * opened.model.dimensions().layers;
-        let budget = OF_A_PRODUCT * (products as f64).sqrt();
+        let budget = Quantize::Int8.error_of_a_product() * (products as f64).sqrt();
         let drifts =
             findings.comparisons.iter().map(|m| (&m.comparison.name, m.comparison.rmse / m.comparison.scale));
         let (worst, drift) = drifts.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();

@@ -11,7 +11,7 @@ use porter_pipeline::{
     phases,
 };
 use porter_plan::{Estimate, Target, html};
-use porter_rewrite::Collective;
+use porter_rewrite::{Applied, Collective};
 use porter_runtime::aot;
 use serde::Serialize;
 
@@ -39,8 +39,17 @@ pub(super) struct Document {
     mesh: Option<String>,
     #[serde(flatten)]
     sizes: Sizes,
+    /// What was done to the programs, in order.
+    rewrites: Vec<Rewrite>,
     programs: Vec<Row>,
     notes: Vec<String>,
+}
+
+/// A rewrite that was applied.
+#[derive(Serialize)]
+struct Rewrite {
+    rewrite: &'static str,
+    reason: String,
 }
 
 /// For what sizes the programs are.
@@ -147,9 +156,8 @@ pub(super) fn document(
     answers: Answers,
 ) -> Document {
     let Answers { mesh, applied, programs } = answers;
-    let rewrites = applied.iter().map(|applied| format!("{}: {}", applied.rewrite, applied.reason));
     let programs: Vec<Row> = programs.into_iter().map(Row::new).collect();
-    let notes = rewrites.chain(programs.iter().filter_map(Row::unpredicted)).collect();
+    let notes = programs.iter().filter_map(Row::unpredicted).collect();
     Document {
         model,
         architecture,
@@ -158,8 +166,15 @@ pub(super) fn document(
         devices: target.devices(),
         mesh: mesh.as_ref().map(Mesh::to_string),
         sizes,
+        rewrites: applied.into_iter().map(Rewrite::from).collect(),
         programs,
         notes,
+    }
+}
+
+impl From<Applied> for Rewrite {
+    fn from(applied: Applied) -> Self {
+        Self { rewrite: applied.rewrite, reason: applied.reason }
     }
 }
 
@@ -341,6 +356,9 @@ pub(super) fn render(d: &Document, console: &Console) -> String {
             parts.push(format!("{name}: {}", lines.join("\n  ")));
         }
     }
+    let rewrites = d.rewrites.iter().map(|Rewrite { rewrite, reason }| format!("{rewrite}: {reason}"));
+    let rewrites = rewrites.collect::<Vec<_>>().join("\n");
+    parts.extend((!rewrites.is_empty()).then(|| console.paint(&rewrites, Tone::Dim)));
     parts.extend(d.notes.iter().map(|note| console.paint(note, Tone::Dim)));
     parts.join("\n\n")
 }

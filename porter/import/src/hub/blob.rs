@@ -214,8 +214,8 @@ impl Hash {
 
     fn text(&self) -> String {
         match self.clone() {
-            Hash::Sha256(hash) => hex(&hash.finalize()),
-            Hash::Git(hash) => hex(&hash.finalize()),
+            Hash::Sha256(hash) => hex::encode(hash.finalize()),
+            Hash::Git(hash) => hex::encode(hash.finalize()),
         }
     }
 }
@@ -318,12 +318,4 @@ impl<'a> Part<'a> {
             _ => ImportError::io("write", &self.path)(error),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
 }

@@ -26,7 +26,7 @@ module @decode {
     %23 = "stablehlo.multiply"(%21, %22) : (tensor<1x4xf32>, tensor<1x4xf32>) -> tensor<1x4xf32> loc("model.layers.0.input_layernorm")
     %26 = "stablehlo.constant"() <{value = dense<0> : tensor<i32>}> : () -> tensor<i32> loc("model.layers.0.self_attn")
     %27 = "stablehlo.dynamic_update_slice"(%25, %23, %1, %26) : (tensor<16x4xf32>, tensor<1x4xf32>, tensor<i32>, tensor<i32>) -> tensor<16x4xf32> loc("model.layers.0.self_attn")
-    %28 = "stablehlo.dot_general"(%23, %27) <{dot_dimension_numbers = #stablehlo.dot<lhs_batching_dimensions = [], rhs_batching_dimensions = [], lhs_contracting_dimensions = [1], rhs_contracting_dimensions = [1]>}> : (tensor<1x4xf32>, tensor<16x4xf32>) -> tensor<1x16xf32> loc("model.layers.0.self_attn")
+    %28 = "stablehlo.dot_general"(%23, %27) <{dot_dimension_numbers = #stablehlo.dot<lhs_batching_dimensions = [], rhs_batching_dimensions = [], lhs_contracting_dimensions = [1], rhs_contracting_dimensions = [1]>, precision_config = [#stablehlo<precision HIGHEST>, #stablehlo<precision HIGHEST>]}> : (tensor<1x4xf32>, tensor<16x4xf32>) -> tensor<1x16xf32> loc("model.layers.0.self_attn")
     "func.return"(%28, %27) : (tensor<1x16xf32>, tensor<16x4xf32>) -> ()
   }
 }

@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, iter};
 
 use porter_ir::DType;
 use porter_numerics::{
-    Bundle, Case, Findings, Generated, Judge, MeasureError, Named, Noise, Output, Roundings, TokenComparison,
-    View,
+    Budget, Bundle, Case, Findings, Generated, Judge, MeasureError, Measured, Named, Noise, Output,
+    Roundings, TokenComparison, View,
 };
 use porter_runtime::{HostTensor, Next, States, Step};
 use porter_text::{Sampler, SamplerOptions};
@@ -20,6 +20,8 @@ use crate::{Engine, Observer, PipelineError, Sequences};
 
 /// The output that every position has.
 const LOGITS: &str = "logits";
+/// Products of a layer: three or four of attention and two or three of feed-forward.
+const PRODUCTS: usize = 7;
 
 impl Ported<'_> {
     /// Compares what the programs give with what a bundle recorded of outputs; taps are left out.
@@ -98,9 +100,33 @@ impl Checker<'_> {
         let view = View::new(found.ty().dtype, found.ty().shape.clone(), found.bytes())
             .map_err(MeasureError::from)?;
         let measured = case.measure_by(output, &view, &Judge { roundings, ..self.judge })?;
-        // How noisy the reference is in f32 says nothing of a port that rounds to less.
-        findings.comparisons.push(if self.is_narrow() { measured.with_floor(None) } else { measured });
+        findings.comparisons.push(self.held(measured));
         Ok(())
+    }
+
+    /// A comparison held to what the port's types and the form of its weights do to a value.
+    fn held(&self, measured: Measured) -> Measured {
+        // How noisy the reference is in f32 says nothing of a port that rounds to less.
+        let measured = if self.is_narrow() { measured.with_floor(None) } else { measured };
+        let Some(form) = self.ported.quantize.filter(|_| measured.loosened.is_none()) else {
+            return measured;
+        };
+        // Every product adds its error to those before it, independently; of many the greatest is compared.
+        let products = (PRODUCTS * self.ported.model.dimensions().layers) as f64;
+        let error = form.error_of_a_product() * products.sqrt();
+        let greatest = (2.0 * (measured.comparison.count.max(2) as f64).ln()).sqrt();
+        let added = error * greatest * measured.comparison.scale;
+        let why = format!(
+            "{}, and {} weights: {error:.2e} of {products} products x {greatest:.1}, the greatest of {} errors, x the \
+             reference's std {:.3e}",
+            measured.budget.why,
+            form.name(),
+            measured.comparison.count,
+            measured.comparison.scale
+        );
+        let max_abs = measured.budget.max_abs + added;
+        let budget = Budget { max_abs, why, ..measured.budget.clone() };
+        measured.held_to(budget)
     }
 
     /// The logits of every position that is no padding, and zeros elsewhere: `[batch, tokens, vocabulary]`.
@@ -168,7 +194,7 @@ impl Checker<'_> {
             let vocabulary = logits.len() / tokens.len().max(1);
             let ours = View::f32(&logits, [tokens.len(), vocabulary]).map_err(MeasureError::from)?;
             let judge = Judge { roundings: roundings.get(LOGITS), ..self.judge };
-            findings.comparisons.extend(case.measure_generated(&ours, &judge)?);
+            findings.comparisons.extend(case.measure_generated(&ours, &judge)?.map(|m| self.held(m)));
         }
         if recorded.greedy {
             let logits = findings.comparisons.iter().rev().find(|m| m.comparison.name.ends_with(LOGITS));
@@ -218,12 +244,12 @@ impl Checker<'_> {
     }
 
     fn is_narrow(&self) -> bool {
-        self.ported.dtype != DType::F32
+        self.ported.dtype != DType::F32 || self.ported.quantize.is_some()
     }
 
     /// The roundings that reach the outputs of a phase as the zoo writes it: what a rewrite adds is no excuse.
     fn roundings(&self, phase: &Phase) -> Result<BTreeMap<String, Roundings>, PipelineError> {
-        if !self.is_narrow() {
+        if self.ported.dtype == DType::F32 {
             return Ok(BTreeMap::new());
         }
         let program = self.ported.model.program(phase, &Precision::uniform(self.ported.dtype))?;

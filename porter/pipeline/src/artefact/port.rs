@@ -36,7 +36,7 @@ pub struct Port<'a> {
     variant: Variant<'a>,
     target: Target,
     phases: Vec<Phase>,
-    port: lower::Ported,
+    lowered: lower::Ported,
     /// In the order of the phases.
     jobs: Vec<Job>,
 }
@@ -56,15 +56,15 @@ impl<'a> Port<'a> {
             return Err(porter_weights::Error::Map { path, report: Box::new(report) }.into());
         }
         let devices = target.devices();
-        let port = lower::port(&opened.model, &opened.weight_map, &phases, &variant, meshing, devices)?;
-        let jobs = port.port.programs.iter().zip(port.predicted.clone());
+        let lowered = lower::port(&opened.model, &opened.weight_map, &phases, &variant, meshing, devices)?;
+        let jobs = lowered.port.programs.iter().zip(lowered.predicted.clone());
         let jobs = jobs.map(|(program, predicted)| Job::new(program, predicted)).collect();
-        Ok(Self { opened, variant, target: target.clone(), phases, port, jobs })
+        Ok(Self { opened, variant, target: target.clone(), phases, lowered, jobs })
     }
 
     /// What was done to the programs.
     pub fn applied(&self) -> &[Applied] {
-        &self.port.applied
+        &self.lowered.applied
     }
 
     /// The programs, for the TPU compiler.
@@ -77,9 +77,10 @@ impl<'a> Port<'a> {
         Ported {
             model: &self.opened.model,
             dtype: self.variant.dtype,
-            mesh: self.port.mesh.as_ref(),
+            quantize: self.variant.quantize,
+            mesh: self.lowered.mesh.as_ref(),
             programs: self.phases.iter().copied().zip(self.jobs.iter().map(|job| &job.program)).collect(),
-            weights: &self.port.port.weights,
+            weights: &self.lowered.port.weights,
             checkpoint: &*self.opened.checkpoint,
         }
     }
@@ -92,7 +93,7 @@ impl<'a> Port<'a> {
     ) -> Result<Layout, PipelineError> {
         let dtypes = self.dtypes();
         let checkpoint = &*self.opened.checkpoint;
-        let weights = &self.port.port.weights;
+        let weights = &self.lowered.port.weights;
         let tensors = weights.parameters().iter().filter_map(|(name, parameter)| match parameter {
             Parameter::Computed { shape, expr } => Some(OutputTensor {
                 name: name.clone(),
@@ -112,7 +113,7 @@ impl<'a> Port<'a> {
         let mut programs = Vec::new();
         for (phase, job) in self.phases.iter().zip(&self.jobs) {
             let text = job.program.text.clone().into_bytes();
-            programs.push(ProgramEntry::new(phase, job, hex(&Sha256::digest(&text))));
+            programs.push(ProgramEntry::new(phase, job, hex::encode(Sha256::digest(&text))));
             layout.closing.push(OutputFile::bytes(program_path(&job.program.entry.name), text));
         }
         let undo = undo(weights, checkpoint, |name, ty| dtypes.get(name).copied().unwrap_or(ty.dtype))?;
@@ -121,10 +122,10 @@ impl<'a> Port<'a> {
             porter: env!("CARGO_PKG_VERSION").to_owned(),
             source: self.source()?,
             target: self.target.to_string(),
-            mesh: self.port.mesh.as_ref().map(|mesh| mesh.axes.clone()),
+            mesh: self.lowered.mesh.as_ref().map(|mesh| mesh.axes.clone()),
             dtype: self.variant.dtype.name().to_owned(),
             quantize: self.variant.quantize.map(Quantize::name).map(str::to_owned),
-            rewrites: self.port.applied.iter().map(RewriteRecord::from).collect(),
+            rewrites: self.lowered.applied.iter().map(RewriteRecord::from).collect(),
             programs,
             undo,
             check,
@@ -155,12 +156,13 @@ impl<'a> Port<'a> {
         for (name, info) in checkpoint.tensors() {
             tensors.update(format!("{name} {} {}\n", info.encoding, info.shape));
         }
-        let config = files.config.as_ref().map(|config| hex(&Sha256::digest(config.value.to_string())));
+        let config =
+            files.config.as_ref().map(|config| hex::encode(Sha256::digest(config.value.to_string())));
         Ok(SourceRecord {
             name: files.name.clone(),
             architecture: model.class().to_owned(),
             config_sha256: config,
-            tensors_sha256: hex(&tensors.finalize()),
+            tensors_sha256: hex::encode(tensors.finalize()),
             weights: checkpoint.identity()?,
         })
     }
@@ -192,11 +194,6 @@ fn undo(
 /// Where a program lies in an artefact.
 pub(super) fn program_path(name: &str) -> String {
     format!("programs/{name}.mlir")
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl CheckRecord {

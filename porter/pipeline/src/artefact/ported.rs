@@ -12,9 +12,9 @@ use sha2::{Digest, Sha256};
 
 use super::{
     manifest::{MANIFEST, Manifest},
-    port::{hex, program_path},
+    port::program_path,
 };
-use crate::{Compilable, Engine, Observer, PipelineError, Resident, ahead::Job};
+use crate::{Compilable, Engine, Observer, PipelineError, Quantize, Resident, ahead::Job};
 
 /// The largest program that is read, in bytes: that of a model of a thousand layers has some tens of MB.
 const MOST_TEXT: u64 = 1 << 30;
@@ -25,6 +25,8 @@ pub struct Ported<'a> {
     pub model: &'a Model,
     /// The type of weights, activations and cache.
     pub dtype: DType,
+    /// The narrow form of the linear layers' weights.
+    pub quantize: Option<Quantize>,
     /// The devices that they are laid out over.
     pub mesh: Option<&'a Mesh>,
     /// The programs, with what they are for.
@@ -48,6 +50,7 @@ pub struct Artefact {
     /// The target that it is for.
     pub target: Target,
     dtype: DType,
+    quantize: Option<Quantize>,
     mesh: Option<Mesh>,
     /// In the manifest's order.
     programs: Vec<Compilable>,
@@ -74,7 +77,11 @@ impl Artefact {
         let model = Model::from_hf(&config.value, &[])?;
         let target: Target = manifest.target.parse().map_err(|error| refuse(format!("{error}")))?;
         let dtype = manifest.dtype.parse().map_err(|error| refuse(format!("dtype: {error}")))?;
-        let mesh = manifest.mesh.clone().map(|axes| Mesh { axes });
+        let quantize = manifest.quantize.as_deref().map(|name| {
+            Quantize::named(name).ok_or_else(|| refuse(format!("quantize: {name:?} is no form of weights")))
+        });
+        let quantize = quantize.transpose()?;
+        let mesh = manifest.mesh.clone().map(|axes| mesh(axes, &target)).transpose().map_err(refuse)?;
         let (mut programs, mut problems) = (Vec::new(), Vec::new());
         for program in &manifest.programs {
             match program.entry(mesh.as_ref()) {
@@ -92,7 +99,7 @@ impl Artefact {
         if !problems.is_empty() {
             return Err(refuse(problems.join("\n")));
         }
-        Ok(Self { files, manifest, model, checkpoint, target, dtype, mesh, programs, weights })
+        Ok(Self { files, manifest, model, checkpoint, target, dtype, quantize, mesh, programs, weights })
     }
 
     /// Its programs and weights.
@@ -101,6 +108,7 @@ impl Artefact {
         Ported {
             model: &self.model,
             dtype: self.dtype,
+            quantize: self.quantize,
             mesh: self.mesh.as_ref(),
             programs: phases.zip(&self.programs).collect(),
             weights: &self.weights,
@@ -116,6 +124,18 @@ impl Artefact {
     }
 }
 
+/// The mesh of the axes, if it is one of the target's devices.
+fn mesh(axes: Vec<(String, usize)>, target: &Target) -> Result<Mesh, String> {
+    let mesh = Mesh { axes };
+    // What Porter would not have written reads back as another mesh, or as none.
+    let is_one = mesh.to_string().parse().is_ok_and(|read: Mesh| read == mesh);
+    if is_one && mesh.devices() == target.devices() {
+        Ok(mesh)
+    } else {
+        Err(format!("the mesh {mesh} is none of the {} devices of {target}", target.devices()))
+    }
+}
+
 /// A program's file, if it is the one that the manifest means.
 fn text(path: &Path, sha256: &str) -> Result<String, PipelineError> {
     let refuse = |problem: String| PipelineError::Artefact { path: path.to_owned(), problem };
@@ -125,7 +145,7 @@ fn text(path: &Path, sha256: &str) -> Result<String, PipelineError> {
         return Err(refuse(format!("a program has {bytes} bytes, at most {MOST_TEXT} are read")));
     }
     let text = std::fs::read_to_string(path).map_err(failed)?;
-    let found = hex(&Sha256::digest(&text));
+    let found = hex::encode(Sha256::digest(&text));
     if found != sha256 {
         return Err(refuse(format!(
             "the SHA-256 is {found}, the manifest says {sha256}; port the model again"

@@ -41,7 +41,7 @@ pub struct SlotRecord {
     pub name: String,
     /// `weight`, `argument` or `state`; of an output `result` or `state`.
     pub role: String,
-    /// The element type.
+    /// The element type, as NumPy and JAX call it: `bfloat16`.
     pub dtype: String,
     /// The shape of the whole tensor.
     pub shape: Vec<usize>,
@@ -104,7 +104,7 @@ impl SlotRecord {
         Self {
             name: slot.name.clone(),
             role: role.to_owned(),
-            dtype: slot.ty.dtype.name().to_owned(),
+            dtype: slot.ty.dtype.numpy().to_owned(),
             shape: slot.ty.shape.to_vec(),
             sharding: slot.sharding.as_ref().map(|sharding| sharding.dims.clone()),
         }

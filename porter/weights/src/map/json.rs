@@ -4,6 +4,7 @@ pub(super) mod dtype {
     use porter_ir::DType;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
     pub(in crate::map) fn serialize<S: Serializer>(dtype: &DType, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(dtype.name())
     }

@@ -3,7 +3,7 @@
 //! One JSON file beside the output, replaced as a whole whenever something became durable. Once
 //! everything is written it stays as the conversion's record, with the SHA-256 of every file.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -107,14 +107,5 @@ fn plan(conversion: &Conversion<'_>) -> String {
     for file in layout.files.iter().chain(&layout.closing) {
         hash.update(format!("{file:?}\n"));
     }
-    hex(&hash.finalize())
-}
-
-/// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::encode(hash.finalize())
 }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     StreamError,
-    journal::{Journal, Written, hex},
+    journal::{Journal, Written},
     session::Summary,
     share::Share,
     store::Store,
@@ -45,13 +45,13 @@ pub fn merge_index(store: &dyn Store) -> Result<Summary, StreamError> {
     }
     let mut written = 0;
     for (path, text) in &first.closing {
-        let bytes = unhex(text).ok_or_else(|| StreamError::Journal {
+        let bytes = hex::decode(text).map_err(|error| StreamError::Journal {
             path: place.clone(),
-            reason: format!("the bytes of {path:?} are not hexadecimal"),
+            reason: format!("the bytes of {path:?} are not hexadecimal: {error}"),
         })?;
         store.put(path, &bytes).map_err(StreamError::io("write", path))?;
         written += bytes.len() as u64;
-        let sha256 = hex(&Sha256::digest(&bytes));
+        let sha256 = hex::encode(Sha256::digest(&bytes));
         files.insert(path.clone(), Written { bytes: bytes.len() as u64, sha256 });
     }
     let merged = Journal { files: files.clone(), closing: BTreeMap::new(), ..first };
@@ -67,10 +67,4 @@ pub fn merge_index(store: &dyn Store) -> Result<Summary, StreamError> {
 fn number_of_shares(path: &str) -> Option<usize> {
     let (_, of) = path.strip_prefix("porter-convert-")?.strip_suffix(".json")?.split_once("-of-")?;
     of.parse().ok()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    digits.len().is_multiple_of(2).then(|| digits.chunks(2).map(byte).collect())?
 }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Event, Observer, StreamError,
-    journal::{Begun, Journal, Written, hex},
+    journal::{Begun, Journal, Written},
     local::PART,
     pipeline::Size,
     share::Share,
@@ -221,10 +221,10 @@ impl Session<'_> {
             let bytes = literal(file);
             if self.alone() {
                 self.store.put(&file.path, &bytes).map_err(StreamError::io("write", &file.path))?;
-                let sha256 = hex(&Sha256::digest(&bytes));
+                let sha256 = hex::encode(Sha256::digest(&bytes));
                 journal.files.insert(file.path.clone(), Written { bytes: bytes.len() as u64, sha256 });
             } else {
-                journal.closing.insert(file.path.clone(), hex(&bytes));
+                journal.closing.insert(file.path.clone(), hex::encode(&bytes));
             }
         }
         journal.complete = true;

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Event, Observer, StreamError,
-    journal::{Journal, Written, hex},
+    journal::{Journal, Written},
     pipeline::{self, Size},
     session::{Conversion, Options, literal},
     store::Store,
@@ -107,7 +107,7 @@ impl<'a> Compare<'a> {
         if more > 0 {
             return Err(differs(format!("goes on after its {} bytes", self.at)));
         }
-        let sha256 = hex(&self.hash.finalize());
+        let sha256 = hex::encode(self.hash.finalize());
         match written {
             Some(written) if written.sha256 != sha256 => {
                 Err(differs(format!("its SHA-256 is {sha256}; {} was recorded", written.sha256)))

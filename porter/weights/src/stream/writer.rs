@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Event, Observer, StreamError,
-    journal::{Begun, Journal, Written, hex},
+    journal::{Begun, Journal, Written},
     pipeline::{self, Lent, Size},
     session::Conversion,
     store::{Durable, Part, Store},
@@ -85,7 +85,7 @@ fn hash_all(files: mpsc::Receiver<ToHash>, digest: &mpsc::Sender<String>) {
             ToHash::Begin(of_kept) => hash = of_kept,
             ToHash::Bytes(bytes) => hash.update(&**bytes),
             // Who no longer listens has failed, and says so.
-            ToHash::End => drop(digest.send(hex(&hash.finalize_reset()))),
+            ToHash::End => drop(digest.send(hex::encode(hash.finalize_reset()))),
         }
     }
 }

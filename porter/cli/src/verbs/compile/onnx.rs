@@ -41,6 +41,7 @@ pub(super) fn run(
         devices: target.devices(),
         mesh: None,
         sizes,
+        rewrites: Vec::new(),
         programs: answers.into_iter().map(Row::new).collect(),
         notes: unsharded(target).into_iter().chain(lifted(&recognised)).collect(),
     };
