@@ -604,12 +604,15 @@ pub(crate) enum PlanFor {
 pub(crate) enum WeightForm {
     /// 8-bit integers, one scale an output channel
     Int8,
+    /// And activations as 8-bit integers, one scale a token
+    W8a8,
 }
 
 impl From<WeightForm> for porter_pipeline::Quantize {
     fn from(form: WeightForm) -> Self {
         match form {
             WeightForm::Int8 => Self::Int8,
+            WeightForm::W8a8 => Self::W8A8,
         }
     }
 }

@@ -103,6 +103,9 @@ fn a_port_is_checked_by_its_own_programs_on_as_many_devices() {
         ("bert", "v6e:2x2", &["--dtype", "f32"]),
         ("llama", "v6e:2x2", &[]),
         ("llama", "v6e:1x1", &["--dtype", "f32", "--quantize", "int8"]),
+        ("qwen3", "v6e:2x2", &["--dtype", "f32", "--quantize", "int8"]),
+        ("llama", "v6e:1x1", &["--dtype", "f32", "--quantize", "w8a8"]),
+        ("llama", "v6e:2x2", &["--dtype", "f32", "--quantize", "w8a8"]),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let reference = tiny(model);

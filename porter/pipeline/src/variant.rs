@@ -1,7 +1,7 @@
 //! One of the ways to run a model.
 
 use porter_ir::DType;
-use porter_rewrite::{Int8Weights, Rewrite, Target};
+use porter_rewrite::{Int8Activations, Int8Weights, Rewrite, Target};
 use porter_zoo::Precision;
 
 /// How a model is run: the options that change its numbers.
@@ -17,11 +17,13 @@ pub struct Variant<'a> {
     pub rewrites: Chosen<'a>,
 }
 
-/// A narrow form of weights.
+/// A narrow form of the products of linear layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quantize {
     /// 8-bit integers with a scale an output channel.
     Int8,
+    /// Weights as in `Int8`, and activations as 8-bit integers with a scale a row, taken as they come.
+    W8A8,
 }
 
 impl Quantize {
@@ -29,20 +31,30 @@ impl Quantize {
     pub const fn name(self) -> &'static str {
         match self {
             Quantize::Int8 => "int8",
+            Quantize::W8A8 => "w8a8",
         }
     }
 
     /// The form of a name.
     pub fn named(name: &str) -> Option<Self> {
-        [Quantize::Int8].into_iter().find(|form| form.name() == name)
+        [Quantize::Int8, Quantize::W8A8].into_iter().find(|form| form.name() == name)
     }
 
     /// What it adds to a product of a layer, as a share of the product's deviation. A weight of 8 bits is off by
     /// a uniform error of at most half a step of 2/255 of its row's largest, which in a hundred numbers of a
-    /// normal distribution is 2.5 to 3 deviations: `3 / 255 / 3^0.5`.
+    /// normal distribution is 2.5 to 3 deviations: `3 / 255 / 3^0.5`. An activation is off by at most half a step of
+    /// 1/127 of its row's largest, `3 / 254 / 3^0.5`; both errors add in squares.
     pub const fn error_of_a_product(self) -> f64 {
         match self {
             Quantize::Int8 => 0.007,
+            Quantize::W8A8 => 0.0097,
+        }
+    }
+
+    fn rewrite(self) -> &'static dyn Rewrite {
+        match self {
+            Quantize::Int8 => &Int8Weights,
+            Quantize::W8A8 => &Int8Activations,
         }
     }
 }
@@ -83,7 +95,7 @@ impl Variant<'_> {
             Chosen::None => false,
             Chosen::Only(name) => rewrite.name() == name,
         });
-        let narrow = self.quantize.map(|Quantize::Int8| &Int8Weights as &dyn Rewrite);
+        let narrow = self.quantize.map(Quantize::rewrite);
         self.before.iter().copied().chain(narrow).chain(own.map(|rewrite| rewrite as &dyn Rewrite)).collect()
     }
 }

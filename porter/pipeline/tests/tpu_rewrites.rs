@@ -96,21 +96,22 @@ fn tiny_models_pass_under_every_rewrite_alone_and_together() {
 /// Products of a layer: three or four of attention and two or three of feed-forward.
 const PRODUCTS: usize = 7;
 
-/// 8-bit weights are not held to the budgets of f32, but to what their rounding does: every product adds its error to
-/// those before it, independently.
+/// Models of 8 bits are not held to the budgets of f32, but to what their rounding does: every product adds its error
+/// to those before it, independently.
 #[test]
-fn eight_bit_weights_drift_by_what_rounding_does() {
+fn models_of_eight_bits_drift_by_what_rounding_does() {
     let engine = engine();
-    for name in ["llama", "qwen3", "mistral", "bert"] {
+    let models = ["llama", "qwen3", "mistral", "bert"];
+    for (name, form) in models.iter().flat_map(|name| [(name, Quantize::Int8), (name, Quantize::W8A8)]) {
         let (opened, bundle) = opened(name);
-        let variant = Variant { quantize: Some(Quantize::Int8), ..Variant::new(DType::F32) };
+        let variant = Variant { quantize: Some(form), ..Variant::new(DType::F32) };
         let findings = check(&engine, &opened, &bundle, variant);
         let products = PRODUCTS * opened.model.dimensions().layers;
-        let budget = Quantize::Int8.error_of_a_product() * (products as f64).sqrt();
+        let budget = form.error_of_a_product() * (products as f64).sqrt();
         let drifts =
             findings.comparisons.iter().map(|m| (&m.comparison.name, m.comparison.rmse / m.comparison.scale));
         let (worst, drift) = drifts.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
-        println!("{name}: {worst} is off by {drift:.2e} of its deviation, of {budget:.2e}");
-        assert!((1e-3..budget).contains(&drift), "{name} {worst}: {drift}");
+        println!("{name} {}: {worst} is off by {drift:.2e} of its deviation, of {budget:.2e}", form.name());
+        assert!((1e-3..budget).contains(&drift), "{name} {} {worst}: {drift}", form.name());
     }
 }
