@@ -56,6 +56,8 @@ pub enum Chosen<'a> {
     None,
     /// One of them.
     Only(&'a str),
+    /// All but one.
+    Without(&'a str),
 }
 
 impl Variant<'_> {
@@ -82,6 +84,7 @@ impl Variant<'_> {
             Chosen::All => true,
             Chosen::None => false,
             Chosen::Only(name) => rewrite.name() == name,
+            Chosen::Without(name) => rewrite.name() != name,
         });
         let narrow = self.quantize.map(|Quantize::Int8| &Int8Weights as &dyn Rewrite);
         self.before.iter().copied().chain(narrow).chain(own.map(|rewrite| rewrite as &dyn Rewrite)).collect()
