@@ -114,7 +114,7 @@ pub(super) fn run(args: &PlanArgs, global: &Global, console: &Console) -> Result
     };
     let positions = model.model.dimensions().max_positions;
     let buckets = args.prompts.as_deref().map(buckets).transpose()?;
-    let longest = buckets.iter().flatten().flat_map(|buckets| buckets.sizes.last().copied()).max();
+    let longest = buckets.iter().flatten().filter_map(|buckets| buckets.sizes.last().copied()).max();
     let prompt = args.prompt.or(longest);
     let context = args.context.unwrap_or_else(|| prompt.unwrap_or(CONTEXT).max(CONTEXT).min(positions));
     let planner = Planner {
