@@ -50,7 +50,15 @@ def logits(out, batch, prompt, tokens):
     return np.stack(rows, 1)
 
 
+def documented():
+    """Whether docs/jax.md shows load.py as it is."""
+    here = pathlib.Path(__file__).parent
+    code = (here / "load.py").read_text().split("# begin docs/jax.md\n")[1].split("# end docs/jax.md")[0]
+    return code in (here / "../../docs/jax.md").read_text()
+
+
 def main(porter, bundles):
+    assert documented(), "docs/jax.md shows another load than ci/jax/load.py"
     for bundle in bundles:
         prompt = load_file(f"{bundle}/inputs.safetensors")["input_ids"][0]
         recorded = load_file(f"{bundle}/reference.safetensors")

@@ -543,6 +543,9 @@ pub(crate) struct CompileArgs {
     /// Narrow the weights of linear layers, but for the head
     #[arg(long, value_enum, value_name = "FORM")]
     pub(crate) quantize: Option<WeightForm>,
+    /// Say what each of the target's rewrites brings: compile without it too, and without any
+    #[arg(long)]
+    pub(crate) attribute: bool,
     /// Stop the compiler of a program after this many seconds
     #[arg(long, value_name = "SECONDS", default_value = "1800", value_parser = positive)]
     pub(crate) time_limit: usize,
@@ -568,6 +571,10 @@ pub(crate) struct PlanArgs {
     /// Tokens of the prefill program
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(crate) prompt: Option<usize>,
+    /// The lengths of prompts, a line each: TOKENS, or TOKENS COUNT. Says for which lengths to have prefill
+    /// programs, and plans with the longest
+    #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
+    pub(crate) prompts: Option<PathBuf>,
     /// Slots of the cache: prompt and answer together; 1024 if left out, or the model's positions
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(crate) context: Option<usize>,

@@ -75,17 +75,49 @@ fn what_does_not_fit_is_a_no_with_the_smallest_slice_that_does() {
 }
 
 #[test]
-fn meshes_that_do_not_divide_are_left_out_with_the_reason() {
+fn rows_that_do_not_divide_are_left_out_with_the_reason() {
     let folder = llama(8192, 28672, 80, [64, 8]);
     let args = ["--target", "v5e:4x4", "--batch", "3", "--json"];
     let document = document(&plan(folder.path(), &args).success());
-    // Weights that are split along both dimensions need neither more rows nor more key-value heads.
-    let best = &document["candidates"][0];
-    assert_eq!((&best["mesh"], &best["rules"]), (&json!("fsdp=2,tensor=8"), &json!("2d")));
     let refused = document["refused"].to_string();
-    assert!(refused.contains("kv_heads: 8 do not divide over tensor=16"), "{refused}");
-    assert!(refused.contains("repeat each head 2 times"), "{refused}");
     assert!(refused.contains("activation_batch: 3 do not divide over data=2"), "{refused}");
+    assert!(!refused.contains("kv_heads"), "{refused}");
+}
+
+/// Llama-3.1-70B over sixteen chips: its eight key-value heads twice, so cache and their projections are twice
+/// as large.
+#[test]
+fn heads_that_do_not_divide_are_padded_and_the_bytes_said() {
+    let folder = llama(8192, 28672, 80, [64, 8]);
+    let with = |mesh: &str| {
+        let args = ["--target", "v6e:4x4", "--batch", "2", "--mesh", mesh, "--rules", "serving", "--json"];
+        document(&plan(folder.path(), &args).success())["candidates"][0].clone()
+    };
+    let (padded, divides) = (with("tensor=16"), with("data=2,tensor=8"));
+    assert_eq!(divides["pads"], json!([]));
+    assert!(padded["pads"][0].as_str().unwrap().starts_with("pad_heads: 8 key-value heads"), "{padded}");
+    assert_eq!(padded["padded_bytes"], 80 * 2 * 1024 * 8192 * 2_u64);
+    // A head of two rows on each device, and a head of one row.
+    let cache = |row: &Value| row["memory"]["cache"].as_u64().unwrap();
+    assert_eq!(cache(&padded), 2 * cache(&divides));
+    let share = padded["padded_flops"].as_f64().unwrap();
+    let layer = 2 * 8192 * 8192 + 2 * 1024 * 8192 + 3 * 28672 * 8192_u64;
+    let products = (80 * layer + 128_256 * 8192) as f64;
+    let expected = (80 * 2 * 1024 * 8192_u64) as f64 / products;
+    assert!(share > 0.9 * expected && share < 1.1 * expected, "{share} {expected}");
+}
+
+#[test]
+fn prompts_choose_the_prefill_programs() {
+    let folder = llama(4096, 14336, 2, [32, 8]);
+    let prompts = folder.path().join("prompts.txt");
+    fs::write(&prompts, "100 50\n120 50\n1000 10\n").unwrap();
+    let args = ["--target", "v6e:1x1", "--prompts", prompts.to_str().unwrap()];
+    let found = document(&plan(folder.path(), &[&args[..], &["--json"]].concat()).success());
+    assert_eq!((&found["prompt"], &found["buckets"][1]["sizes"]), (&json!(1024), &json!([128, 1024])));
+    plan(folder.path(), &args).success().stdout(contains("PREFILL PROGRAMS"));
+    fs::write(&prompts, "100 fifty\n").unwrap();
+    plan(folder.path(), &args).code(2).stderr(contains("line 1: \"100 fifty\""));
 }
 
 #[test]

@@ -91,6 +91,21 @@ fn a_port_says_what_the_model_says() {
 }
 
 #[test]
+fn a_port_is_inspected_by_its_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = ported(folder.path(), "llama", &["--target", "v6e:2x2"]);
+    let seen: Value = serde_json::from_str(&said(&["inspect", text(&port), "--map", "--json"])).unwrap();
+    assert_eq!((&seen["target"], &seen["mesh"]), (&json!("v6e:2x2"), &json!([["tensor", 4]])));
+    assert!(seen["undo"]["lost"].get("lm_head.weight").is_some(), "the source is f32, the port bf16");
+    // Padded rows of the embedding are cut off.
+    let port = ported(&folder.path().join("f32"), "llama", &["--target", "v6e:2x2", "--dtype", "f32"]);
+    let seen = said(&["inspect", text(&port), "--map"]);
+    let row = seen.lines().find(|line| line.starts_with("model.embed_tokens.weight")).unwrap();
+    assert!(row.contains("[997, 96]") && row.contains("slice"), "{row}");
+    assert!(seen.contains("porter convert gives every tensor of the source back"), "{seen}");
+}
+
+#[test]
 fn a_port_is_checked_by_its_own_programs_on_as_many_devices() {
     for (model, target, more) in [
         ("llama", "v6e:1x1", &["--dtype", "f32"][..]),

@@ -1,7 +1,7 @@
 //! Which mesh a model is laid out over.
 
 use porter_ir::Mesh;
-use porter_rewrite::{Applied, Port, Rewrite, Shard, Tables, apply};
+use porter_rewrite::{Applied, Port, Shard, Tables};
 
 use crate::PipelineError;
 
@@ -28,9 +28,7 @@ impl Meshing {
         }
         let mut refused = None;
         for shard in shards {
-            let pads = shard.pads();
-            let pads: Vec<&dyn Rewrite> = pads.iter().map(Box::as_ref).collect();
-            let (padded, pads) = apply(&pads, port.clone())?;
+            let (padded, pads) = shard.pads().apply(port.clone())?;
             match shard.layouts(&padded) {
                 Ok(_) => return Ok(Some(Laid { shard, port: padded, pads })),
                 Err(error) => refused = refused.or(Some(error)),

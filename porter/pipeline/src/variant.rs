@@ -68,6 +68,8 @@ pub enum Chosen<'a> {
     None,
     /// One of them.
     Only(&'a str),
+    /// All but one.
+    Without(&'a str),
 }
 
 impl Variant<'_> {
@@ -94,6 +96,7 @@ impl Variant<'_> {
             Chosen::All => true,
             Chosen::None => false,
             Chosen::Only(name) => rewrite.name() == name,
+            Chosen::Without(name) => rewrite.name() != name,
         });
         let narrow = self.quantize.map(Quantize::rewrite);
         self.before.iter().copied().chain(narrow).chain(own.map(|rewrite| rewrite as &dyn Rewrite)).collect()

@@ -17,7 +17,7 @@ mod target;
 
 pub use chip::{Chip, Figure, Ici, Mxu, Peak, Source, Topologies};
 pub use chips::CHIPS;
-pub use choice::{Demand, Exchange, Memory, Roofline, Verdict, meshes};
+pub use choice::{Buckets, Demand, Exchange, Memory, Prompts, PromptsError, Roofline, Verdict, meshes};
 pub use estimate::{CAVEAT, Collectives, Estimate, Inputs, Resource, Row};
 pub use model_flops::model_flops;
 pub use target::{Target, TargetError};

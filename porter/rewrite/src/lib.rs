@@ -37,7 +37,9 @@ pub use patch::{CompilerFlag, Effect, FlagValue, Patch, Port, Rewrite};
 pub use pin_state_updates::PinStateUpdates;
 pub use rebuild::{Edit, Replacement, Site};
 pub use roll_layers::RollLayers;
-pub use shard::{Collective, Profile, Rules, RulesError, Shard, ShardError, ShardProblem, Share, Tables};
+pub use shard::{
+    Collective, Pads, Profile, Rules, RulesError, Shard, ShardError, ShardProblem, Share, Tables,
+};
 pub use split_weights::SplitWeights;
 pub use target::{Applied, Target, apply};
 pub use weights_in_out::WeightsInOut;

@@ -41,11 +41,11 @@ struct Document {
     decode_rate: f64,
     /// The median step's rate: what a long generation tends to.
     decode_rate_median: f64,
-    /// Bytes a second that this machine reads, measured in this run.
-    read_bandwidth: f64,
+    /// Bytes a second that this machine reads, measured in this run; none where another device has the weights.
+    read_bandwidth: Option<f64>,
     /// Tokens a second if every step read the weights once at that bandwidth and did nothing else.
-    decode_limit: f64,
-    decode_share_of_limit: f64,
+    decode_limit: Option<f64>,
+    decode_share_of_limit: Option<f64>,
     /// The largest resident size of the process.
     peak_memory: Option<u64>,
 }
@@ -76,11 +76,12 @@ pub(super) fn run(args: &BenchArgs, global: &Global, console: &Console) -> Resul
     let decode = generate(args.tokens)?;
     prefill.push(decode.prefill);
     let peak_memory = machine::peak_memory();
-    let read_bandwidth = machine::read_bandwidth();
+    // Elsewhere the host's memory is not what holds the weights.
+    let read_bandwidth = (engine.client.platform() == "cpu").then(machine::read_bandwidth);
 
     let weight_bytes = resident.weight_bytes;
     let decode_rate = decode.decode.len() as f64 / decode.decode.iter().sum::<Duration>().as_secs_f64();
-    let decode_limit = read_bandwidth / weight_bytes as f64;
+    let decode_limit = read_bandwidth.map(|bandwidth| bandwidth / weight_bytes as f64);
     let document = Document {
         model: opened.files.name.clone(),
         dtype: args.dtype.name().to_owned(),
@@ -98,7 +99,7 @@ pub(super) fn run(args: &BenchArgs, global: &Global, console: &Console) -> Resul
         decode_rate_median: 1.0 / median(&decode.decode),
         read_bandwidth,
         decode_limit,
-        decode_share_of_limit: decode_rate / decode_limit,
+        decode_share_of_limit: decode_limit.map(|limit| decode_rate / limit),
         peak_memory,
     };
     console.result(&document, render)?;
@@ -165,11 +166,16 @@ fn render(d: &Document) -> String {
         ),
         row(
             "decode limit",
-            format!("{:.1} tok/s", d.decode_limit),
-            format!(
-                "weights once a token at {:.1} GB/s read here; decode is at {:.0}%",
-                d.read_bandwidth / 1e9,
-                100.0 * d.decode_share_of_limit
+            d.decode_limit.map_or_else(|| "unknown".to_owned(), |limit| format!("{limit:.1} tok/s")),
+            d.read_bandwidth.zip(d.decode_share_of_limit).map_or_else(
+                || {
+                    let read = d.weight_bytes as f64 * d.decode_rate / 1e9;
+                    format!("the device's bandwidth is not measured; decode reads {read:.0} GB/s of weights")
+                },
+                |(bandwidth, share)| {
+                    let (bandwidth, share) = (bandwidth / 1e9, 100.0 * share);
+                    format!("weights once a token at {bandwidth:.1} GB/s read here; decode is at {share:.0}%")
+                },
             ),
         ),
         row(

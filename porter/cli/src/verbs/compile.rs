@@ -1,5 +1,6 @@
 //! `porter compile MODEL --target CHIP:SHAPE`: what the TPU compiler makes of a model, without a TPU.
 
+mod attribute;
 mod onnx;
 mod ported;
 
@@ -42,6 +43,9 @@ pub(super) struct Document {
     /// What was done to the programs, in order.
     rewrites: Vec<Rewrite>,
     programs: Vec<Row>,
+    /// What each of the target's rewrites brings, if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attribution: Option<Vec<attribute::Form>>,
     notes: Vec<String>,
 }
 
@@ -112,10 +116,17 @@ pub(super) fn run(args: &CompileArgs, global: &Global, console: &Console) -> Res
     console.note(&format!("compiling {} programs of {} for {}", phases.len(), model.name, target));
     let ahead = Ahead { compiler, target: target.clone(), meshing };
     let quantize = args.quantize.map(Into::into);
-    let answers = ahead.compile(&model, &phases, &Variant { quantize, ..Variant::new(args.dtype.into()) })?;
+    let variant = Variant { quantize, ..Variant::new(args.dtype.into()) };
+    let answers = ahead.compile(&model, &phases, &variant)?;
+    let forms = || {
+        let all = (&answers.programs[..], &answers.applied[..]);
+        attribute::forms(&ahead, &model, &phases, &variant, all, console)
+    };
+    let attribution = args.attribute.then(forms).transpose()?;
 
     let sizes = Sizes::Sequences { dtype: args.dtype.name(), batch: args.batch, prompt, context };
-    present(&document(target, sizes, (model.name, model.model.class()), answers), args, console)
+    let document = document(target, sizes, (model.name, model.model.class()), answers);
+    present(&Document { attribution, ..document }, args, console)
 }
 
 /// The target, which only a port says itself.
@@ -168,6 +179,7 @@ pub(super) fn document(
         sizes,
         rewrites: applied.into_iter().map(Rewrite::from).collect(),
         programs,
+        attribution: None,
         notes,
     }
 }
@@ -356,6 +368,7 @@ pub(super) fn render(d: &Document, console: &Console) -> String {
             parts.push(format!("{name}: {}", lines.join("\n  ")));
         }
     }
+    parts.extend(d.attribution.as_deref().map(attribute::render));
     let rewrites = d.rewrites.iter().map(|Rewrite { rewrite, reason }| format!("{rewrite}: {reason}"));
     let rewrites = rewrites.collect::<Vec<_>>().join("\n");
     parts.extend((!rewrites.is_empty()).then(|| console.paint(&rewrites, Tone::Dim)));

@@ -2,6 +2,7 @@
 
 mod map;
 mod onnx;
+mod ported;
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use crate::{
     progress::Fetching,
     table,
 };
-use porter_pipeline::{PipelineError, checkpoint, model, weight_map};
+use porter_pipeline::{PipelineError, artefact::Artefact, checkpoint, model, weight_map};
 
 /// What `porter inspect` says.
 #[derive(Serialize)]
@@ -99,6 +100,9 @@ impl Architecture {
 pub(super) fn run(args: &InspectArgs, console: &Console) -> Result<Exit, Failure> {
     if let Some(graph) = porter_pipeline::onnx::find(&args.model.model, &Fetching::new(console))? {
         return onnx::run(&graph, args, console);
+    }
+    if let Some(artefact) = Artefact::find(&args.model.model)? {
+        return ported::run(&artefact, args, console);
     }
     let source = Source::parse(&args.model.model).map_err(PipelineError::from)?;
     let files = resolve(&source, &Fetching::new(console)).map_err(PipelineError::from)?;

@@ -1,11 +1,13 @@
 //! `porter plan MODEL --target CHIP:SHAPE`: which mesh, and whether the model fits, from its config alone.
 
+use std::{fs, path::Path};
+
 use porter_ir::Mesh;
 use porter_pipeline::{
-    Ahead, Candidate, Configured, Meshing, Objective, PipelineError, Plan, Planner, Variant, open_config,
-    phases,
+    Ahead, Candidate, Configured, Meshing, Objective, Padding, PipelineError, Plan, Planner, Variant,
+    open_config, phases,
 };
-use porter_plan::{Memory, Roofline, Target, Verdict};
+use porter_plan::{Buckets, Memory, Prompts, Roofline, Target, Verdict};
 use porter_rewrite::{Shard, Tables};
 use serde::Serialize;
 
@@ -20,6 +22,11 @@ use crate::{
 
 /// Slots of the cache where nothing is said.
 const CONTEXT: usize = 1024;
+/// What a prefill program's length is a multiple of: a vector register of a TPU has 128 lanes, and scores have a
+/// prompt's tokens there.
+const TILE: usize = 128;
+/// The most prefill programs that are looked at.
+const MOST_BUCKETS: usize = 8;
 /// What every plan must say of its times.
 const CAVEAT: &str = "times are a roofline of the program as it is written: nothing was compiled or run";
 
@@ -42,6 +49,8 @@ struct Document {
     refused: Vec<Refused>,
     /// Where the model does not fit: the smallest target of the chip that it fits, as it lies there.
     smallest: Option<Smallest>,
+    /// For one prefill program, two, ... the lengths with the least padding, if prompts were given.
+    buckets: Option<Vec<Buckets>>,
     /// What the compiler says of the best candidate.
     verified: Option<compile::Document>,
     notes: Vec<String>,
@@ -52,6 +61,12 @@ struct Row {
     mesh: String,
     /// The rule tables.
     rules: String,
+    /// What is padded, and why.
+    pads: Vec<String>,
+    /// Bytes of weights that padding adds, on all devices together.
+    padded_bytes: usize,
+    /// Operations that padding adds to the program that gets the most, as a share.
+    padded_flops: f64,
     batch: usize,
     memory: Memory,
     total: usize,
@@ -98,13 +113,16 @@ pub(super) fn run(args: &PlanArgs, global: &Global, console: &Console) -> Result
         None => vec![tables, Tables::two_dimensional().map_err(PipelineError::from)?],
     };
     let positions = model.model.dimensions().max_positions;
-    let context = args.context.unwrap_or_else(|| args.prompt.unwrap_or(CONTEXT).max(CONTEXT).min(positions));
+    let buckets = args.prompts.as_deref().map(buckets).transpose()?;
+    let longest = buckets.iter().flatten().filter_map(|buckets| buckets.sizes.last().copied()).max();
+    let prompt = args.prompt.or(longest);
+    let context = args.context.unwrap_or_else(|| prompt.unwrap_or(CONTEXT).max(CONTEXT).min(positions));
     let planner = Planner {
         model: &model,
         variant: Variant::new(args.dtype.into()),
         tables,
         batch: args.batch,
-        prompt: args.prompt.unwrap_or(context),
+        prompt: prompt.unwrap_or(context),
         context,
         objective: args.objective.into(),
     };
@@ -119,9 +137,19 @@ pub(super) fn run(args: &PlanArgs, global: &Global, console: &Console) -> Result
         (None, Some(_)) => Exit::Done,
         (None, None) => Exit::No,
     };
-    let document = document(args, &model, &planner, &plan, smallest, verified)?;
+    let document = Document { buckets, ..document(args, &model, &planner, &plan, smallest, verified)? };
     console.result(&document, |document| render(document, console))?;
     Ok(exit)
+}
+
+/// For which lengths of the prompts in a file to have programs.
+fn buckets(path: &Path) -> Result<Vec<Buckets>, Failure> {
+    let failed = |source| PipelineError::File { doing: "read", path: path.to_owned(), source };
+    let text = fs::read_to_string(path).map_err(failed)?;
+    let refuse = |what: String| Failure::new(Exit::Usage, format!("{}: {what}", path.display()));
+    let prompts = Prompts::parse(&text).map_err(|error| refuse(error.to_string()))?;
+    let buckets = prompts.buckets(TILE, MOST_BUCKETS);
+    if buckets.is_empty() { Err(refuse("it has no lengths of prompts".to_owned())) } else { Ok(buckets) }
 }
 
 /// Has the compiler judge the best candidate.
@@ -187,6 +215,7 @@ fn document(
         candidates: plan.candidates.iter().map(Row::new).collect(),
         refused: refused.collect(),
         smallest,
+        buckets: None,
         verified,
         notes: vec![CAVEAT.to_owned()],
     })
@@ -211,9 +240,13 @@ impl Row {
                 .map(|e| CollectiveRow { kind: e.kind, axes: e.axes.clone(), count: e.count, bytes: e.bytes })
                 .collect(),
         };
+        let Padding { applied, bytes, flops } = &candidate.padding;
         Self {
             mesh: name(&candidate.shard.mesh),
             rules: candidate.shard.tables.name.clone(),
+            pads: applied.iter().map(|pad| format!("{}: {}", pad.rewrite, pad.reason)).collect(),
+            padded_bytes: *bytes,
+            padded_flops: *flops,
             batch: candidate.batch,
             memory: candidate.memory,
             total: candidate.memory.total(),
@@ -231,6 +264,7 @@ impl Row {
         vec![
             self.mesh.clone(),
             self.rules.clone(),
+            if self.pads.is_empty() { String::new() } else { format!("+{:.1}%", 100.0 * self.padded_flops) },
             self.batch.to_string(),
             gib(self.memory.weights),
             gib(self.memory.cache),
@@ -260,6 +294,7 @@ fn render(d: &Document, console: &Console) -> String {
     let heading = [
         "MESH",
         "RULES",
+        "PADDED",
         "BATCH",
         "WEIGHTS",
         "CACHE",
@@ -272,7 +307,7 @@ fn render(d: &Document, console: &Console) -> String {
         "",
     ];
     let table = |rows: &mut dyn Iterator<Item = &Row>| {
-        table::render(&heading, rows.map(|row| row.cells(console)), &[2, 3, 4, 5, 6, 7, 9, 10])
+        table::render(&heading, rows.map(|row| row.cells(console)), &[2, 3, 4, 5, 6, 7, 8, 10, 11])
     };
     let mut parts = vec![format!(
         "{}  {} of {:.1} billion parameters on {} in {}: prompt {}, context {}, {} GiB a device",
@@ -290,6 +325,15 @@ fn render(d: &Document, console: &Console) -> String {
     }
     if let Some(more) = d.candidates.len().checked_sub(SHOWN).filter(|&more| more > 0) {
         parts.push(format!("and {more} candidates more (--json has all)"));
+    }
+    if let Some(best) = d.candidates.first().filter(|best| !best.pads.is_empty()) {
+        let added = format!("padding for {} adds {} GiB of weights:", best.mesh, gib(best.padded_bytes));
+        parts.push([vec![added], best.pads.clone()].concat().join("\n- "));
+    }
+    if let Some(buckets) = &d.buckets {
+        let sizes = |b: &Buckets| b.sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(" ");
+        let rows = buckets.iter().map(|b| vec![sizes(b), format!("{:.1}%", 100.0 * b.padding)]);
+        parts.push(table::render(&["PREFILL PROGRAMS", "PADDING READ"], rows, &[1]));
     }
     for refused in d.refused.iter().take(if d.candidates.is_empty() { SHOWN } else { 3 }) {
         let problems: Vec<String> = refused.problems.iter().map(|problem| printable(problem)).collect();

@@ -3,10 +3,12 @@
 //! These are sums over a program as it is written. [`Estimate`](crate::Estimate) judges what the compiler made
 //! of it.
 
+mod buckets;
 mod memory;
 mod meshes;
 mod roofline;
 
+pub use buckets::{Buckets, Prompts, PromptsError};
 pub use memory::{Memory, Verdict};
 pub use meshes::meshes;
 pub use roofline::Roofline;

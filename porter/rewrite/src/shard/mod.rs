@@ -33,6 +33,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use porter_ir::{InputRole, Layout, Mesh, OpId, OutputRole, Program, Result, Sharding, Value};
 
+pub use pads::Pads;
 pub use predict::{Collective, Share};
 pub use problem::{ShardError, ShardProblem};
 pub use profile::Profile;

@@ -1,19 +1,22 @@
 //! What makes a model divide over a mesh.
 
-use porter_ir::LogicalAxis;
+use porter_ir::{LogicalAxis, OpError};
 
 use super::Shard;
-use crate::{PadHeads, PadIntermediate, PadVocab, Rewrite};
+use crate::{Applied, PadHeads, PadIntermediate, PadVocab, Port, apply};
+
+/// Over how many devices heads, feed-forward layers and the vocabulary are divided: what they are padded to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pads {
+    kv_heads: usize,
+    mlp: usize,
+    vocab: usize,
+}
 
 impl Shard {
-    /// The rewrites after which heads, feed-forward layers and the vocabulary divide over the mesh. They come
-    /// before the layout, and leave alone what divides as it is.
-    pub fn pads(&self) -> [Box<dyn Rewrite>; 3] {
-        [
-            Box::new(PadHeads { tensor: self.parts("kv_heads") }),
-            Box::new(PadIntermediate { tensor: self.parts("mlp") }),
-            Box::new(PadVocab { tensor: self.parts("vocab") }),
-        ]
+    /// The pads after which a model divides over the mesh.
+    pub fn pads(&self) -> Pads {
+        Pads { kv_heads: self.parts("kv_heads"), mlp: self.parts("mlp"), vocab: self.parts("vocab") }
     }
 
     /// Over how many devices the tables divide a logical axis of weights, which is the same in all of them.
@@ -21,5 +24,15 @@ impl Shard {
         let rules = &self.tables.decode;
         let over = rules.mesh_axes(&LogicalAxis::new(axis), &self.mesh).unwrap_or_default();
         over.into_iter().map(|axis| self.mesh.size(axis).unwrap_or(1)).product()
+    }
+}
+
+impl Pads {
+    /// The port with everything padded that does not divide as it is, and what was. It comes before the layout.
+    pub fn apply(self, port: Port) -> Result<(Port, Vec<Applied>), OpError> {
+        let heads = PadHeads { tensor: self.kv_heads };
+        let intermediate = PadIntermediate { tensor: self.mlp };
+        let vocab = PadVocab { tensor: self.vocab };
+        apply(&[&heads, &intermediate, &vocab], port)
     }
 }

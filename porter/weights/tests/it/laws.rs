@@ -1,8 +1,10 @@
 //! Laws of weight expressions, against an evaluator that follows each term's definition index by
 //! index.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use porter_ir::DType;
-use porter_weights::{Checkpoint, Encoding, Expr, Fp8Block, GgmlType, QuantisedPart, Scheme, Use};
+use porter_weights::{Checkpoint, Encoding, Expr, Fp8Block, GgmlType, QuantisedPart, Scheme, Use, WeightMap};
 use proptest::prelude::*;
 
 use crate::{
@@ -382,6 +384,52 @@ proptest! {
             prop_assert_eq!((Some(found.dtype), &found.shape), (expected.encoding.dtype(), &expected.shape));
             assert_same_bits(&evaluate(&back, &exported), &f32s(&checkpoint, &source), &source);
         }
+    }
+
+    #[test]
+    fn parameters_that_share_the_slices_of_a_term_give_its_sources_back(
+        shape in prop::collection::vec(1_usize..6, 1..4),
+        steps in steps(6),
+        cuts in prop::collection::vec(0.0..1.0, 0..4),
+        dice in prop::array::uniform2(0_usize..64),
+    ) {
+        let mut growing = Growing::new(&shape);
+        for (kind, dice) in steps {
+            growing.grow(kind, dice);
+        }
+        let Growing { checkpoint, expr, .. } = growing;
+        let shape = expr.infer(&checkpoint).unwrap().shape.to_vec();
+        let dim = dice[0] % shape.len();
+        let mut cuts: Vec<usize> = cuts.into_iter().map(|cut: f64| (cut * shape[dim] as f64) as usize).collect();
+        cuts.extend([0, shape[dim]]);
+        cuts.sort_unstable();
+        cuts.dedup();
+        prop_assume!(cuts.len() > 1);
+        let (mut map, mut stored) = (WeightMap::new(), Memory::default());
+        for (i, cut) in cuts.windows(2).enumerate() {
+            let mut ranges: Vec<_> = shape.iter().map(|&size| 0..size).collect();
+            ranges[dim] = cut[0]..cut[1];
+            let piece = expr.clone().slice(ranges);
+            let shape = piece.infer(&checkpoint).unwrap().shape;
+            stored.insert_f32(&i.to_string(), &shape, &evaluate(&piece, &checkpoint));
+            map.insert(i.to_string(), shape, piece);
+        }
+        let inverse = map.inverse(&checkpoint, |_, ty| ty.dtype).unwrap();
+        prop_assert_eq!(&inverse.lost, &BTreeMap::new());
+        prop_assert!(inverse.sources.keys().map(String::as_str).eq(expr.sources()));
+        for (source, back) in inverse.sources {
+            let written = serde_json::to_string(&back).unwrap();
+            let read: Expr = serde_json::from_str(&written).unwrap();
+            prop_assert_eq!(&read, &back);
+            assert_same_bits(&evaluate(&read, &stored), &f32s(&checkpoint, &source), &source);
+        }
+        // Without one of the pieces, what stood in it is named.
+        let gone = (dice[1] % (cuts.len() - 1)).to_string();
+        map.retain(|name| name != gone);
+        let inverse = map.inverse(&checkpoint, |_, ty| ty.dtype).unwrap();
+        let named = inverse.sources.keys().chain(inverse.lost.keys()).map(String::as_str);
+        let left: BTreeSet<&str> = map.sources();
+        prop_assert!(named.collect::<BTreeSet<_>>() == left && (map.parameters().is_empty() || !inverse.lost.is_empty()));
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub(super) fn run(
         sizes,
         rewrites: Vec::new(),
         programs: answers.into_iter().map(Row::new).collect(),
+        attribution: None,
         notes: unsharded(target).into_iter().chain(lifted(&recognised)).collect(),
     };
     present(&document, args, console)

@@ -1,5 +1,9 @@
-//! `--map`: where each parameter comes from.
+//! `--map`: where each parameter comes from, or each tensor that a port gives back.
 
+use std::collections::BTreeMap;
+
+use porter_ir::DType;
+use porter_pipeline::artefact::UndoTensor;
 use porter_weights::{Checkpoint, Parameter, WeightMap};
 use serde::Serialize;
 
@@ -35,6 +39,18 @@ pub(super) fn rows(map: &WeightMap, checkpoint: &dyn Checkpoint) -> Vec<Row> {
             read_bytes: 0,
             from: format!("tied to {to}"),
         },
+    });
+    rows.collect()
+}
+
+/// Where each tensor of a port's source comes from, over the port's checkpoint.
+pub(super) fn back(undo: &BTreeMap<String, UndoTensor>, checkpoint: &dyn Checkpoint) -> Vec<Row> {
+    let rows = undo.iter().map(|(name, UndoTensor { dtype, shape, expr })| Row {
+        parameter: name.clone(),
+        shape: Some(shape.clone()),
+        dtype: dtype.parse().ok().map(DType::name),
+        read_bytes: expr.cost(checkpoint).map_or(0, |cost| cost.read_bytes),
+        from: expr.to_string(),
     });
     rows.collect()
 }

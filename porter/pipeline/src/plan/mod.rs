@@ -1,11 +1,13 @@
 //! Planning: which mesh, and whether the model fits, from its configuration alone.
 
-use porter_ir::Mesh;
-use porter_plan::{Demand, Exchange, Memory, Roofline, Target, Verdict, meshes, model_flops};
-use porter_rewrite::{Profile, Shard, ShardError, Share, Tables};
-use porter_zoo::Phase;
+mod written;
 
-use crate::{Configured, PipelineError, Variant, ahead::phases, lower::programs_of, meshing::check_devices};
+use porter_ir::Mesh;
+use porter_plan::{Demand, Memory, Roofline, Target, Verdict, meshes};
+use porter_rewrite::{Applied, Shard, ShardError, Tables};
+
+use crate::{Configured, PipelineError, Variant, ahead::phases, meshing::check_devices};
+use written::{Form, Written};
 
 /// The mesh axes that are searched over: rows, rows with weights that are gathered, tensors.
 const AXES: [&str; 3] = ["data", "fsdp", "tensor"];
@@ -46,6 +48,8 @@ pub struct Planner<'a> {
 pub struct Candidate {
     /// How it lies.
     pub shard: Shard,
+    /// What was padded so that it divides.
+    pub padding: Padding,
     /// Rows.
     pub batch: usize,
     /// What lies on a device while its programs run in turn.
@@ -54,6 +58,17 @@ pub struct Candidate {
     pub verdict: Verdict,
     /// Its programs.
     pub programs: Vec<PlannedProgram>,
+}
+
+/// What padding costs, on all devices together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Padding {
+    /// The rewrites that pad.
+    pub applied: Vec<Applied>,
+    /// Bytes of weights that are added.
+    pub bytes: usize,
+    /// Operations that are added, as a share of those of the program that gets the most.
+    pub flops: f64,
 }
 
 /// What a program should take.
@@ -112,14 +127,6 @@ impl Candidate {
     }
 }
 
-/// A program before a mesh is chosen.
-struct Unplaced {
-    name: String,
-    phase: Phase,
-    profile: Profile,
-    flops: f64,
-}
-
 impl Planner<'_> {
     /// Every mesh of the target's devices, or the one that is asked for, best first.
     pub fn plan(&self, target: &Target, mesh: Option<&Mesh>) -> Result<Plan, PipelineError> {
@@ -132,11 +139,12 @@ impl Planner<'_> {
         };
         let mut plan = Plan { target: target.clone(), candidates: Vec::new(), refused: Vec::new() };
         for batch in self.batches() {
-            let programs = self.programs(batch)?;
+            let phases = phases(&self.model.model, batch, &[self.prompt], self.context)?;
+            let mut written = Written::new(self.model, phases, &self.variant)?;
             let before = plan.candidates.len();
             plan.refused.clear();
             for mesh in &meshes {
-                self.candidates(&programs, mesh, batch, &mut plan);
+                self.candidates(&mut written, mesh, batch, &mut plan)?;
             }
             let added = plan.candidates.get(before..).unwrap_or_default();
             let any_fits = added.iter().any(|candidate| candidate.verdict == Verdict::Fits);
@@ -177,25 +185,24 @@ impl Planner<'_> {
         }
     }
 
-    fn programs(&self, batch: usize) -> Result<Vec<Unplaced>, PipelineError> {
-        let phases = phases(&self.model.model, batch, &[self.prompt], self.context)?;
-        let programs = programs_of(&self.model.model, &phases, &self.variant, porter_rewrite::Target::Plain)?;
-        let unplaced = phases.into_iter().zip(programs).map(|(phase, program)| Unplaced {
-            name: program.name().to_owned(),
-            phase,
-            profile: Profile::of(&program),
-            flops: model_flops(&program),
-        });
-        Ok(unplaced.collect())
-    }
-
     /// The candidates of a mesh by the tables, those that are alike once; or why there are none.
-    fn candidates(&self, programs: &[Unplaced], mesh: &Mesh, batch: usize, plan: &mut Plan) {
+    fn candidates(
+        &self,
+        written: &mut Written,
+        mesh: &Mesh,
+        batch: usize,
+        plan: &mut Plan,
+    ) -> Result<(), PipelineError> {
         let before = plan.candidates.len();
         let mut refused = None;
         for tables in &self.tables {
             let shard = Shard { mesh: mesh.clone(), tables: tables.clone() };
-            match candidate(programs, shard, batch, &plan.target) {
+            let as_written = candidate(&written.form, &shard, batch, &plan.target);
+            let found = match as_written {
+                Err(_) => candidate(written.padded(shard.pads())?, &shard, batch, &plan.target),
+                found => found,
+            };
+            match found {
                 Ok(candidate) => {
                     let added = plan.candidates.get(before..).unwrap_or_default();
                     if !added.iter().any(|other| other.programs == candidate.programs) {
@@ -208,49 +215,19 @@ impl Planner<'_> {
         if plan.candidates.len() == before {
             plan.refused.extend(refused);
         }
+        Ok(())
     }
 }
 
-fn candidate(
-    programs: &[Unplaced],
-    shard: Shard,
-    batch: usize,
-    target: &Target,
-) -> Result<Candidate, ShardError> {
-    let mut planned = Vec::with_capacity(programs.len());
-    for program in programs {
-        let demand = demand(shard.share(&program.profile, &program.name)?, program, target.devices());
+fn candidate(form: &Form, shard: &Shard, batch: usize, target: &Target) -> Result<Candidate, ShardError> {
+    let mut planned = Vec::with_capacity(form.programs.len());
+    for program in &form.programs {
+        let demand = program.demand(shard, target.devices())?;
         let roofline = Roofline::new(&demand, &shard.mesh, target);
         let tokens = program.phase.batch() * program.phase.tokens();
         planned.push(PlannedProgram { name: program.name.clone(), tokens, demand, roofline });
     }
     let memory = planned.iter().fold(Memory::default(), |memory, p| memory.with(p.demand.memory));
-    let verdict = memory.verdict(target);
-    Ok(Candidate { shard, batch, memory, verdict, programs: planned })
-}
-
-/// What a device does, from what it has. A run reads every weight of a product and writes what it gives; a
-/// decode step reads the whole cache, a prefill writes its part of it.
-fn demand(share: Share, program: &Unplaced, devices: usize) -> Demand {
-    let cache = match program.phase {
-        Phase::Prefill { tokens, cache, .. } => share.states as f64 * tokens as f64 / cache.max(1) as f64,
-        _ => share.states as f64,
-    };
-    let exchanges = share.collectives.into_iter().map(|collective| Exchange {
-        kind: collective.kind,
-        axes: collective.axes,
-        bytes: collective.bytes as f64,
-        count: collective.count,
-    });
-    Demand {
-        memory: Memory {
-            weights: share.weights,
-            cache: share.states,
-            interface: share.interface,
-            temporaries: share.temporaries,
-        },
-        traffic: share.read as f64 + cache + share.interface as f64,
-        flops: program.flops / devices as f64,
-        exchanges: exchanges.collect(),
-    }
+    let (verdict, padding) = (memory.verdict(target), form.padding.clone());
+    Ok(Candidate { shard: shard.clone(), padding, batch, memory, verdict, programs: planned })
 }

@@ -1,0 +1,112 @@
+//! A model's programs before a mesh is chosen, as they are written and padded.
+
+use std::collections::HashMap;
+
+use porter_ir::{InputRole, Program};
+use porter_plan::{Demand, Exchange, Memory, model_flops};
+use porter_rewrite::{Applied, Pads, Port, Profile, Shard, ShardError, Share, Target};
+use porter_zoo::Phase;
+
+use super::Padding;
+use crate::{Configured, PipelineError, Variant, lower::programs_of};
+
+/// The programs of a model for so many rows.
+pub(super) struct Written {
+    phases: Vec<Phase>,
+    port: Port,
+    /// As they are written.
+    pub(super) form: Form,
+    padded: HashMap<Pads, Form>,
+}
+
+/// The programs in one form.
+pub(super) struct Form {
+    pub(super) programs: Vec<Unplaced>,
+    pub(super) padding: Padding,
+}
+
+/// A program that lies nowhere yet.
+pub(super) struct Unplaced {
+    pub(super) name: String,
+    pub(super) phase: Phase,
+    profile: Profile,
+    flops: f64,
+}
+
+impl Written {
+    pub(super) fn new(
+        model: &Configured,
+        phases: Vec<Phase>,
+        variant: &Variant<'_>,
+    ) -> Result<Self, PipelineError> {
+        let programs = programs_of(&model.model, &phases, variant, Target::Plain)?;
+        let form = Form { programs: unplaced(&phases, &programs), padding: Padding::default() };
+        Ok(Self { phases, port: Port::new(programs, model.weight_map.clone()), form, padded: HashMap::new() })
+    }
+
+    /// The programs with what `pads` adds.
+    pub(super) fn padded(&mut self, pads: Pads) -> Result<&Form, PipelineError> {
+        if !self.padded.contains_key(&pads) {
+            let (port, applied) = pads.apply(self.port.clone())?;
+            let form = self.form_of(&port.programs, applied);
+            self.padded.insert(pads, form);
+        }
+        Ok(self.padded.get(&pads).unwrap_or(&self.form))
+    }
+
+    fn form_of(&self, programs: &[Program], applied: Vec<Applied>) -> Form {
+        let added = programs.iter().zip(&self.port.programs);
+        let added = added.map(|(now, before)| weight_bytes(now).saturating_sub(weight_bytes(before)));
+        let bytes = added.max().unwrap_or(0);
+        let programs = unplaced(&self.phases, programs);
+        let added =
+            programs.iter().zip(&self.form.programs).map(|(now, before)| now.flops / before.flops - 1.0);
+        let padding = Padding { applied, bytes, flops: added.fold(0.0, f64::max) };
+        Form { programs, padding }
+    }
+}
+
+fn unplaced(phases: &[Phase], programs: &[Program]) -> Vec<Unplaced> {
+    let programs = phases.iter().zip(programs).map(|(&phase, program)| Unplaced {
+        name: program.name().to_owned(),
+        phase,
+        profile: Profile::of(program),
+        flops: model_flops(program),
+    });
+    programs.collect()
+}
+
+/// The bytes of a program's weights.
+fn weight_bytes(program: &Program) -> usize {
+    let weights = program.inputs().iter().filter(|input| input.role == InputRole::Weight);
+    weights.map(|input| program.ty(input.value).device_bytes()).sum()
+}
+
+impl Unplaced {
+    /// What a device does, from what it has. A run reads every weight of a product and writes what it gives; a
+    /// decode step reads the whole cache, a prefill writes its part of it.
+    pub(super) fn demand(&self, shard: &Shard, devices: usize) -> Result<Demand, ShardError> {
+        let share: Share = shard.share(&self.profile, &self.name)?;
+        let cache = match self.phase {
+            Phase::Prefill { tokens, cache, .. } => share.states as f64 * tokens as f64 / cache.max(1) as f64,
+            _ => share.states as f64,
+        };
+        let exchanges = share.collectives.into_iter().map(|collective| Exchange {
+            kind: collective.kind,
+            axes: collective.axes,
+            bytes: collective.bytes as f64,
+            count: collective.count,
+        });
+        Ok(Demand {
+            memory: Memory {
+                weights: share.weights,
+                cache: share.states,
+                interface: share.interface,
+                temporaries: share.temporaries,
+            },
+            traffic: share.read as f64 + cache + share.interface as f64,
+            flops: self.flops / devices as f64,
+            exchanges: exchanges.collect(),
+        })
+    }
+}
