@@ -13,6 +13,20 @@ pub struct Mesh {
 }
 
 impl Mesh {
+    /// A mesh of axes whose names are letters, digits and `_`, each there once, with 1 to 2^20 devices each.
+    pub fn new(axes: Vec<(String, usize)>) -> Result<Self, NoMesh> {
+        for (i, (name, size)) in axes.iter().enumerate() {
+            let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            if !is_name || !(1..=1 << 20).contains(size) {
+                return Err(NoMesh(format!("found {:?}", format!("{name}={size}"))));
+            }
+            if axes.iter().take(i).any(|(other, _)| other == name) {
+                return Err(NoMesh(format!("the axis {name:?} is there twice")));
+            }
+        }
+        Ok(Self { axes })
+    }
+
     /// The number of devices; as many as there are numbers where it is more.
     pub fn devices(&self) -> usize {
         self.axes.iter().fold(1, |devices, (_, size)| devices.saturating_mul(*size))
@@ -67,18 +81,12 @@ impl FromStr for Mesh {
 
     /// Reads what [`Display`](fmt::Display) writes.
     fn from_str(text: &str) -> Result<Self, NoMesh> {
-        let mut axes: Vec<(String, usize)> = Vec::new();
-        for part in text.split(',') {
-            let (name, size) = part.split_once('=').ok_or_else(|| NoMesh(format!("found {part:?}")))?;
-            let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-            let size = size.parse().ok().filter(|&size: &usize| size > 0 && size <= 1 << 20);
-            let (true, Some(size)) = (is_name, size) else { return Err(NoMesh(format!("found {part:?}"))) };
-            if axes.iter().any(|(other, _)| other == name) {
-                return Err(NoMesh(format!("the axis {name:?} is there twice")));
-            }
-            axes.push((name.to_owned(), size));
-        }
-        Ok(Self { axes })
+        let axis = |part: &str| {
+            let (name, size) = part.split_once('=')?;
+            Some((name.to_owned(), size.parse().ok()?))
+        };
+        let axes = text.split(',').map(|part| axis(part).ok_or_else(|| NoMesh(format!("found {part:?}"))));
+        Self::new(axes.collect::<Result<_, _>>()?)
     }
 }
 

@@ -17,6 +17,9 @@ pub struct Variant<'a> {
     pub rewrites: Chosen<'a>,
 }
 
+/// Products of a layer: three or four of attention and two or three of feed-forward.
+pub(crate) const PRODUCTS: usize = 7;
+
 /// A narrow form of the products of linear layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quantize {
@@ -44,11 +47,17 @@ impl Quantize {
     /// a uniform error of at most half a step of 2/255 of its row's largest, which in a hundred numbers of a
     /// normal distribution is 2.5 to 3 deviations: `3 / 255 / 3^0.5`. An activation is off by at most half a step of
     /// 1/127 of its row's largest, `3 / 254 / 3^0.5`; both errors add in squares.
-    pub const fn error_of_a_product(self) -> f64 {
+    const fn error_of_a_product(self) -> f64 {
         match self {
             Quantize::Int8 => 0.007,
             Quantize::W8A8 => 0.0097,
         }
+    }
+
+    /// What it adds to a value behind `layers` layers, as a share of the value's deviation: every product adds its
+    /// error to those before it, independently.
+    pub fn error(self, layers: usize) -> f64 {
+        self.error_of_a_product() * ((PRODUCTS * layers) as f64).sqrt()
     }
 
     fn rewrite(self) -> &'static dyn Rewrite {

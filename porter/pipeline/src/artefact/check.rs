@@ -16,12 +16,10 @@ use porter_text::{Sampler, SamplerOptions};
 use porter_zoo::{Phase, Precision, Taps, Task};
 
 use super::Ported;
-use crate::{Engine, Observer, PipelineError, Sequences};
+use crate::{Engine, Observer, PipelineError, Sequences, variant::PRODUCTS};
 
 /// The output that every position has.
 const LOGITS: &str = "logits";
-/// Products of a layer: three or four of attention and two or three of feed-forward.
-const PRODUCTS: usize = 7;
 
 impl Ported<'_> {
     /// Compares what the programs give with what a bundle recorded of outputs; taps are left out.
@@ -111,9 +109,9 @@ impl Checker<'_> {
         let Some(form) = self.ported.quantize.filter(|_| measured.loosened.is_none()) else {
             return measured;
         };
-        // Every product adds its error to those before it, independently; of many the greatest is compared.
-        let products = (PRODUCTS * self.ported.model.dimensions().layers) as f64;
-        let error = form.error_of_a_product() * products.sqrt();
+        let layers = self.ported.model.dimensions().layers;
+        let (products, error) = (PRODUCTS * layers, form.error(layers));
+        // Of many errors the greatest is compared.
         let greatest = (2.0 * (measured.comparison.count.max(2) as f64).ln()).sqrt();
         let added = error * greatest * measured.comparison.scale;
         let why = format!(

@@ -126,14 +126,10 @@ impl Artefact {
 
 /// The mesh of the axes, if it is one of the target's devices.
 fn mesh(axes: Vec<(String, usize)>, target: &Target) -> Result<Mesh, String> {
-    let mesh = Mesh { axes };
-    // What Porter would not have written reads back as another mesh, or as none.
-    let is_one = mesh.to_string().parse().is_ok_and(|read: Mesh| read == mesh);
-    if is_one && mesh.devices() == target.devices() {
-        Ok(mesh)
-    } else {
-        Err(format!("the mesh {mesh} is none of the {} devices of {target}", target.devices()))
-    }
+    let devices = target.devices();
+    let refuse =
+        || format!("the mesh {} is none of the {devices} devices of {target}", Mesh { axes: axes.clone() });
+    Mesh::new(axes.clone()).ok().filter(|mesh| mesh.devices() == devices).ok_or_else(refuse)
 }
 
 /// A program's file, if it is the one that the manifest means.

@@ -1,10 +1,10 @@
 //! A model's programs before a mesh is chosen, as they are written and padded.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use porter_ir::{InputRole, Program};
 use porter_plan::{Demand, Exchange, Memory, model_flops};
-use porter_rewrite::{Applied, Pads, Port, Profile, Shard, ShardError, Share, Target};
+use porter_rewrite::{Pads, Port, Profile, Shard, ShardError, Share, Target};
 use porter_zoo::Phase;
 
 use super::Padding;
@@ -46,23 +46,20 @@ impl Written {
 
     /// The programs with what `pads` adds.
     pub(super) fn padded(&mut self, pads: Pads) -> Result<&Form, PipelineError> {
-        if !self.padded.contains_key(&pads) {
-            let (port, applied) = pads.apply(self.port.clone())?;
-            let form = self.form_of(&port.programs, applied);
-            self.padded.insert(pads, form);
+        match self.padded.entry(pads) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(unknown) => {
+                let (port, applied) = pads.apply(self.port.clone())?;
+                let programs = unplaced(&self.phases, &port.programs);
+                let bytes = self.port.programs.iter().zip(&port.programs);
+                let bytes = bytes.map(|(before, now)| weight_bytes(now).saturating_sub(weight_bytes(before)));
+                let flops = self.form.programs.iter().zip(&programs);
+                let flops = flops.map(|(before, now)| now.flops / before.flops - 1.0);
+                let padding =
+                    Padding { applied, bytes: bytes.max().unwrap_or(0), flops: flops.fold(0.0, f64::max) };
+                Ok(unknown.insert(Form { programs, padding }))
+            }
         }
-        Ok(self.padded.get(&pads).unwrap_or(&self.form))
-    }
-
-    fn form_of(&self, programs: &[Program], applied: Vec<Applied>) -> Form {
-        let added = programs.iter().zip(&self.port.programs);
-        let added = added.map(|(now, before)| weight_bytes(now).saturating_sub(weight_bytes(before)));
-        let bytes = added.max().unwrap_or(0);
-        let programs = unplaced(&self.phases, programs);
-        let added =
-            programs.iter().zip(&self.form.programs).map(|(now, before)| now.flops / before.flops - 1.0);
-        let padding = Padding { applied, bytes, flops: added.fold(0.0, f64::max) };
-        Form { programs, padding }
     }
 }
 

@@ -1,7 +1,10 @@
 //! Laws of weight expressions, against an evaluator that follows each term's definition index by
 //! index.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use porter_ir::DType;
 use porter_weights::{Checkpoint, Encoding, Expr, Fp8Block, GgmlType, QuantisedPart, Scheme, Use, WeightMap};
@@ -167,6 +170,13 @@ impl Growing {
         growing
     }
 
+    /// An expression that has grown by all `steps`.
+    fn grown(shape: &[usize], steps: Vec<(u8, [usize; 4])>) -> Self {
+        let mut growing = Self::new(shape);
+        steps.into_iter().for_each(|(kind, dice)| growing.grow(kind, dice));
+        growing
+    }
+
     fn source(&mut self, shape: &[usize]) -> Expr {
         let name = self.sources.to_string();
         self.sources += 1;
@@ -227,6 +237,13 @@ impl Growing {
     }
 }
 
+/// `range` of `dim`, and all of the other dimensions.
+fn along(shape: &[usize], dim: usize, range: Range<usize>) -> Vec<Range<usize>> {
+    let mut ranges: Vec<_> = shape.iter().map(|&size| 0..size).collect();
+    ranges[dim] = range;
+    ranges
+}
+
 /// Steps of [`Growing::grow`], of kinds below `kinds`.
 fn steps(kinds: u8) -> impl Strategy<Value = Vec<(u8, [usize; 4])>> {
     prop::collection::vec((0..kinds, prop::array::uniform4(0_usize..64)), 0..5)
@@ -259,17 +276,13 @@ proptest! {
         steps in steps(9),
         cuts in prop::collection::vec(0.0..1.0, 0..6),
     ) {
-        let mut growing = Growing::new(&shape);
-        for (kind, dice) in steps {
-            growing.grow(kind, dice);
-        }
-        let Growing { checkpoint, expr, .. } = growing;
+        let Growing { checkpoint, expr, .. } = Growing::grown(&shape, steps);
         let whole = evaluate(&expr, &checkpoint);
         let mut cuts: Vec<usize> = cuts.into_iter().map(|cut: f64| (cut * whole.len() as f64) as usize).collect();
         cuts.extend([0, whole.len()]);
         cuts.sort_unstable();
         let flat = expr.reshape([whole.len()]);
-        let tiles = cuts.windows(2).map(|cut| flat.clone().slice([std::ops::Range { start: cut[0], end: cut[1] }]));
+        let tiles = cuts.windows(2).map(|cut| flat.clone().slice([Range { start: cut[0], end: cut[1] }]));
         let tiles: Vec<f32> = tiles.flat_map(|tile| evaluate(&tile, &checkpoint)).collect();
         assert_same_bits(&tiles, &whole, "tiles");
     }
@@ -280,19 +293,13 @@ proptest! {
         steps in steps(9),
         dice in prop::array::uniform3(0_usize..64),
     ) {
-        let mut growing = Growing::new(&shape);
-        for (kind, dice) in steps {
-            growing.grow(kind, dice);
-        }
-        let Growing { checkpoint, expr, .. } = growing;
+        let Growing { checkpoint, expr, .. } = Growing::grown(&shape, steps);
         let shape = expr.infer(&checkpoint).unwrap().shape.to_vec();
         let dim = dice[0] % shape.len();
         let first = dice[1] % (shape[dim] + 1);
         let range = first..first + dice[2] % (shape[dim] - first + 1);
-        let mut ranges: Vec<_> = shape.iter().map(|&size| 0..size).collect();
-        ranges[dim] = range.clone();
-        let narrowed = expr.narrow(dim, range, &checkpoint).unwrap();
-        let sliced = expr.slice(ranges);
+        let narrowed = expr.narrow(dim, range.clone(), &checkpoint).unwrap();
+        let sliced = expr.slice(along(&shape, dim, range));
         prop_assert_eq!(narrowed.infer(&checkpoint).unwrap(), sliced.infer(&checkpoint).unwrap());
         assert_same_bits(&evaluate(&narrowed, &checkpoint), &evaluate(&sliced, &checkpoint), "narrowed");
     }
@@ -303,11 +310,7 @@ proptest! {
         steps in steps(2),
         dice in 0_usize..64,
     ) {
-        let mut growing = Growing::new(&shape);
-        for (kind, dice) in steps {
-            growing.grow(kind, dice);
-        }
-        let Growing { checkpoint, expr, .. } = growing;
+        let Growing { checkpoint, expr, .. } = Growing::grown(&shape, steps);
         if let Some(dim) = expr.row_dim(&checkpoint).unwrap() {
             let at = dice % expr.infer(&checkpoint).unwrap().shape[dim];
             let narrowed = expr.narrow(dim, at..at + 1, &checkpoint).unwrap();
@@ -325,11 +328,7 @@ proptest! {
         shape in prop::collection::vec(1_usize..6, 1..4),
         steps in steps(7),
     ) {
-        let mut growing = Growing::new(&shape);
-        for (kind, dice) in steps {
-            growing.grow(kind, dice);
-        }
-        let Growing { checkpoint, expr, .. } = growing;
+        let Growing { checkpoint, expr, .. } = Growing::grown(&shape, steps);
         // Every element of every source has a number of its own; padding is zero.
         let (mut coded, mut codes) = (Memory::default(), 1);
         for (name, info) in checkpoint.tensors() {
@@ -393,11 +392,7 @@ proptest! {
         cuts in prop::collection::vec(0.0..1.0, 0..4),
         dice in prop::array::uniform2(0_usize..64),
     ) {
-        let mut growing = Growing::new(&shape);
-        for (kind, dice) in steps {
-            growing.grow(kind, dice);
-        }
-        let Growing { checkpoint, expr, .. } = growing;
+        let Growing { checkpoint, expr, .. } = Growing::grown(&shape, steps);
         let shape = expr.infer(&checkpoint).unwrap().shape.to_vec();
         let dim = dice[0] % shape.len();
         let mut cuts: Vec<usize> = cuts.into_iter().map(|cut: f64| (cut * shape[dim] as f64) as usize).collect();
@@ -407,9 +402,7 @@ proptest! {
         prop_assume!(cuts.len() > 1);
         let (mut map, mut stored) = (WeightMap::new(), Memory::default());
         for (i, cut) in cuts.windows(2).enumerate() {
-            let mut ranges: Vec<_> = shape.iter().map(|&size| 0..size).collect();
-            ranges[dim] = cut[0]..cut[1];
-            let piece = expr.clone().slice(ranges);
+            let piece = expr.clone().slice(along(&shape, dim, cut[0]..cut[1]));
             let shape = piece.infer(&checkpoint).unwrap().shape;
             stored.insert_f32(&i.to_string(), &shape, &evaluate(&piece, &checkpoint));
             map.insert(i.to_string(), shape, piece);
@@ -441,10 +434,7 @@ proptest! {
         let Growing { checkpoint, expr, .. } = Growing::new(&shape);
         let dim = dim % shape.len();
         let cut = cut.min(shape[dim]);
-        let part = |range: std::ops::Range<usize>| {
-            let ranges = shape.iter().enumerate().map(|(i, &n)| if i == dim { range.clone() } else { 0..n });
-            expr.clone().slice(ranges.collect::<Vec<_>>())
-        };
+        let part = |range| expr.clone().slice(along(&shape, dim, range));
         let whole = Expr::concat([part(0..cut), part(cut..shape[dim])], dim);
         assert_same_bits(&evaluate(&whole, &checkpoint), &evaluate(&expr, &checkpoint), "whole");
     }
@@ -496,7 +486,7 @@ fn what_does_not_fit_is_refused_by_inference() {
         e().reshape([5, 5]),
         e().reshape([usize::MAX, 2]),
         e().slice([0..5, 0..6]),
-        e().slice([std::ops::Range { start: 3, end: 2 }, 0..6]),
+        e().slice([Range { start: 3, end: 2 }, 0..6]),
         e().slice([0..4, 0..6, 0..1]),
         Expr::concat([e(), e()], 2),
         Expr::concat([e(), e().transpose()], 0),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use porter_ir::Mesh;
 use porter_pipeline::artefact::{Artefact, CheckRecord, Manifest, OutputRecord, PhaseRecord, ProgramEntry};
 use serde::Serialize;
 
@@ -44,8 +45,8 @@ pub(super) fn run(artefact: &Artefact, args: &InspectArgs, console: &Console) ->
 
 fn render(d: &Document<'_>, console: &Console) -> String {
     let Manifest { source, target, mesh, dtype, quantize, rewrites, programs, undo, check, .. } = d.manifest;
-    let axes = mesh.iter().flatten().map(|(axis, size)| format!("{axis}={size}")).collect::<Vec<_>>();
-    let mesh = if axes.is_empty() { String::new() } else { format!(" over {}", axes.join(",")) };
+    let over = |axes: &Vec<(String, usize)>| format!(" over {}", Mesh { axes: axes.clone() });
+    let mesh = mesh.as_ref().map_or_else(String::new, over);
     let narrow = quantize.as_ref().map_or_else(String::new, |form| format!(", {form} weights"));
     let mut lines = vec![
         console.paint(&printable(d.model), Tone::Strong),
