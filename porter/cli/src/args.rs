@@ -7,6 +7,10 @@
 )]
 #![allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 
+mod check;
+mod compile;
+mod convert;
+mod plan;
 mod port;
 
 use std::{
@@ -15,16 +19,18 @@ use std::{
     str::FromStr,
 };
 
-use bytesize::ByteSize;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use porter_ir::{DType, Mesh};
 use porter_numerics::Level;
-use porter_pipeline::{Meshing, convert::Quantise, onnx::Dims};
-use porter_plan::Target;
+use porter_pipeline::{Meshing, onnx::Dims};
 use porter_rewrite::{Shard, Tables};
-use porter_weights::{GgmlType, OpenOptions, PickleGlobals, Rename, stream::Share};
+use porter_weights::{OpenOptions, PickleGlobals};
 
+pub(crate) use check::{Against, CheckArgs};
+pub(crate) use compile::CompileArgs;
+pub(crate) use convert::{ConvertArgs, ToFormat, WriteArgs};
+pub(crate) use plan::{PlanArgs, PlanFor};
 pub(crate) use port::PortArgs;
 
 use crate::exit::{Exit, Failure};
@@ -248,53 +254,6 @@ pub(crate) struct SamplingArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct CheckArgs {
-    #[command(flatten)]
-    pub(crate) model: ModelArgs,
-    #[command(flatten)]
-    pub(crate) graph: GraphArgs,
-    /// What the numbers are compared with: a folder with inputs.safetensors and reference.safetensors,
-    /// or `builtin`, Porter's own executor, which is taken if nothing is said. Of an ONNX graph also a
-    /// folder with test_data_set_0/input_0.pb and output_0.pb
-    #[arg(long, value_name = "BUNDLE|builtin")]
-    pub(crate) reference: Option<PathBuf>,
-    /// Compare with the same model run another way instead: `dtype=f32`, `rewrites=none`,
-    /// `plugin=NAME`, `model=MODEL`, joined by commas. The inputs are those of --reference
-    #[arg(long, value_name = "KEY=VALUE,...")]
-    pub(crate) against: Option<Against>,
-    /// Check on inputs that ports stumble over too: far positions, long prompts, padding at either
-    /// side, permuted batches, repeated and special tokens, token by token after a prompt
-    #[arg(long)]
-    pub(crate) hard: bool,
-    /// Where something is over its budget, say which module is at fault, and which op
-    #[arg(long)]
-    pub(crate) bisect: bool,
-    /// Say how much each of the target's rewrites brings
-    #[arg(long, conflicts_with = "mesh")]
-    pub(crate) attribute: bool,
-    /// The type that weights and activations are rounded to
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) dtype: RunDType,
-    #[command(flatten)]
-    pub(crate) mesh: MeshArgs,
-    /// Hold every output to a named budget in place of the derived one: exact, close or approximate
-    #[arg(long, value_name = "NAME", value_parser = Level::from_str)]
-    pub(crate) level: Option<Level>,
-    /// A team's budgets: a JSON list of {"output": GLOB, "max_abs"|"relative"|"level": ..., "why": TEXT}
-    #[arg(long, value_name = "FILE")]
-    pub(crate) budget: Option<PathBuf>,
-    /// A JSON-lines file of earlier checks: fail where a figure leaves its own noise, and add this check
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ledger: Option<PathBuf>,
-    /// Write the report as JUnit XML
-    #[arg(long, value_name = "FILE")]
-    pub(crate) junit: Option<PathBuf>,
-    /// Write the report as one self-contained HTML page
-    #[arg(long, value_name = "FILE")]
-    pub(crate) html: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
     /// The tensors under test
     #[arg(value_name = "OURS")]
@@ -305,154 +264,6 @@ pub(crate) struct CompareArgs {
     /// What passes: exact, close or approximate
     #[arg(long, value_name = "NAME", value_parser = Level::from_str, default_value = "close")]
     pub(crate) level: Level,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ConvertArgs {
-    #[command(flatten)]
-    pub(crate) model: ModelArgs,
-    /// A folder that is empty or not there, or a file that is not there (.safetensors, .gguf). A killed
-    /// conversion goes on where it was when it is started again with the same arguments
-    #[arg(long, short, value_name = "OUT")]
-    pub(crate) output: PathBuf,
-    /// The format to write; what the output's name says if left out, or else safetensors
-    #[arg(long, value_enum)]
-    pub(crate) to: Option<ToFormat>,
-    /// The type of all floats; each keeps its own if left out, quantised ones too, but
-    /// for GGUF's, which become bf16
-    #[arg(long, value_enum)]
-    pub(crate) dtype: Option<RunDType>,
-    /// Store the weights of linear layers quantised: int8, a scale for each output channel, as
-    /// compressed-tensors does; or blocks of GGUF
-    #[arg(long, value_enum)]
-    pub(crate) quantize: Option<QuantizeTo>,
-    /// Call tensors otherwise, as `model.layers.{n}.{rest..}=blk.{n}.{rest..}`: {name} is one part of a
-    /// dotted name, {name..} any text. The first rule that matches is taken; repeat it for more. For
-    /// safetensors
-    #[arg(long, value_name = "FROM=TO")]
-    pub(crate) rename: Vec<Rename>,
-    /// With --to maxtext: whether all layers of a parameter are one array, as MaxText's scan_layers
-    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
-    pub(crate) scan_layers: bool,
-    /// Write it even if its readers compute other numbers than the model; what differs is said
-    #[arg(long)]
-    pub(crate) accept: bool,
-    #[command(flatten)]
-    pub(crate) writing: WriteArgs,
-    /// Write only share I of N, as one of several jobs; `porter merge-index OUT` closes them
-    #[arg(long, value_name = "I/N", value_parser = share)]
-    pub(crate) shard_of: Option<Share>,
-}
-
-/// How a checkpoint is written.
-#[derive(Debug, Args)]
-pub(crate) struct WriteArgs {
-    /// Begin a new file where this is full, as 5GB or 2GiB; `none` writes one file
-    #[arg(long, value_name = "SIZE", value_parser = shard_size, default_value = "5GB")]
-    pub(crate) max_shard_size: ShardSize,
-    /// The most memory to take, as 2GiB; a quarter of this machine's if left out
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub(crate) memory: Option<u64>,
-    /// Threads; as many as there are cores if left out
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub(crate) threads: Option<usize>,
-    /// Read the output once more and compare every byte with what the source gives
-    #[arg(long)]
-    pub(crate) verify: bool,
-}
-
-/// The formats that are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ToFormat {
-    /// Hugging Face: safetensors, under its names
-    Safetensors,
-    /// GGUF, as llama.cpp's converter writes it
-    Gguf,
-    /// A checkpoint that MaxText restores with Orbax
-    Maxtext,
-}
-
-/// The quantised forms that are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum QuantizeTo {
-    Int8,
-    #[value(name = "q8_0")]
-    Q8_0,
-    #[value(name = "q5_0")]
-    Q5_0,
-    #[value(name = "q5_1")]
-    Q5_1,
-    #[value(name = "q4_0")]
-    Q4_0,
-    #[value(name = "q4_1")]
-    Q4_1,
-}
-
-impl From<QuantizeTo> for Quantise {
-    fn from(form: QuantizeTo) -> Self {
-        match form {
-            QuantizeTo::Int8 => Quantise::Int8,
-            QuantizeTo::Q8_0 => Quantise::Block(GgmlType::Q8_0),
-            QuantizeTo::Q5_0 => Quantise::Block(GgmlType::Q5_0),
-            QuantizeTo::Q5_1 => Quantise::Block(GgmlType::Q5_1),
-            QuantizeTo::Q4_0 => Quantise::Block(GgmlType::Q4_0),
-            QuantizeTo::Q4_1 => Quantise::Block(GgmlType::Q4_1),
-        }
-    }
-}
-
-/// `--max-shard-size`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ShardSize(pub(crate) Option<u64>);
-
-fn shard_size(text: &str) -> Result<ShardSize, String> {
-    if text == "none" { Ok(ShardSize(None)) } else { Ok(ShardSize(Some(size(text)?))) }
-}
-
-fn size(text: &str) -> Result<u64, String> {
-    match text.parse::<ByteSize>() {
-        Ok(ByteSize(0)) => Err("expected more than nothing".to_owned()),
-        Ok(size) => Ok(size.0),
-        Err(_) => Err("expected a size, as 512MiB, 2GiB or 5GB".to_owned()),
-    }
-}
-
-fn share(text: &str) -> Result<Share, String> {
-    let wrong = || "expected I/N with I from 1 to N, as 3/8".to_owned();
-    let (part, of) = text.split_once('/').ok_or_else(wrong)?;
-    let share = Share { part: part.parse().map_err(|_| wrong())?, of: of.parse().map_err(|_| wrong())? };
-    if share.part == 0 || share.part > share.of { Err(wrong()) } else { Ok(share) }
-}
-
-/// The other side of `porter check --against`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Against {
-    pub(crate) model: Option<String>,
-    pub(crate) dtype: Option<RunDType>,
-    pub(crate) plugin: Option<String>,
-    /// `all`, `none`, or a rewrite's name.
-    pub(crate) rewrites: Option<String>,
-}
-
-impl FromStr for Against {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut against = Self::default();
-        for part in text.split(',') {
-            let (key, value) = part.split_once('=').ok_or_else(|| {
-                format!("found {part:?}, expected KEY=VALUE with dtype, rewrites, plugin or model")
-            })?;
-            match key {
-                "model" => against.model = Some(value.to_owned()),
-                "plugin" => against.plugin = Some(value.to_owned()),
-                "rewrites" => against.rewrites = Some(value.to_owned()),
-                "dtype" => against.dtype = Some(RunDType::from_str(value, true)?),
-                _ => return Err(format!("found the key {key:?}, expected dtype, rewrites, plugin or model")),
-            }
-        }
-        Ok(against)
-    }
 }
 
 #[derive(Debug, Args)]
@@ -507,103 +318,6 @@ impl MeshArgs {
         let Meshing { mesh, tables } = self.meshing()?;
         Ok(mesh.map(|mesh| Shard { mesh, tables }))
     }
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct CompileArgs {
-    /// A config.json, a folder that has one, or any model that the other verbs take; weights are not needed.
-    /// Or what `porter port` wrote
-    #[arg(value_name = "MODEL")]
-    pub(crate) model: String,
-    /// The chip and the shape of the slice, as v6e:2x4, v5p:4x4x4 or 7x:2x2x1; what a port is for if left out
-    #[arg(long, value_name = "CHIP:SHAPE", value_parser = Target::from_str)]
-    pub(crate) target: Option<Target>,
-    /// Keep the executables of a port, in its folder `executables`
-    #[arg(long)]
-    pub(crate) executables: bool,
-    #[command(flatten)]
-    pub(crate) graph: GraphArgs,
-    /// Sample inputs of an ONNX graph: the program takes their shapes, and the values that shapes depend on
-    #[arg(long, value_name = "FILE.safetensors")]
-    pub(crate) input: Option<PathBuf>,
-    /// Rows of the programs
-    #[arg(long, value_name = "N", default_value = "1", value_parser = positive)]
-    pub(crate) batch: usize,
-    /// Tokens of the prefill program
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub(crate) prompt: Option<usize>,
-    /// Slots of the cache: prompt and answer together; 1024 if left out, or the model's positions
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub(crate) context: Option<usize>,
-    /// The type of weights, activations and cache
-    #[arg(long, value_enum, default_value = "bf16")]
-    pub(crate) dtype: RunDType,
-    #[command(flatten)]
-    pub(crate) mesh: MeshArgs,
-    /// Narrow the weights of linear layers, but for the head
-    #[arg(long, value_enum, value_name = "FORM")]
-    pub(crate) quantize: Option<WeightForm>,
-    /// Say what each of the target's rewrites brings: compile without it too, and without any
-    #[arg(long)]
-    pub(crate) attribute: bool,
-    /// Stop the compiler of a program after this many seconds
-    #[arg(long, value_name = "SECONDS", default_value = "1800", value_parser = positive)]
-    pub(crate) time_limit: usize,
-    /// Write the report as one self-contained HTML page
-    #[arg(long, value_name = "FILE")]
-    pub(crate) html: Option<PathBuf>,
-    /// A configuration key that Porter does not know and that changes nothing; may be given again
-    #[arg(long, value_name = "KEY")]
-    pub(crate) ignore_config: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PlanArgs {
-    /// A config.json, a folder that has one, or any model that the other verbs take; weights are not needed
-    #[arg(value_name = "MODEL")]
-    pub(crate) model: String,
-    /// The chip and the shape of the slice, as v6e:2x4, v5p:4x4x4 or 7x:2x2x1
-    #[arg(long, value_name = "CHIP:SHAPE", value_parser = Target::from_str)]
-    pub(crate) target: Target,
-    /// Rows; one if left out, and with --objective throughput as many as give the most tokens a second
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub(crate) batch: Option<usize>,
-    /// Tokens of the prefill program
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub(crate) prompt: Option<usize>,
-    /// The lengths of prompts, a line each: TOKENS, or TOKENS COUNT. Says for which lengths to have prefill
-    /// programs, and plans with the longest
-    #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
-    pub(crate) prompts: Option<PathBuf>,
-    /// Slots of the cache: prompt and answer together; 1024 if left out, or the model's positions
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub(crate) context: Option<usize>,
-    /// What to be best at: the time of a decode step, tokens a second, or memory left
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) objective: PlanFor,
-    /// The type of weights, activations and cache
-    #[arg(long, value_enum, default_value = "bf16")]
-    pub(crate) dtype: RunDType,
-    #[command(flatten)]
-    pub(crate) mesh: MeshArgs,
-    /// Have the TPU compiler judge the best mesh
-    #[arg(long)]
-    pub(crate) verify: bool,
-    /// Stop the compiler of a program after this many seconds
-    #[arg(long, value_name = "SECONDS", default_value = "1800", value_parser = positive, requires = "verify")]
-    pub(crate) time_limit: usize,
-    /// A configuration key that Porter does not know and that changes nothing; may be given again
-    #[arg(long, value_name = "KEY")]
-    pub(crate) ignore_config: Vec<String>,
-}
-
-/// `porter plan --objective`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PlanFor {
-    #[default]
-    Latency,
-    Throughput,
-    Fit,
 }
 
 /// Narrow forms of weights.
@@ -663,15 +377,6 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
-
-    #[test]
-    fn the_other_side_is_read_part_by_part() {
-        let against: Against = "dtype=bf16,rewrites=none".parse().unwrap();
-        assert_eq!((against.dtype, against.rewrites.as_deref()), (Some(RunDType::Bf16), Some("none")));
-        for wrong in ["bf16", "dtype=f3", "colour=red"] {
-            assert!(wrong.parse::<Against>().is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn the_definition_is_consistent() {

@@ -81,7 +81,7 @@ impl Artefact {
             Quantize::named(name).ok_or_else(|| refuse(format!("quantize: {name:?} is no form of weights")))
         });
         let quantize = quantize.transpose()?;
-        let mesh = manifest.mesh.clone().map(|axes| mesh(axes, &target)).transpose().map_err(refuse)?;
+        let mesh = manifest.mesh.as_deref().map(|axes| mesh(axes, &target)).transpose().map_err(refuse)?;
         let (mut programs, mut problems) = (Vec::new(), Vec::new());
         for program in &manifest.programs {
             match program.entry(mesh.as_ref()) {
@@ -125,11 +125,11 @@ impl Artefact {
 }
 
 /// The mesh of the axes, if it is one of the target's devices.
-fn mesh(axes: Vec<(String, usize)>, target: &Target) -> Result<Mesh, String> {
-    let devices = target.devices();
-    let refuse =
-        || format!("the mesh {} is none of the {devices} devices of {target}", Mesh { axes: axes.clone() });
-    Mesh::new(axes.clone()).ok().filter(|mesh| mesh.devices() == devices).ok_or_else(refuse)
+fn mesh(axes: &[(String, usize)], target: &Target) -> Result<Mesh, String> {
+    let (axes, devices) = (axes.to_vec(), target.devices());
+    let said = Mesh { axes: axes.clone() };
+    let refuse = || format!("the mesh {said} is none of the {devices} devices of {target}");
+    Mesh::new(axes).ok().filter(|mesh| mesh.devices() == devices).ok_or_else(refuse)
 }
 
 /// A program's file, if it is the one that the manifest means.

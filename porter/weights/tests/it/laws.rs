@@ -173,7 +173,9 @@ impl Growing {
     /// An expression that has grown by all `steps`.
     fn grown(shape: &[usize], steps: Vec<(u8, [usize; 4])>) -> Self {
         let mut growing = Self::new(shape);
-        steps.into_iter().for_each(|(kind, dice)| growing.grow(kind, dice));
+        for (kind, dice) in steps {
+            growing.grow(kind, dice);
+        }
         growing
     }
 
