@@ -38,7 +38,7 @@ impl Prompts {
             let numbers = line.split_whitespace().map(str::parse).collect::<Result<Vec<u64>, _>>();
             let (length, count) = match numbers.map_err(|_| refuse())?[..] {
                 [length] => (length, 1),
-                [length, count] => (length, count),
+                [length, count] if count > 0 => (length, count),
                 _ => return Err(refuse()),
             };
             let length = usize::try_from(length).ok().filter(|&length| length > 0).ok_or_else(refuse)?;
@@ -127,7 +127,11 @@ mod tests {
     fn what_is_no_length_is_named() {
         let error = Prompts::parse("12\n-3\n").unwrap_err();
         assert!(error.to_string().starts_with("line 2: \"-3\""), "{error}");
-        assert!(Prompts::parse("0").is_err() && Prompts::parse("1 2 3").is_err());
+        assert!(
+            Prompts::parse("0").is_err()
+                && Prompts::parse("7 0").is_err()
+                && Prompts::parse("1 2 3").is_err()
+        );
         assert_eq!(Prompts::parse("").unwrap().buckets(128, 8), []);
     }
 
