@@ -11,8 +11,8 @@ use porter_pipeline::{
     Chosen, Engine, Opened, Quantize, Silent, Variant, check::Checker, lower, open, programs,
 };
 use porter_rewrite::{
-    BlockedAttention, FuseParallelDots, PadHeads, PadIntermediate, PadVocab, Rewrite, SplitWeights, Target,
-    WeightsInOut,
+    BlockedAttention, FuseParallelDots, OrderParallelDots, PadHeads, PadIntermediate, PadVocab, Rewrite,
+    SplitWeights, Target, WeightsInOut,
 };
 use porter_zoo::{Phase, Taps, Task};
 
@@ -70,9 +70,10 @@ fn tiny_models_pass_under_every_rewrite_alone_and_together() {
     let (vocab, inner) = (PadVocab { tensor: 7 }, PadIntermediate { tensor: 11 });
     let (repeated, added) = (PadHeads { tensor: 8 }, PadHeads { tensor: 5 });
     let blocked = BlockedAttention { least_tokens: 0 };
-    let fuse = FuseParallelDots { most_bytes: usize::MAX };
+    let fuse = FuseParallelDots { most_bytes: usize::MAX, most_parts: usize::MAX };
     let split = SplitWeights { most_bytes: 1 << 12, most_pieces: usize::MAX, tile: 8 };
-    let all: [&dyn Rewrite; 7] = [&repeated, &vocab, &inner, &blocked, &fuse, &split, &WeightsInOut];
+    let order = OrderParallelDots { least_bytes: 0, least_rows: 0 };
+    let all: [&dyn Rewrite; 8] = [&repeated, &vocab, &inner, &blocked, &fuse, &split, &order, &WeightsInOut];
     let mut failed = Vec::new();
     for name in ["llama", "qwen3", "mistral", "bert"] {
         let (opened, bundle) = opened(name);

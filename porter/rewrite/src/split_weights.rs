@@ -7,7 +7,8 @@
 //! what does not is streamed by the product itself, which waits for its first tiles every time: 0.75 to 0.87 of HBM's
 //! bandwidth. In pieces every weight is fetched ahead and a decode step is bound by HBM alone. The products of prefill
 //! are shorter in one dimension: down projections gain a tenth, others nothing. A weight of very many pieces (the head)
-//! stays whole: it waits once for much, and its pieces cost the compiler more than they gain.
+//! stays whole: it waits once for much, and its pieces cost the compiler more than they gain. So does one whose products
+//! are sums over devices: joining what was exchanged costs a prefill more than a decode step gains.
 //!
 //! **Before and after.** `y = x·Wᵀ` becomes `y = [x·W₀ᵀ, x·W₁ᵀ, ...]`, `W₀`, `W₁` being rows of `W`: of each device's
 //! rows where these are divided over a mesh, so that a device's rows stay its own.
@@ -77,11 +78,11 @@ struct Pieces {
 
 impl Pieces {
     fn of(weight: &LinearWeight, limits: SplitWeights) -> Option<Self> {
-        let [parts, _] = weight.parts;
+        let [parts, summed] = weight.parts;
         let own = weight.rows / parts.max(1);
         let count = weight.device_bytes().div_ceil(limits.most_bytes.max(1));
         let step = own.div_ceil(count.max(1)).next_multiple_of(limits.tile.max(1));
-        let worth = step < own && count <= limits.most_pieces;
+        let worth = step < own && count <= limits.most_pieces && summed <= 1;
         (own * parts == weight.rows && worth).then(|| Self {
             name: weight.name.clone(),
             columns: weight.columns,
@@ -159,14 +160,14 @@ mod tests {
         SplitWeights { most_bytes, most_pieces: 4, tile: 256 }
     }
 
-    fn port(sharded: bool) -> Port {
+    fn port(sharded: Option<[Vec<String>; 2]>) -> Port {
         let b = Builder::new("main");
         let x = b.argument("x", TensorType::new(DType::BF16, [8, 64])).unwrap();
         let w = b.scope("proj").weight("weight", TensorType::new(DType::BF16, [2048, 64])).unwrap();
         b.result("y", b.linear(x, w, DType::F32).unwrap()).unwrap();
-        if sharded {
+        if let Some(dims) = sharded {
             b.set_mesh(Mesh { axes: vec![("tensor".into(), 2)] });
-            b.shard_input("proj.weight", Sharding { dims: vec![vec!["tensor".into()], vec![]] }).unwrap();
+            b.shard_input("proj.weight", Sharding { dims: dims.to_vec() }).unwrap();
         }
         let mut weights = WeightMap::new();
         weights.insert("proj.weight", [2048, 64], Expr::source("w"));
@@ -175,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_large_weight_becomes_pieces_whose_results_are_joined() {
-        let port = port(false);
+        let port = port(None);
         let apart = split(1 << 17).propose(&port).apply(&port).unwrap();
         let program = &apart.programs[0];
         assert!(program.verify().is_empty());
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_devices_rows_stay_its_own() {
-        let port = port(true);
+        let port = port(Some([vec!["tensor".into()], vec![]]));
         let apart = split(1 << 16).propose(&port).apply(&port).unwrap();
         let program = &apart.programs[0];
         let piece = &program.inputs()[1];
@@ -199,5 +200,11 @@ mod tests {
         assert_eq!(*expr, whole.slice([0..2, 0..512, 0..64]).reshape([1024, 64]));
         assert_eq!(program.ops().filter(|(_, op)| matches!(op.op, Op::DotGeneral(_))).count(), 2);
         assert!(program.verify().is_empty());
+    }
+
+    #[test]
+    fn a_weight_whose_products_are_summed_over_devices_stays_whole() {
+        let port = port(Some([vec![], vec!["tensor".into()]]));
+        assert!(split(1 << 16).propose(&port).is_empty());
     }
 }

@@ -3,8 +3,8 @@
 use porter_ir::OpError;
 
 use crate::{
-    BatchedDotsAsReduce, BlockedAttention, Effect, FuseParallelDots, MatvecAsReduce, PinStateUpdates, Port,
-    Rewrite, RollLayers, SplitWeights, WeightsInOut,
+    BatchedDotsAsReduce, BlockedAttention, Effect, FuseParallelDots, MatvecAsReduce, OrderParallelDots,
+    PinStateUpdates, Port, Rewrite, RollLayers, SplitWeights, WeightsInOut,
 };
 
 /// The largest weight that a TPU fetches ahead whole, in bytes: it shares vector memory (64 MiB a core on v5p and 7x,
@@ -54,15 +54,19 @@ impl Target {
     pub fn rewrites(self) -> &'static [&'static dyn Rewrite] {
         match self {
             Target::Cpu => {
-                const FUSE: FuseParallelDots = FuseParallelDots { most_bytes: usize::MAX };
+                const FUSE: FuseParallelDots =
+                    FuseParallelDots { most_bytes: usize::MAX, most_parts: usize::MAX };
                 &[&FUSE, &RollLayers, &MatvecAsReduce, &BatchedDotsAsReduce, &PinStateUpdates]
             }
             Target::Tpu => {
-                const FUSE: FuseParallelDots = FuseParallelDots { most_bytes: 2 * FETCHED_AHEAD };
+                const FUSE: FuseParallelDots =
+                    FuseParallelDots { most_bytes: 2 * FETCHED_AHEAD, most_parts: 1 };
                 const SPLIT: SplitWeights =
                     SplitWeights { most_bytes: FETCHED_AHEAD, most_pieces: 8, tile: MXU };
                 const BLOCKED: BlockedAttention = BlockedAttention { least_tokens: LONG_PROMPT };
-                &[&BLOCKED, &FUSE, &SPLIT, &WeightsInOut]
+                const ORDER: OrderParallelDots =
+                    OrderParallelDots { least_bytes: FETCHED_AHEAD / 4, least_rows: MXU };
+                &[&BLOCKED, &FUSE, &SPLIT, &ORDER, &WeightsInOut]
             }
             Target::Plain => &[],
         }

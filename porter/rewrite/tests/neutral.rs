@@ -6,8 +6,8 @@ mod common;
 use common::{Run, client, distances, load, logits, model, port, write_checkpoint};
 use porter_ir::DType;
 use porter_rewrite::{
-    BlockedAttention, FuseParallelDots, Int8Weights, PadHeads, PadIntermediate, PadVocab, Rewrite,
-    SplitWeights, Target, WeightsInOut, apply,
+    BlockedAttention, FuseParallelDots, Int8Weights, OrderParallelDots, PadHeads, PadIntermediate, PadVocab,
+    Rewrite, SplitWeights, Target, WeightsInOut, apply,
 };
 use porter_zoo::Precision;
 use serde_json::json;
@@ -66,9 +66,10 @@ fn every_rewrite_for_tpu_gives_the_same_logits_alone_and_with_the_others() {
         (PadHeads { tensor: 4 }, PadVocab { tensor: 4 }, PadIntermediate { tensor: 4 });
     let more_heads = PadHeads { tensor: 3 };
     let blocked = BlockedAttention { least_tokens: 256 };
-    let fuse = FuseParallelDots { most_bytes: usize::MAX };
+    let fuse = FuseParallelDots { most_bytes: usize::MAX, most_parts: usize::MAX };
     let split = SplitWeights { most_bytes: 1 << 16, most_pieces: 16, tile: 32 };
-    let all: [&dyn Rewrite; 7] = [&heads, &vocab, &inner, &blocked, &fuse, &split, &WeightsInOut];
+    let order = OrderParallelDots { least_bytes: 0, least_rows: 0 };
+    let all: [&dyn Rewrite; 8] = [&heads, &vocab, &inner, &blocked, &fuse, &split, &order, &WeightsInOut];
     let alone = all.iter().copied().chain([&more_heads as &dyn Rewrite]).map(|rewrite| vec![rewrite]);
     for rewrites in alone.chain([all.to_vec()]) {
         let names: Vec<&str> = rewrites.iter().map(|rewrite| rewrite.name()).collect();
