@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# ONNX's own backend suite (onnx 1.22.0, the last release that ships its data) through import, StableHLO and
-# the CPU plugin, against ci/onnx/expectations.txt. Arguments go to the harness: --filter TEXT, --bless,
+# ONNX's own backend suite (onnx 1.22.0, the last release that ships its data) through import, then on
+# the CPU plugin as StableHLO and on the reference executor, against ci/onnx/expectations.txt. Arguments go to the harness: --filter TEXT, --bless,
 # --table docs/onnx.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

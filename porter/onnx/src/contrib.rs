@@ -2,6 +2,7 @@
 
 use porter_ir::{Builder, DType, Direction, TensorType, Value};
 
+use crate::place::Places;
 use crate::{
     context::{Cx, One, Out},
     error::{Fault, invalid, unsupported},
@@ -102,7 +103,7 @@ pub(crate) fn inverse_rms(cx: &Cx<'_, '_>, x: Value, epsilon: f64) -> One {
     let x = cx.cast(x, DType::F32)?;
     let Some(last) = cx.rank(x).checked_sub(1) else { return invalid("a scalar has no last dimension") };
     let total = sum(cx, cx.multiply(x, x)?, &[last])?;
-    let mean = cx.with(total, cx.dims(x)[last] as f64, Builder::divide)?;
+    let mean = cx.with(total, cx.dims(x).at(last)? as f64, Builder::divide)?;
     Ok(cx.rsqrt(cx.with(mean, epsilon, Builder::add)?)?)
 }
 
@@ -145,7 +146,7 @@ impl Attend {
         }
         let shape = cx.dims(bias);
         let fits = |i: usize, size: usize| shape.get(i).is_some_and(|&d| d == 1 || d == size);
-        if shape.len() != 4 || !fits(0, batch) || !fits(1, heads) || shape[2..] != [tokens, slots] {
+        if shape.len() != 4 || !fits(0, batch) || !fits(1, heads) || shape.part(2..)? != [tokens, slots] {
             return invalid(format!(
                 "a bias of {shape:?} for {heads} heads, {tokens} tokens and {slots} slots"
             ));
@@ -167,8 +168,8 @@ pub(crate) fn split_heads(cx: &Cx<'_, '_>, x: Value, heads: usize) -> One {
 /// An attribute that counts.
 pub(crate) fn count(cx: &Cx<'_, '_>, name: &'static str) -> Result<usize, Fault> {
     match usize::try_from(cx.int(name, 0)) {
-        Ok(n) if n > 0 => Ok(n),
-        _ => invalid(format!("{name} {}, expected at least 1", cx.int(name, 0))),
+        Ok(n) if (1..1 << 31).contains(&n) => Ok(n),
+        _ => invalid(format!("{name} {}, expected 1 to {}", cx.int(name, 0), i32::MAX)),
     }
 }
 

@@ -199,29 +199,31 @@ fn single(op: &Op, x: &[Rc<Host>], ty: &TensorType) -> Option<Data> {
             let steps = strides(&input.ty.shape);
             gather(input, ty, |index| {
                 let places = op.dimensions.iter().zip(&steps).zip(input.ty.shape.iter());
-                places.map(|((&d, s), &size)| if size == 1 { 0 } else { index[d] * s }).sum()
+                places.map(|((&d, s), &size)| if size == 1 { Some(0) } else { Some(index.get(d)? * s) }).sum()
             })
         }
         Op::Transpose(op) => {
             let steps = strides(&x.first()?.ty.shape);
             gather(x.first()?, ty, |index| {
-                op.permutation.iter().zip(index).map(|(&d, i)| steps.get(d).map_or(0, |s| s * i)).sum()
+                op.permutation.iter().zip(index).map(|(&d, i)| Some(steps.get(d)? * i)).sum()
             })
         }
         Op::Slice(op) => {
             let steps = strides(&x.first()?.ty.shape);
             gather(x.first()?, ty, |index| {
                 let dims = op.starts.iter().zip(&op.strides).zip(&steps).zip(index);
-                dims.map(|(((start, stride), step), i)| (start + i * stride) * step).sum()
+                Some(dims.map(|(((start, stride), step), i)| (start + i * stride) * step).sum())
             })
         }
         Op::Reverse(op) => {
             let shape = x.first()?.ty.shape.clone();
             let steps = strides(&shape);
             gather(x.first()?, ty, |index| {
-                let flip =
-                    |(d, &i): (usize, &usize)| if op.dimensions.contains(&d) { shape[d] - 1 - i } else { i };
-                index.iter().enumerate().map(flip).zip(&steps).map(|(i, s)| i * s).sum()
+                let flip = |(d, (&i, &size)): (usize, (&usize, &usize))| {
+                    if op.dimensions.contains(&d) { size.saturating_sub(i + 1) } else { i }
+                };
+                let flipped = index.iter().zip(shape.iter()).enumerate().map(flip);
+                Some(flipped.zip(&steps).map(|(i, s)| i * s).sum())
             })
         }
         Op::Concatenate(op) => concatenate(x, op.dimension, ty),
@@ -253,9 +255,9 @@ fn single(op: &Op, x: &[Rc<Host>], ty: &TensorType) -> Option<Data> {
 }
 
 fn choose<T: Copy>(p: &[i128], a: &[T], b: &[T]) -> Vec<T> {
-    let scalar = p.len() == 1;
-    let pick = |(i, (&a, &b)): (usize, (&T, &T))| if p[if scalar { 0 } else { i }] != 0 { a } else { b };
-    a.iter().zip(b).enumerate().map(pick).collect()
+    let repeats = if p.len() == 1 { a.len() } else { 1 };
+    let p = p.iter().flat_map(|&p| std::iter::repeat_n(p, repeats));
+    p.zip(a.iter().zip(b)).map(|(p, (&a, &b))| if p != 0 { a } else { b }).collect()
 }
 
 fn compare<T: PartialOrd>(a: &[T], b: &[T], direction: Direction) -> Vec<i128> {
@@ -282,8 +284,8 @@ fn convert(x: &Host, dtype: DType) -> Data {
     }
 }
 
-fn gather(x: &Host, ty: &TensorType, place: impl Fn(&[usize]) -> usize) -> Option<Data> {
-    let places: Vec<usize> = indices(&ty.shape).map(|index| place(&index)).collect();
+fn gather(x: &Host, ty: &TensorType, place: impl Fn(&[usize]) -> Option<usize>) -> Option<Data> {
+    let places: Vec<usize> = indices(&ty.shape).map(|index| place(&index)).collect::<Option<_>>()?;
     x.data.take(&places)
 }
 
@@ -296,10 +298,11 @@ fn concatenate(x: &[Rc<Host>], dim: usize, ty: &TensorType) -> Option<Data> {
         let input = loop {
             let input = part.next()?;
             let size = *input.ty.shape.get(dim)?;
-            if index[dim] < size {
+            let at = index.get_mut(dim)?;
+            if *at < size {
                 break input;
             }
-            index[dim] -= size;
+            *at -= size;
         };
         let at: usize = index.iter().zip(strides(&input.ty.shape)).map(|(i, s)| i * s).sum();
         match &input.data {
@@ -318,21 +321,25 @@ fn pad(x: &[Rc<Host>], op: &porter_ir::ops::Pad, ty: &TensorType) -> Option<Data
     let place = |index: &[usize]| -> Option<usize> {
         let mut at = 0;
         for (d, &i) in index.iter().enumerate() {
-            let from = i as i64 - op.low[d];
-            let step = op.interior[d] as i64 + 1;
-            let inside = from >= 0 && from % step == 0 && ((from / step) as usize) < input.ty.shape[d];
-            at += if inside { (from / step) as usize * steps[d] } else { return None };
+            let from = (i as i64).checked_sub(*op.low.get(d)?)?;
+            let interior = i64::try_from(*op.interior.get(d)?).ok()?.checked_add(1)?;
+            let place = usize::try_from(from / interior).ok()?;
+            let inside = from >= 0 && from % interior == 0 && place < *input.ty.shape.get(d)?;
+            at += if inside { place * steps.get(d)? } else { return None };
         }
         Some(at)
     };
     let places = indices(&ty.shape).map(|index| place(&index));
     Some(match (&input.data, fill) {
-        (Data::Ints(x), Data::Ints(f)) => Data::Ints(places.map(|at| at.map_or(f[0], |at| x[at])).collect()),
-        (Data::Floats(x), Data::Floats(f)) => {
-            Data::Floats(places.map(|at| at.map_or(f[0], |at| x[at])).collect())
-        }
+        (Data::Ints(x), Data::Ints(f)) => Data::Ints(filled(places, x, f.first()?)?),
+        (Data::Floats(x), Data::Floats(f)) => Data::Floats(filled(places, x, f.first()?)?),
         _ => return None,
     })
+}
+
+/// The elements at `places`, and `fill` where there is none.
+fn filled<T: Copy>(places: impl Iterator<Item = Option<usize>>, x: &[T], fill: &T) -> Option<Vec<T>> {
+    places.map(|at| at.map_or(Some(fill), |at| x.get(at)).copied()).collect()
 }
 
 /// <https://openxla.org/stablehlo/spec#gather>
@@ -347,22 +354,24 @@ fn gather_op(x: &[Rc<Host>], op: &porter_ir::ops::Gather, ty: &TensorType) -> Op
         .collect();
     let start_dims: Vec<usize> = (0..starts.ty.shape.rank()).filter(|&i| i != d.index_vector_dim).collect();
     gather(operand, ty, |index| {
-        let batch: Vec<usize> = batch_dims.iter().map(|&i| index[i]).collect();
-        let base: usize = start_dims.iter().zip(&batch).map(|(&i, b)| start_steps[i] * b).sum();
+        let batch: Vec<usize> = batch_dims.iter().map(|&i| index.get(i).copied()).collect::<Option<_>>()?;
+        let base: usize =
+            start_dims.iter().zip(&batch).map(|(&i, b)| Some(start_steps.get(i)? * b)).sum::<Option<_>>()?;
         let mut at = vec![0_usize; operand.ty.shape.rank()];
         for (k, &dim) in d.start_index_map.iter().enumerate() {
             let step = start_steps.get(d.index_vector_dim).copied().unwrap_or(0);
             let start = starts_data.get(base + k * step).copied().unwrap_or(0);
-            let last = operand.ty.shape[dim] - op.slice_sizes[dim];
-            at[dim] = usize::try_from(start.clamp(0, last as i128)).unwrap_or(0);
+            let last = operand.ty.shape.get(dim)?.checked_sub(*op.slice_sizes.get(dim)?)?;
+            *at.get_mut(dim)? = usize::try_from(start.clamp(0, last as i128)).unwrap_or(0);
         }
         for (&dim, &start_dim) in d.operand_batching_dims.iter().zip(&d.start_indices_batching_dims) {
-            at[dim] += start_dims.iter().position(|&i| i == start_dim).map_or(0, |p| batch[p]);
+            let place = start_dims.iter().position(|&i| i == start_dim)?;
+            *at.get_mut(dim)? += batch.get(place)?;
         }
         for (&dim, &offset) in offset_operand.iter().zip(&d.offset_dims) {
-            at[dim] += index[offset];
+            *at.get_mut(dim)? += index.get(offset)?;
         }
-        at.iter().zip(&steps).map(|(i, s)| i * s).sum()
+        Some(at.iter().zip(&steps).map(|(i, s)| i * s).sum())
     })
 }
 

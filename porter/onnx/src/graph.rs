@@ -413,15 +413,15 @@ impl<'m> Importer<'m> {
             opset,
             read: RefCell::default(),
         };
-        Some(guarded(|| lower(&cx)).and_then(|items| {
+        Some(lower(&cx).and_then(|items| {
             let read = cx.read.borrow();
             let unread: Vec<&str> =
                 cx.attributes.iter().map(|a| a.0).filter(|name| !read.contains(name)).collect();
-            if unread.is_empty() {
-                Ok(items)
-            } else {
-                Err(Fault::Unsupported(format!("attributes {}", unread.join(", "))))
+            if !unread.is_empty() {
+                return Err(Fault::Unsupported(format!("attributes {}", unread.join(", "))));
             }
+            items.iter().try_for_each(|item| in_range(&cx.builder, item))?;
+            Ok(items)
         }))
     }
 
@@ -501,10 +501,13 @@ fn addressable(ty: &TensorType) -> Result<(), Fault> {
     Err(Fault::Invalid(format!("{ty} has more bytes than memory can be addressed")))
 }
 
-/// Runs a lowering; shapes that it did not foresee are a fault of the node, not the end of the process.
-fn guarded(lower: impl FnOnce() -> Out) -> Out {
-    let unforeseen = || Fault::Invalid("the shapes of its inputs do not fit the operator".to_owned());
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(lower)).unwrap_or_else(|_| Err(unforeseen()))
+/// As [`addressable`], of what a node gives: sizes that operators compute with stay in range from input to output.
+fn in_range(builder: &Builder, item: &Item) -> Result<(), Fault> {
+    match item {
+        Item::Tensor(value) | Item::Carried(value, _) => addressable(builder.program().ty(*value)),
+        Item::Sequence(items) => items.iter().try_for_each(|item| in_range(builder, item)),
+        Item::Absent | Item::Empty | Item::Poisoned => Ok(()),
+    }
 }
 
 /// Returns an item under a name; the elements of a sequence are `name.0`, `name.1`, ...

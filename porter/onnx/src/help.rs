@@ -8,6 +8,7 @@ use porter_ir::{
 use crate::{
     context::{Cx, One, Out, one},
     error::{Fault, invalid},
+    place::Places,
 };
 
 /// What an operator's file imports.
@@ -25,8 +26,9 @@ pub(crate) mod prelude {
     pub(crate) use crate::{
         context::{Cx, One, Out, one},
         error::{Fault, invalid, unsupported},
-        host::{Data, Host},
+        host::{Data, Host, elements},
         item::Item,
+        place::Places,
     };
 }
 
@@ -62,7 +64,7 @@ pub(crate) fn broadcast_shape(shapes: &[Vec<usize>]) -> Result<Vec<usize>, Fault
     let rank = shapes.iter().map(Vec::len).max().unwrap_or(0);
     let mut joint = vec![1; rank];
     for shape in shapes {
-        for (slot, &size) in joint[rank - shape.len()..].iter_mut().zip(shape) {
+        for (slot, &size) in joint.part_mut(rank - shape.len()..)?.iter_mut().zip(shape) {
             match (*slot, size) {
                 (a, b) if a == b => {}
                 (1, b) => *slot = b,
@@ -96,13 +98,13 @@ impl Cx<'_, '_> {
     /// `f(a, b)`, broadcast.
     pub(crate) fn pair(&self, a: Value, b: Value, f: Binary) -> One {
         let both = self.together(&[a, b])?;
-        Ok(f(self, both[0], both[1])?)
+        Ok(f(self, both.at(0)?, both.at(1)?)?)
     }
 
     /// `if p { a } else { b }`, broadcast.
     pub(crate) fn choose(&self, p: Value, a: Value, b: Value) -> One {
         let all = self.together(&[p, a, b])?;
-        Ok(self.select(all[0], all[1], all[2])?)
+        Ok(self.select(all.at(0)?, all.at(1)?, all.at(2)?)?)
     }
 
     /// `f(x, value)` for a value of `x`'s type.
@@ -153,7 +155,7 @@ pub(crate) fn operands(cx: &Cx<'_, '_>) -> Result<(Value, Value), Fault> {
         }
     }
     let both = cx.together(&[a, b])?;
-    Ok((both[0], both[1]))
+    Ok((both.at(0)?, both.at(1)?))
 }
 
 /// An element-wise op of two inputs.
@@ -216,7 +218,7 @@ impl Cx<'_, '_> {
     pub(crate) fn fold(&self, x: Value, dims: &[usize], fold: Fold) -> One {
         let init = self.neutral(self.dtype(x), fold)?;
         let f = fold_fn(fold);
-        let results = self.reduce(&[x], &[init], dims, |b, a| Ok(vec![f(b, a[0], a[1])?]))?;
+        let results = self.reduce(&[x], &[init], dims, |b, a| folded(b, a, f))?;
         first(&results)
     }
 
@@ -224,7 +226,7 @@ impl Cx<'_, '_> {
     pub(crate) fn fold_windows(&self, x: Value, sizes: &[usize], window: Window, fold: Fold) -> One {
         let init = self.neutral(self.dtype(x), fold)?;
         let f = fold_fn(fold);
-        let results = self.reduce_window(&[x], &[init], sizes, window, |b, a| Ok(vec![f(b, a[0], a[1])?]))?;
+        let results = self.reduce_window(&[x], &[init], sizes, window, |b, a| folded(b, a, f))?;
         first(&results)
     }
 }
@@ -235,6 +237,14 @@ pub(crate) fn fold_fn(fold: Fold) -> Binary {
         Fold::Product => Builder::multiply,
         Fold::Max => Builder::maximum,
         Fold::Min => Builder::minimum,
+    }
+}
+
+/// What a region returns that folds its second argument into its first.
+fn folded(b: &Builder, arguments: &[Value], f: Binary) -> porter_ir::Result<Vec<Value>> {
+    match *arguments {
+        [so_far, element] => Ok(vec![f(b, so_far, element)?]),
+        _ => Ok(Vec::new()),
     }
 }
 
@@ -254,7 +264,8 @@ pub(crate) fn sum(cx: &Cx<'_, '_>, x: Value, dims: &[usize]) -> One {
 
 /// The mean over `dims`, kept at size 1.
 pub(crate) fn mean(cx: &Cx<'_, '_>, x: Value, dims: &[usize]) -> One {
-    let count: f64 = dims.iter().map(|&d| cx.dims(x)[d] as f64).product();
+    let shape = cx.dims(x);
+    let count = dims.iter().try_fold(1.0, |count, &d| Ok::<_, Fault>(count * shape.at(d)? as f64))?;
     let total = sum(cx, x, dims)?;
     cx.with(total, count, Builder::divide)
 }
@@ -357,12 +368,13 @@ pub(crate) fn step_slice(
 ) -> One {
     let shape = cx.dims(x);
     let stride = step.unsigned_abs() as usize;
-    let span = count.saturating_sub(1) * stride;
+    let span = count.saturating_sub(1).saturating_mul(stride);
     let low = if step < 0 { start.saturating_sub(span) } else { start };
     let (mut starts, mut limits, mut strides) = (vec![0; shape.len()], shape.clone(), vec![1; shape.len()]);
-    starts[axis] = if count == 0 { 0 } else { low };
-    limits[axis] = if count == 0 { 0 } else { (low + span + 1).min(shape[axis]) };
-    strides[axis] = stride.max(1);
+    *starts.slot(axis)? = if count == 0 { 0 } else { low };
+    *limits.slot(axis)? =
+        if count == 0 { 0 } else { low.saturating_add(span).saturating_add(1).min(shape.at(axis)?) };
+    *strides.slot(axis)? = stride.max(1);
     let y = cx.slice(x, &starts, &limits, &strides)?;
     if step < 0 { Ok(cx.reverse(y, &[axis])?) } else { Ok(y) }
 }
@@ -373,18 +385,18 @@ pub(crate) fn matmul(cx: &Cx<'_, '_>, a: Value, b: Value, dtype: DType) -> One {
     if a_rank == 0 || b_rank == 0 {
         return invalid("a scalar has no matrix product");
     }
-    let a2 = if a_rank == 1 { cx.reshaped(a, [1, cx.dims(a)[0]])? } else { a };
-    let b2 = if b_rank == 1 { cx.reshaped(b, [cx.dims(b)[0], 1])? } else { b };
+    let a2 = if a_rank == 1 { cx.reshaped(a, [1, cx.dims(a).at(0)?])? } else { a };
+    let b2 = if b_rank == 1 { cx.reshaped(b, [cx.dims(b).at(0)?, 1])? } else { b };
     let (sa, sb) = (cx.dims(a2), cx.dims(b2));
     let (m, n) = (sa.len() - 2, sb.len() - 2);
-    let joint = broadcast_shape(&[sa[..m].to_vec(), sb[..n].to_vec()])?;
+    let joint = broadcast_shape(&[sa.part(..m)?.to_vec(), sb.part(..n)?.to_vec()])?;
     let batch = joint.len();
     let wide = |x: Value, matrix: &[usize]| cx.spread(x, &[&joint[..], matrix].concat());
     let (a3, b3, batching): (Value, Value, Vec<usize>) = if n == 0 {
         // A matrix on the right serves every batch on the left as it is.
         (a2, b2, Vec::new())
     } else {
-        (wide(a2, &sa[m..])?, wide(b2, &sb[n..])?, (0..batch).collect())
+        (wide(a2, sa.part(m..)?)?, wide(b2, sb.part(n..)?)?, (0..batch).collect())
     };
     let last = cx.rank(a3) - 1;
     let dimensions = DotDimensions {
@@ -396,10 +408,10 @@ pub(crate) fn matmul(cx: &Cx<'_, '_>, a: Value, b: Value, dtype: DType) -> One {
     let y = cx.dot_general(a3, b3, dimensions, dtype)?;
     let mut shape = joint;
     if a_rank > 1 {
-        shape.push(sa[m]);
+        shape.push(sa.at(m)?);
     }
     if b_rank > 1 {
-        shape.push(sb[n + 1]);
+        shape.push(sb.at(n + 1)?);
     }
     cx.reshaped(y, shape)
 }
@@ -418,7 +430,7 @@ pub(crate) fn index_points(cx: &Cx<'_, '_>, indices: Value, axis: usize, size: u
 
 /// The elements of `x` at index vectors `[.., rank of x]`.
 pub(crate) fn gather_points(cx: &Cx<'_, '_>, x: Value, points: Value) -> One {
-    let (rank, vectors) = (cx.rank(x), cx.rank(points) - 1);
+    let (rank, vectors) = (cx.rank(x), cx.rank(points).saturating_sub(1));
     let dimensions = GatherDimensions {
         collapsed_slice_dims: (0..rank).collect(),
         start_index_map: (0..rank).collect(),
@@ -437,8 +449,8 @@ pub(crate) fn fold_scatter(
     updates: Value,
     fold: Option<Fold>,
 ) -> One {
-    let (rank, vectors) = (cx.rank(x), cx.rank(points) - 1);
-    let k = cx.dims(points)[vectors];
+    let (rank, vectors) = (cx.rank(x), cx.rank(points).saturating_sub(1));
+    let k = cx.dims(points).at(vectors)?;
     let dimensions = ScatterDimensions {
         update_window_dims: (vectors..vectors + rank - k.min(rank)).collect(),
         inserted_window_dims: (0..k).collect(),
@@ -446,11 +458,9 @@ pub(crate) fn fold_scatter(
         index_vector_dim: vectors,
         ..ScatterDimensions::default()
     };
-    let results = cx.scatter(&[x], points, &[updates], dimensions, |b, a| {
-        Ok(vec![match fold {
-            Some(fold) => fold_fn(fold)(b, a[0], a[1])?,
-            None => a[1],
-        }])
+    let results = cx.scatter(&[x], points, &[updates], dimensions, |b, a| match fold {
+        Some(fold) => folded(b, a, fold_fn(fold)),
+        None => Ok(a.iter().skip(1).copied().collect()),
     })?;
     first(&results)
 }
@@ -481,24 +491,29 @@ impl Spatial {
         }
         let (strides, dilations) = (positive("strides")?, positive("dilations")?);
         let given = cx.ints("pads");
-        let reach = |i: usize| (kernel[i] - 1).saturating_mul(dilations[i]).saturating_add(1);
+        let reach = |i: usize| -> Result<usize, Fault> {
+            Ok(kernel.at(i)?.saturating_sub(1).saturating_mul(dilations.at(i)?).saturating_add(1))
+        };
         let pads = match (&*cx.string("auto_pad", "NOTSET"), given) {
             ("NOTSET", None) | ("VALID", _) => vec![(0, 0); n],
-            ("NOTSET", Some(p)) if p.len() == 2 * n => (0..n).map(|i| (p[i], p[n + i])).collect(),
+            ("NOTSET", Some(p)) if p.len() == 2 * n => {
+                let (low, high) = p.split_at_checked(n).unwrap_or_default();
+                low.iter().copied().zip(high.iter().copied()).collect()
+            }
             ("NOTSET", Some(p)) => return invalid(format!("pads {p:?}, expected {}", 2 * n)),
             (same @ ("SAME_UPPER" | "SAME_LOWER"), _) => (0..n)
                 .map(|i| {
-                    let out = sizes[i].div_ceil(strides[i]);
+                    let out = sizes.at(i)?.div_ceil(strides.at(i)?);
                     let total = out
                         .saturating_sub(1)
-                        .saturating_mul(strides[i])
-                        .saturating_add(reach(i))
-                        .saturating_sub(sizes[i]);
+                        .saturating_mul(strides.at(i)?)
+                        .saturating_add(reach(i)?)
+                        .saturating_sub(sizes.at(i)?);
                     let total = i64::try_from(total).unwrap_or(i64::MAX);
                     let small = total / 2;
-                    if same == "SAME_UPPER" { (small, total - small) } else { (total - small, small) }
+                    Ok(if same == "SAME_UPPER" { (small, total - small) } else { (total - small, small) })
                 })
-                .collect(),
+                .collect::<Result<Vec<_>, Fault>>()?,
             (other, _) => return invalid(format!("auto_pad {other:?}")),
         };
         Ok(Self { kernel, strides, dilations, pads })
@@ -506,12 +521,12 @@ impl Spatial {
 
     /// The padding that gives so many windows as `ceil_mode` wants: the last may reach past the end, but
     /// starts before it.
-    pub(crate) fn ceil(&self, sizes: &[usize]) -> Vec<(i64, i64)> {
+    pub(crate) fn ceil(&self, sizes: &[usize]) -> Result<Vec<(i64, i64)>, Fault> {
         let pad = |(i, &(low, high)): (usize, &(i64, i64))| {
             // Wide enough for any strides, dilations and pads.
-            let (stride, size) = (self.strides[i] as i128, sizes[i] as i128);
+            let (stride, size) = (self.strides.at(i)? as i128, sizes.at(i)? as i128);
             let (low, high) = (i128::from(low), i128::from(high));
-            let reach = (self.kernel[i] as i128 - 1) * self.dilations[i] as i128 + 1;
+            let reach = (self.kernel.at(i)? as i128 - 1) * self.dilations.at(i)? as i128 + 1;
             let mut count = (size + low + high - reach + stride - 1).div_euclid(stride) + 1;
             if (count - 1) * stride >= size + low {
                 count -= 1;
@@ -519,7 +534,7 @@ impl Spatial {
             let high = (count - 1) * stride + reach - size - low;
             let narrow =
                 |x: i128| i64::try_from(x).unwrap_or(if x < 0 { i64::MIN / 4 } else { i64::MAX / 4 });
-            (narrow(low), narrow(high))
+            Ok((narrow(low), narrow(high)))
         };
         self.pads.iter().enumerate().map(pad).collect()
     }

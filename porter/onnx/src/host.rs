@@ -114,21 +114,28 @@ pub(crate) fn round(dtype: DType, value: f64) -> f64 {
 
 /// The steps from one index to the next in each dimension.
 pub(crate) fn strides(shape: &[usize]) -> Vec<usize> {
-    let mut strides = vec![1; shape.len()];
-    for i in (0..shape.len().saturating_sub(1)).rev() {
-        strides[i] = strides[i + 1] * shape[i + 1].max(1);
+    let mut step = 1_usize;
+    let mut strides: Vec<usize> = Vec::with_capacity(shape.len());
+    for &size in shape.iter().rev() {
+        strides.push(step);
+        step = step.saturating_mul(size.max(1));
     }
+    strides.reverse();
     strides
+}
+
+/// The number of elements of `shape`, `usize::MAX` where it is too large to be counted.
+pub(crate) fn elements(shape: &[usize]) -> usize {
+    if shape.contains(&0) { 0 } else { shape.iter().fold(1, |count, &size| count.saturating_mul(size)) }
 }
 
 /// Every index of `shape` in row-major order.
 pub(crate) fn indices(shape: &[usize]) -> impl Iterator<Item = Vec<usize>> + '_ {
-    let count: usize = shape.iter().product();
-    (0..count).map(move |mut flat| {
+    (0..elements(shape)).map(move |mut flat| {
         let mut index = vec![0; shape.len()];
-        for (i, &size) in shape.iter().enumerate().rev() {
-            index[i] = flat % size;
-            flat /= size;
+        for (at, &size) in index.iter_mut().zip(shape).rev() {
+            *at = flat % size.max(1);
+            flat /= size.max(1);
         }
         index
     })

@@ -5,6 +5,7 @@
 //! An operator is one file in `ops`, which says how it is lowered and where its limits are; a model's own
 //! functions are expanded. All problems are collected and reported together.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice))]
 #![allow(
     clippy::unnecessary_wraps,
     clippy::unused_self,
@@ -21,6 +22,7 @@ mod help;
 mod host;
 mod item;
 mod ops;
+mod place;
 mod quantised;
 mod recognise;
 mod recurrent;

@@ -3,6 +3,7 @@
 use onnx_protobuf::DataType;
 use porter_ir::{Builder, DType, Value};
 
+use crate::place::Places;
 use crate::{
     context::{Cx, One, Out},
     error::{Fault, invalid},
@@ -39,7 +40,7 @@ pub(crate) fn scale(cx: &Cx<'_, '_>, index: usize) -> One {
 pub(crate) fn spread(cx: &Cx<'_, '_>, v: Value, shape: &[usize]) -> One {
     let (axis, block) = (cx.int("axis", 1), cx.int("block_size", 0));
     let own = cx.dims(v);
-    if own.iter().product::<usize>() == 1 && own.len() <= 1 {
+    if matches!(own[..], [] | [1]) {
         return cx.spread(cx.reshaped(v, [])?, shape);
     }
     let axis = cx.axis(axis, shape.len())?;
@@ -57,9 +58,10 @@ pub(crate) fn spread(cx: &Cx<'_, '_>, v: Value, shape: &[usize]) -> One {
     let dims: Vec<usize> = (0..wide.len()).filter(|&i| i != axis + 1).collect();
     let repeated = cx.broadcast_in_dim(v, wide, &dims)?;
     let mut flat = own;
-    flat[axis] *= block;
+    let place = flat.slot(axis)?;
+    *place = place.saturating_mul(block);
     let flat = cx.reshaped(repeated, flat)?;
-    Ok(cx.slice_dim(flat, axis, 0, shape[axis])?)
+    Ok(cx.slice_dim(flat, axis, 0, shape.at(axis)?)?)
 }
 
 /// Numbers in range as `ty`.

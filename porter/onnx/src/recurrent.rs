@@ -2,6 +2,7 @@
 
 use porter_ir::{Builder, DType, Direction, TensorType, Value};
 
+use crate::place::Places;
 use crate::{
     context::{Cx, One, Out},
     error::{Fault, invalid, unsupported},
@@ -31,18 +32,29 @@ pub(crate) type Activation = (String, Option<f64>, Option<f64>);
 impl Cell<'_, '_, '_> {
     /// Part `index` of a vector of gates, over a batch.
     pub(crate) fn part(&self, v: Value, index: usize, batch: usize) -> One {
-        let part = self.cx.slice_dim(v, 0, index * self.hidden, (index + 1) * self.hidden)?;
+        let part = self.cx.slice_dim(
+            v,
+            0,
+            index.saturating_mul(self.hidden),
+            (index + 1).saturating_mul(self.hidden),
+        )?;
         spread_axis(self.cx, part, &[batch, self.hidden], 1)
     }
 
     /// Gate `index` of `[batch, gates * hidden]`.
     pub(crate) fn gate(&self, x: Value, index: usize) -> One {
-        Ok(self.cx.slice_dim(x, 1, index * self.hidden, (index + 1) * self.hidden)?)
+        Ok(self.cx.slice_dim(
+            x,
+            1,
+            index.saturating_mul(self.hidden),
+            (index + 1).saturating_mul(self.hidden),
+        )?)
     }
 
     /// `x · r^T` for the rows of the gates `from..to`.
     pub(crate) fn recur(&self, h: Value, from: usize, to: usize) -> One {
-        let r = self.cx.slice_dim(self.r, 0, from * self.hidden, to * self.hidden)?;
+        let r =
+            self.cx.slice_dim(self.r, 0, from.saturating_mul(self.hidden), to.saturating_mul(self.hidden))?;
         matmul(self.cx, h, self.cx.transpose(r, &[1, 0])?, self.cx.dtype(h))
     }
 
@@ -102,15 +114,19 @@ pub(crate) fn run(
     };
     let way = cx.string("direction", "forward");
     let (alphas, betas) = (cx.floats("activation_alpha"), cx.floats("activation_beta"));
+    let activations_each = default.len();
     let names = cx.strings("activations").unwrap_or_default();
     let clip = cx.float_opt("clip");
     let (mut ys, mut finals) = (Vec::new(), vec![Vec::new(); states]);
     for d in 0..directions {
-        let of = |v: Value| -> One { cx.reshaped(cx.slice_dim(v, 0, d, d + 1)?, cx.dims(v)[1..].to_vec()) };
-        let activations = (0..default.len())
-            .map(|i| {
-                let at = d * default.len() + i;
-                let name = names.get(at).map_or(default[i], String::as_str).to_owned();
+        let of =
+            |v: Value| -> One { cx.reshaped(cx.slice_dim(v, 0, d, d + 1)?, cx.dims(v).part(1..)?.to_vec()) };
+        let activations = default
+            .iter()
+            .enumerate()
+            .map(|(i, default)| {
+                let at = d * activations_each + i;
+                let name = names.get(at).map_or(*default, String::as_str).to_owned();
                 let pick = |list: &Option<Vec<f64>>| list.as_ref().and_then(|l| l.get(at).copied());
                 (name, pick(&alphas), pick(&betas))
             })
@@ -146,7 +162,7 @@ pub(crate) fn run(
         for t in 0..time {
             let part = cx.reshaped(cx.slice_dim(projected, 0, t, t + 1)?, [batch, gates])?;
             let mut next = step(&cell, part, &now)?;
-            let mut output = next[0];
+            let mut output = next.at(0)?;
             if let Some(lengths) = lengths {
                 let here = cx.full(TensorType::new(DType::I64, [batch]), t as f64)?;
                 let live = cx.compare(here, lengths, Direction::Lt)?;
@@ -184,5 +200,5 @@ fn reversed(cx: &Cx<'_, '_>, x: Value, lengths: Option<Value>) -> One {
     let length = spread_axis(cx, lengths, &shape, 1)?;
     let mirrored = cx.with(cx.subtract(length, place)?, -1.0, Builder::add)?;
     let at = cx.select(cx.compare(place, length, Direction::Lt)?, mirrored, place)?;
-    gather_points(cx, x, index_points(cx, at, 0, shape[0])?)
+    gather_points(cx, x, index_points(cx, at, 0, shape.at(0)?)?)
 }

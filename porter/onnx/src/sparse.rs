@@ -36,7 +36,11 @@ pub(crate) fn dense(model: &Model, sparse: &SparseTensorProto) -> Result<Host, F
     let flat: Vec<usize> = match places.ty.shape.rank() {
         2 => at
             .chunks(shape.len().max(1))
-            .map(|i| i.iter().zip(&steps).map(|(&i, s)| i as usize * s).sum())
+            .map(|i| {
+                i.iter()
+                    .zip(&steps)
+                    .fold(0, |at: usize, (&i, &s)| at.saturating_add((i as usize).saturating_mul(s)))
+            })
             .collect(),
         _ => at.iter().map(|&i| i as usize).collect(),
     };

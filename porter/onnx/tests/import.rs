@@ -188,3 +188,22 @@ fn files_of_the_bad_folder() {
     let unknown = outcome("onnx_unknown_op.onnx").unwrap_err();
     assert!(unknown.contains("no lowering for ai.onnx."), "{unknown}");
 }
+
+#[test]
+fn a_block_whose_square_overflows_is_refused() {
+    let mut depth = node("DepthToSpace", &["x"], &["y"]);
+    depth.attribute.push(onnx_protobuf::AttributeProto {
+        name: Some("blocksize".to_owned()),
+        i: Some(1 << 32),
+        ..Default::default()
+    });
+    let graph = GraphProto {
+        node: vec![depth],
+        input: vec![value("x", 1, &["1", "1099511627776", "1", "1"])],
+        output: vec![value("y", 1, &[])],
+        ..GraphProto::default()
+    };
+    let error = import(&model(graph), &Options::default()).unwrap_err();
+    assert_eq!(error.problems[0].kind, ProblemKind::Invalid);
+    assert!(error.problems[0].what.contains("in blocks of 4294967296"), "{error}");
+}

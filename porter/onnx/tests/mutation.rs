@@ -235,7 +235,7 @@ fn models(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Panics in lowerings are caught and reported as problems of the node; they are bugs all the same.
+/// What panicked, and where.
 static PANICS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 #[test]

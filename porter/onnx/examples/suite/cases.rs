@@ -1,114 +1,96 @@
-//! One case: import, compile, run, compare.
+//! One case: import, run on both engines, compare.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     io::{BufRead, Write},
     path::Path,
     process::ExitCode,
-    sync::Arc,
+    time::Instant,
 };
 
-use onnx_protobuf::{TensorProto, TypeProto};
+use onnx_protobuf::{GraphProto, TensorProto, TypeProto, ValueInfoProto};
 use porter_ir::TensorType;
 use porter_onnx::{Host, ImportError, Model, Options, ProblemKind, Program, Recorded, Value};
-use porter_runtime::{
-    Client, ClientOptions, CompileOptions, Devices, Flag, HostTensor, Placement, Plugin, SINGLE_YNN_OPS,
-    Signature, States, Step, Weights, plugins,
+use porter_runtime::Client;
+
+use crate::{
+    engines::{self, Failure, Outputs},
+    parent::{Outcome, Results},
 };
 
 /// `numpy.testing.assert_allclose` as `onnx.backend.test.runner` calls it.
 const RTOL: f64 = 1e-3;
 const ATOL: f64 = 1e-7;
 
-/// Reads case folders from standard input; writes `CASE <tab> OUTCOME <tab> NOTE` for each.
+/// A model, and what it is run on.
+struct Case {
+    model: Model,
+    sets: Vec<Set>,
+    /// Which inputs were fixed.
+    note: String,
+}
+
+/// A program specialised to recorded inputs, and the outputs that belong to them.
+struct Set {
+    program: Program,
+    given: Vec<Recorded>,
+    expected: Vec<Recorded>,
+}
+
+/// Reads case folders from standard input; writes the folder and its results for each.
 pub(crate) fn child() -> ExitCode {
-    let client = client();
+    let client = engines::client();
     for line in std::io::stdin().lock().lines() {
         let folder = line.expect("a folder");
-        let (outcome, note) = match case(&client, Path::new(&folder)) {
-            Ok(note) if note.contains("all fixed") => ("folded".to_owned(), note),
-            Ok(note) => ("pass".to_owned(), note),
-            Err((_, what)) if what.contains("STRING") => ("strings".to_owned(), what),
-            Err((kind, what)) => (kind.to_owned(), what),
-        };
-        let note: String = note.replace(['\n', '\t'], " ").chars().take(400).collect();
+        let results = results(&client, Path::new(&folder));
         let mut out = std::io::stdout().lock();
-        writeln!(out, "{folder}\t{outcome}\t{note}").expect("a pipe");
+        writeln!(out, "{folder}\t{}", results.line()).expect("a pipe");
         out.flush().expect("a pipe");
     }
     ExitCode::SUCCESS
 }
 
-/// Runs one model on recorded inputs; prints the largest difference of each output.
-pub(crate) fn file(arguments: &[String]) -> ExitCode {
-    let [model, bundle] = arguments else { return ExitCode::from(2) };
-    let client = client();
-    match against(&client, Path::new(model), Path::new(bundle)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err((kind, what)) => {
-            println!("{kind}: {what}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn against(client: &Client, model: &Path, bundle: &Path) -> Result<(), Failure> {
-    let model = Model::open(model).map_err(|e| ("open", e.to_string()))?;
-    let read = |name: &str| -> Result<Vec<Recorded>, Failure> {
-        let bytes = std::fs::read(bundle.join(name)).map_err(|e| ("data", e.to_string()))?;
-        let file = safetensors::SafeTensors::deserialize(&bytes).map_err(|e| ("data", e.to_string()))?;
-        let tensor = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
-            let dtype: porter_ir::DType =
-                format!("{:?}", view.dtype()).to_lowercase().parse().expect("a dtype");
-            Recorded { name, ty: TensorType::new(dtype, view.shape()), bytes: view.data().to_vec() }
-        };
-        Ok(file.tensors().into_iter().map(tensor).collect())
+fn results(client: &Client, folder: &Path) -> Results {
+    let case = if folder.extension().is_some_and(|e| e == "onnx") { light(folder) } else { node(folder) };
+    let case = match case {
+        Ok(case) => case,
+        Err((_, what)) if what.contains("STRING") => return Results::both("strings", &what),
+        Err((kind, what)) => return Results::both(kind, &what),
     };
-    let given = read("inputs.safetensors")?;
-    let mut options = Options::default();
-    let program = specialised(&model, &mut options, &given)?;
-    let fixed: Vec<&String> = options.values.keys().collect();
-    println!("{} ops, inputs fixed: {fixed:?}", program.ops().count());
-    let results = execute(client, &model, &program, &given)?;
-    for Recorded { name, ty, bytes } in read("outputs.safetensors")? {
-        let Some(found) = results.get(&name) else { return Err(("mismatch", format!("no output {name:?}"))) };
-        let values = |bytes: &[u8]| Host::from_bytes(ty.clone(), bytes).expect("all bytes").to_floats();
-        let (expected, found) = (values(&bytes), values(found.bytes()));
-        let far = expected.iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        let large = expected.iter().map(|a| a.abs()).fold(0.0, f64::max);
-        println!("{name} {ty}: differs by at most {far:e}, largest value {large:e}");
+    Results {
+        plugin: case.outcome(|program, given| engines::plugin(client, &case.model, program, given)),
+        executor: case.outcome(|program, given| engines::executor(&case.model, program, given)),
     }
-    Ok(())
 }
 
-fn client() -> Client {
-    let located = plugins::ensure(Some("cpu"), &mut |_| {}).expect("a CPU plugin");
-    let options = ClientOptions { cpu_device_count: Some(1), ..ClientOptions::default() };
-    Client::create(&Plugin::load(&located.path).expect("a plugin"), &options).expect("a client")
+impl Case {
+    fn outcome(&self, run: impl Fn(&Program, &[Recorded]) -> Result<Outputs, Failure>) -> Outcome {
+        let start = Instant::now();
+        let compared =
+            self.sets.iter().try_for_each(|set| agree(&set.expected, &run(&set.program, &set.given)?));
+        let (kind, note) = match compared {
+            Ok(()) if self.note.contains("all fixed") => ("folded", self.note.as_str()),
+            Ok(()) => ("pass", self.note.as_str()),
+            Err((kind, ref what)) => (kind, what.as_str()),
+        };
+        Outcome { millis: start.elapsed().as_millis() as u64, ..Outcome::new(kind, note) }
+    }
 }
 
-type Failure = (&'static str, String);
-
-fn case(client: &Client, folder: &Path) -> Result<String, Failure> {
-    if folder.extension().is_some_and(|e| e == "onnx") {
-        return light(client, folder);
-    }
+/// A folder of a model and its data.
+fn node(folder: &Path) -> Result<Case, Failure> {
     let model = Model::open(&folder.join("model.onnx")).map_err(|e| ("open", e.to_string()))?;
     let graph = model.proto().graph.as_ref().expect("an opened model has a graph");
-    let initial: BTreeSet<&str> = graph.initializer.iter().map(TensorProto::name).collect();
-    let inputs: Vec<_> = graph.input.iter().filter(|i| !initial.contains(i.name())).collect();
-    let mut notes = BTreeSet::new();
-    let mut sets = 0;
-    while folder.join(format!("test_data_set_{sets}")).exists() {
-        let set = folder.join(format!("test_data_set_{sets}"));
-        sets += 1;
+    let inputs = inputs(graph);
+    let (mut sets, mut notes) = (Vec::new(), BTreeSet::new());
+    while folder.join(format!("test_data_set_{}", sets.len())).exists() {
+        let set = folder.join(format!("test_data_set_{}", sets.len()));
         let read = |kind: &str, index: usize, name: &str, ty: Option<&TypeProto>| -> Result<Value, Failure> {
             let bytes =
                 std::fs::read(set.join(format!("{kind}_{index}.pb"))).map_err(|e| ("data", e.to_string()))?;
             Value::decode(&model, &bytes, name, ty).map_err(|e| ("data", e))
         };
-        let mut given = Vec::new();
-        let mut options = Options::default();
+        let (mut given, mut expected, mut options) = (Vec::new(), Vec::new(), Options::default());
         for (index, input) in inputs.iter().enumerate() {
             if !set.join(format!("input_{index}.pb")).exists() {
                 continue;
@@ -120,39 +102,40 @@ fn case(client: &Client, folder: &Path) -> Result<String, Failure> {
             given.extend(data.tensors);
         }
         let program = specialised(&model, &mut options, &given)?;
-        let listed: Vec<&str> = options.lengths.keys().map(String::as_str).collect();
-        if !listed.is_empty() {
-            notes.insert(format!("lengths fixed: {}", listed.join(" ")));
-        }
-        if !options.values.is_empty() {
-            let names: Vec<&str> = options.values.keys().map(String::as_str).collect();
-            let all = given.iter().all(|input| options.values.contains_key(&input.name));
-            notes.insert(format!("{}{}", if all { "all fixed: " } else { "fixed: " }, names.join(" ")));
-        }
-        let results = execute(client, &model, &program, &given)?;
+        notes.extend(fixed(&options, &given));
         for (index, output) in graph.output.iter().enumerate() {
-            let expected = read("output", index, output.name(), output.r#type.as_ref())?;
-            for Recorded { name, ty, bytes } in &expected.tensors {
-                let Some(found) = results.get(name) else {
-                    return Err(("mismatch", format!("no output {name:?}")));
-                };
-                compare(name, ty, bytes, found).map_err(|e| ("mismatch", e))?;
-            }
+            expected.extend(read("output", index, output.name(), output.r#type.as_ref())?.tensors);
         }
+        sets.push(Set { program, given, expected });
     }
-    if sets == 0 {
+    if sets.is_empty() {
         return Err(("data", "no test data".to_owned()));
     }
-    Ok(notes.into_iter().collect::<Vec<_>>().join("; "))
+    let note = notes.into_iter().collect::<Vec<_>>().join("; ");
+    Ok(Case { model, sets, note })
+}
+
+/// What of the inputs the program was made for, in words.
+fn fixed(options: &Options, given: &[Recorded]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let listed: Vec<&str> = options.lengths.keys().map(String::as_str).collect();
+    if !listed.is_empty() {
+        notes.push(format!("lengths fixed: {}", listed.join(" ")));
+    }
+    if !options.values.is_empty() {
+        let names: Vec<&str> = options.values.keys().map(String::as_str).collect();
+        let all = given.iter().all(|input| options.values.contains_key(&input.name));
+        notes.push(format!("{}{}", if all { "all fixed: " } else { "fixed: " }, names.join(" ")));
+    }
+    notes
 }
 
 /// A model whose input is `0, 1, .. / n`, as the suite's runner makes it, and whose output lies beside it.
-fn light(client: &Client, path: &Path) -> Result<String, Failure> {
+fn light(path: &Path) -> Result<Case, Failure> {
     let model = Model::open(path).map_err(|e| ("open", e.to_string()))?;
     let graph = model.proto().graph.as_ref().expect("an opened model has a graph");
-    let initial: BTreeSet<&str> = graph.initializer.iter().map(TensorProto::name).collect();
-    let (mut options, mut given) = (Options::default(), Vec::new());
-    for input in graph.input.iter().filter(|i| !initial.contains(i.name())) {
+    let (mut options, mut given, mut expected) = (Options::default(), Vec::new(), Vec::new());
+    for input in inputs(graph) {
         let tensor =
             input.r#type.as_ref().and_then(|ty| ty.tensor_type.as_ref()).and_then(|ty| ty.shape.as_ref());
         let dims = tensor.ok_or(("data", "no shape".to_owned()))?.dim.iter();
@@ -163,24 +146,28 @@ fn light(client: &Client, path: &Path) -> Result<String, Failure> {
         given.push(Recorded { name: input.name().to_owned(), ty, bytes });
     }
     let program = specialised(&model, &mut options, &given)?;
-    let results = execute(client, &model, &program, &given)?;
     for (index, output) in graph.output.iter().enumerate() {
         let file =
             path.with_file_name(format!("{}_output_{index}.pb", path.file_stem().expect("a name").display()));
         let bytes = std::fs::read(file).map_err(|e| ("data", e.to_string()))?;
-        let expected = Value::decode(&model, &bytes, output.name(), None).map_err(|e| ("data", e))?;
-        for Recorded { name, ty, bytes } in &expected.tensors {
-            let Some(found) = results.get(name) else {
-                return Err(("mismatch", format!("no output {name:?}")));
-            };
-            compare(name, ty, bytes, found).map_err(|e| ("mismatch", e))?;
-        }
+        let value = Value::decode(&model, &bytes, output.name(), None).map_err(|e| ("data", e))?;
+        expected.extend(value.tensors);
     }
-    Ok(String::new())
+    Ok(Case { model, sets: vec![Set { program, given, expected }], note: String::new() })
+}
+
+/// The inputs that are to be given: those without an initial value.
+fn inputs(graph: &GraphProto) -> Vec<&ValueInfoProto> {
+    let initial: BTreeSet<&str> = graph.initializer.iter().map(TensorProto::name).collect();
+    graph.input.iter().filter(|i| !initial.contains(i.name())).collect()
 }
 
 /// The program; inputs that shapes depend on are fixed to the values of the case.
-fn specialised(model: &Model, options: &mut Options, given: &[Recorded]) -> Result<Program, Failure> {
+pub(crate) fn specialised(
+    model: &Model,
+    options: &mut Options,
+    given: &[Recorded],
+) -> Result<Program, Failure> {
     porter_onnx::import_for(model, given, options).map_err(|error| (kind(&error), error.to_string()))
 }
 
@@ -192,47 +179,21 @@ fn kind(error: &ImportError) -> &'static str {
     }
 }
 
-fn execute(
-    client: &Client,
-    model: &Model,
-    program: &Program,
-    given: &[Recorded],
-) -> Result<BTreeMap<String, HostTensor>, Failure> {
-    let devices = Devices::of(client);
-    let tensor = |ty: &TensorType, bytes: &[u8]| {
-        HostTensor::new(ty.clone(), Arc::new(bytes.to_vec())).map_err(|e| ("execute", e.to_string()))
-    };
-    let mut weights = Weights::new();
-    for (name, (ty, bytes)) in porter_onnx::weights(model, program).map_err(|e| ("execute", e))? {
-        let weight =
-            devices.upload(&tensor(&ty, &bytes)?, &Placement::One).map_err(|e| ("execute", e.to_string()))?;
-        weights.insert(name, Arc::new(weight));
+fn agree(expected: &[Recorded], results: &Outputs) -> Result<(), Failure> {
+    for Recorded { name, ty, bytes } in expected {
+        let (found, data) = results.get(name).ok_or_else(|| ("mismatch", format!("no output {name:?}")))?;
+        if found != ty {
+            return Err(("mismatch", format!("output {name:?} is {found}, expected {ty}")));
+        }
+        compare(name, ty, bytes, data).map_err(|e| ("mismatch", e))?;
     }
-    let (flag, value) = SINGLE_YNN_OPS;
-    let options = CompileOptions::default()
-        .flag(flag, Flag::String(value.to_owned()))
-        // The suite rounds f16 after every op.
-        .flag("xla_allow_excess_precision", Flag::Bool(false));
-    let executable = client
-        .compile(&program.to_string(), &Signature::of(&program.entry()), &options)
-        .map_err(|e| ("compile", e.to_string()))?;
-    let step = Step::new(&program.entry(), executable, &devices, &weights)
-        .map_err(|e| ("execute", e.to_string()))?;
-    let mut states = States::zeros(&devices, &program.entry()).map_err(|e| ("execute", e.to_string()))?;
-    let arguments = given.iter().map(|given| Ok((given.name.as_str(), tensor(&given.ty, &given.bytes)?)));
-    let taken: BTreeSet<&str> = program.inputs().iter().map(|i| i.name.as_str()).collect();
-    let arguments: Vec<_> = arguments.collect::<Result<Vec<_>, Failure>>()?;
-    let arguments: Vec<_> = arguments.into_iter().filter(|(name, _)| taken.contains(name)).collect();
-    step.run(&arguments, &mut states).map_err(|e| ("execute", e.to_string()))
+    Ok(())
 }
 
-fn compare(name: &str, ty: &TensorType, bytes: &[u8], found: &HostTensor) -> Result<(), String> {
-    if found.ty() != ty {
-        return Err(format!("output {name:?} is {}, expected {ty}", found.ty()));
-    }
+fn compare(name: &str, ty: &TensorType, bytes: &[u8], found: &[u8]) -> Result<(), String> {
     let values =
         |bytes: &[u8]| Host::from_bytes(ty.clone(), bytes).map(|h| h.to_floats()).ok_or("too few bytes");
-    let (expected, found) = (values(bytes)?, values(found.bytes())?);
+    let (expected, found) = (values(bytes)?, values(found)?);
     let close =
         |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= ATOL + RTOL * b.abs();
     let wrong: Vec<usize> = (0..expected.len()).filter(|&i| !close(found[i], expected[i])).collect();

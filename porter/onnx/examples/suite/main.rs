@@ -1,4 +1,4 @@
-//! ONNX's own backend test suite through import, StableHLO and the CPU plugin.
+//! ONNX's own backend test suite through import; StableHLO and the CPU plugin; the reference executor.
 //!
 //! `suite file MODEL BUNDLE` runs one model on `BUNDLE/inputs.safetensors` and prints how far its outputs are
 //! from `BUNDLE/outputs.safetensors`.
@@ -6,11 +6,14 @@
 //! `suite run DATA [--filter TEXT] [--expect FILE] [--table FILE]` runs every case under `DATA` (the folder
 //! `onnx/backend/test/data` of the wheel) in child processes, two at a time, so that an abort of the plugin
 //! is the failure of one case. With `--expect` every outcome is compared with the file: a case that it does
-//! not list must pass, one that it lists must fail. `--bless` rewrites the file, `--table` the page.
+//! not list must pass on both engines, one that it lists must fail as it says. `--bless` rewrites the file, `--table` the page.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::float_cmp, reason = "equal infinities are close")]
 
 mod cases;
+mod engines;
+mod expectations;
+mod file;
 mod parent;
 mod table;
 
@@ -18,7 +21,7 @@ fn main() -> std::process::ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("child") => cases::child(),
-        Some("file") => cases::file(&arguments[1..]),
+        Some("file") => file::run(&arguments[1..]),
         Some("run") => parent::run(&arguments[1..]),
         _ => {
             eprintln!("usage: suite run DATA [--filter TEXT] [--expect FILE] [--bless] [--table FILE]");

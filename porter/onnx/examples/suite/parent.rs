@@ -15,11 +15,59 @@ const GROUPS: [&str; 5] = ["node", "simple", "pytorch-converted", "pytorch-opera
 const CHILD: usize = 120;
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// What became of a case.
+/// What became of a case on one engine.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     pub(crate) kind: String,
     pub(crate) note: String,
+    pub(crate) millis: u64,
+}
+
+impl Outcome {
+    pub(crate) fn new(kind: &str, note: &str) -> Self {
+        let note = note.replace(['\n', '\t'], " ").chars().take(400).collect();
+        Self { kind: kind.to_owned(), note, millis: 0 }
+    }
+
+    pub(crate) fn passed(&self) -> bool {
+        self.kind == "pass"
+    }
+}
+
+/// What became of a case.
+#[derive(Clone, Debug)]
+pub(crate) struct Results {
+    pub(crate) plugin: Outcome,
+    pub(crate) executor: Outcome,
+}
+
+impl Results {
+    /// What happened before an engine was reached.
+    pub(crate) fn both(kind: &str, note: &str) -> Self {
+        let outcome = Outcome::new(kind, note);
+        Self { plugin: outcome.clone(), executor: outcome }
+    }
+
+    /// Each engine's outcome under its name.
+    pub(crate) fn engines(&self) -> [(&'static str, &Outcome); 2] {
+        [("plugin", &self.plugin), ("executor", &self.executor)]
+    }
+
+    /// One line, without its end.
+    pub(crate) fn line(&self) -> String {
+        let part = |o: &Outcome| format!("{}\t{}\t{}", o.kind, o.millis, o.note);
+        format!("{}\t{}", part(&self.plugin), part(&self.executor))
+    }
+
+    /// What [`Results::line`] wrote.
+    fn parse(line: &str) -> Option<Self> {
+        let mut parts = line.split('\t');
+        let mut outcome = || {
+            let (kind, millis, note) = (parts.next()?, parts.next()?, parts.next()?);
+            Some(Outcome { millis: millis.parse().ok()?, ..Outcome::new(kind, note) })
+        };
+        Some(Self { plugin: outcome()?, executor: outcome()? })
+    }
 }
 
 pub(crate) fn run(arguments: &[String]) -> ExitCode {
@@ -42,30 +90,45 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
     if let Some(filter) = flag("--filter") {
         folders.retain(|f| filter.split(',').any(|part| name(f).contains(part)));
     }
-    let outcomes: BTreeMap<String, Outcome> =
-        outcomes(folders).into_iter().map(|(folder, outcome)| (name(&folder), outcome)).collect();
-    for (case, outcome) in outcomes.iter().filter(|(_, o)| o.kind != "pass") {
-        println!("{case}\t{}\t{}", outcome.kind, outcome.note);
-    }
-    for group in GROUPS {
-        let of = outcomes.iter().filter(|(case, _)| case.starts_with(&format!("{group}/")));
-        let (total, passed) = (of.clone().count(), of.filter(|(_, o)| o.kind == "pass").count());
-        let folded =
-            outcomes.iter().filter(|(case, o)| case.starts_with(&format!("{group}/")) && o.kind == "folded");
-        println!("{group}: {passed} of {total}, {} more computed at import", folded.count());
-    }
+    let results: BTreeMap<String, Results> =
+        results(folders).into_iter().map(|(folder, results)| (name(&folder), results)).collect();
+    print(&results);
     if let Some(page) = flag("--table") {
-        crate::table::write(Path::new(page), &crate::table::page(&data, &outcomes));
+        crate::table::write(Path::new(page), &crate::table::page(&data, &results));
     }
     match flag("--expect") {
         Some(file) => {
-            crate::table::judge(Path::new(file), &outcomes, arguments.iter().any(|a| a == "--bless"))
+            crate::expectations::judge(Path::new(file), &results, arguments.iter().any(|a| a == "--bless"))
         }
         None => ExitCode::SUCCESS,
     }
 }
 
-fn outcomes(folders: Vec<PathBuf>) -> Vec<(PathBuf, Outcome)> {
+/// What did not pass, the passes by group, and what took long.
+fn print(results: &BTreeMap<String, Results>) {
+    for (case, results) in results {
+        for (engine, outcome) in results.engines().into_iter().filter(|(_, o)| !o.passed()) {
+            println!("{case}\t{engine}\t{}\t{}", outcome.kind, outcome.note);
+        }
+    }
+    let all = || results.iter().flat_map(|(case, results)| results.engines().map(|(e, o)| (e, case, o)));
+    for engine in ["plugin", "executor"] {
+        for group in GROUPS {
+            let of = || all().filter(|(e, case, _)| *e == engine && case.starts_with(&format!("{group}/")));
+            let count = |kind: &str| of().filter(|(.., o)| o.kind == kind).count();
+            let (total, passed, folded) = (of().count(), count("pass"), count("folded"));
+            println!("{engine}: {group}: {passed} of {total}, {folded} more computed at import");
+        }
+        let mut slow: Vec<(u64, &String)> =
+            all().filter(|(e, ..)| *e == engine).map(|(_, case, o)| (o.millis, case)).collect();
+        slow.sort_unstable_by(|a, b| b.cmp(a));
+        let sum: u64 = slow.iter().map(|(millis, _)| millis).sum();
+        let longest: Vec<String> = slow.iter().take(5).map(|(ms, case)| format!("{case} {ms} ms")).collect();
+        println!("{engine}: {:.1} s in all, longest: {}", sum as f64 / 1e3, longest.join(", "));
+    }
+}
+
+fn results(folders: Vec<PathBuf>) -> Vec<(PathBuf, Results)> {
     let queue = Arc::new(Mutex::new(VecDeque::from(folders)));
     let workers: Vec<_> = (0..2)
         .map(|_| {
@@ -76,7 +139,7 @@ fn outcomes(folders: Vec<PathBuf>) -> Vec<(PathBuf, Outcome)> {
     workers.into_iter().flat_map(|w| w.join().expect("a worker")).collect()
 }
 
-fn worker(queue: &Mutex<VecDeque<PathBuf>>) -> Vec<(PathBuf, Outcome)> {
+fn worker(queue: &Mutex<VecDeque<PathBuf>>) -> Vec<(PathBuf, Results)> {
     let mut done = Vec::new();
     while !queue.lock().expect("the queue").is_empty() {
         serve(queue, &mut done);
@@ -85,7 +148,7 @@ fn worker(queue: &Mutex<VecDeque<PathBuf>>) -> Vec<(PathBuf, Outcome)> {
 }
 
 /// Serves cases with one child, until it dies or has served enough.
-fn serve(queue: &Mutex<VecDeque<PathBuf>>, done: &mut Vec<(PathBuf, Outcome)>) {
+fn serve(queue: &Mutex<VecDeque<PathBuf>>, done: &mut Vec<(PathBuf, Results)>) {
     let mut child = Command::new(std::env::current_exe().expect("this program"))
         .arg("child")
         .stdin(Stdio::piped())
@@ -101,13 +164,13 @@ fn serve(queue: &Mutex<VecDeque<PathBuf>>, done: &mut Vec<(PathBuf, Outcome)>) {
         let Some(folder) = queue.lock().expect("the queue").pop_front() else { break };
         let asked = writeln!(stdin, "{}", folder.display()).and_then(|()| stdin.flush());
         let answer = asked.ok().and_then(|()| receive.recv_timeout(PATIENCE).ok());
-        let outcome = answer.as_deref().map(|line| {
-            let mut parts = line.splitn(3, '\t').skip(1).map(str::to_owned);
-            Outcome { kind: parts.next().unwrap_or_default(), note: parts.next().unwrap_or_default() }
+        let results = answer.as_deref().map(|line| {
+            let (_, results) = line.split_once('\t').expect("a folder, and results");
+            Results::parse(results).expect("a line that a child wrote")
         });
-        let died = outcome.is_none();
-        let crash = || Outcome { kind: "crash".to_owned(), note: "the process ended or hung".to_owned() };
-        done.push((folder, outcome.unwrap_or_else(crash)));
+        let died = results.is_none();
+        let crash = || Results::both("crash", "the process ended or hung");
+        done.push((folder, results.unwrap_or_else(crash)));
         if died {
             break;
         }

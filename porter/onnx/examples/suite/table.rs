@@ -1,61 +1,22 @@
-//! Expectations, and the page of results.
+//! The page of results.
 
-use std::{collections::BTreeMap, fmt::Write, path::Path, process::ExitCode};
+use std::{collections::BTreeMap, fmt::Write, path::Path};
 
 use onnx_protobuf::{DataType, Model, NodeProto};
 
-use crate::parent::Outcome;
-
-/// Compares outcomes with the expected ones: every kind must be as the file says, a pass where it says
-/// nothing. Rewrites the file where asked to.
-pub(crate) fn judge(file: &Path, outcomes: &BTreeMap<String, Outcome>, bless: bool) -> ExitCode {
-    if bless {
-        let mut text = String::from(
-            "# Cases of ONNX's backend suite that are expected to fail: name, kind, reason. All others must pass.\n\
-             # Written by `suite run DATA --expect FILE --bless`.\n",
-        );
-        for (case, outcome) in outcomes.iter().filter(|(_, o)| o.kind != "pass") {
-            let reason: String = reason(outcome).chars().take(160).collect();
-            writeln!(text, "{case}\t{}\t{reason}", outcome.kind).expect("a string");
-        }
-        std::fs::write(file, text).expect("the expectations");
-        return ExitCode::SUCCESS;
-    }
-    let text = std::fs::read_to_string(file).expect("the expectations");
-    let expected: BTreeMap<&str, &str> = text
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split('\t').next().map(|case| (case, line)))
-        .collect();
-    let mut wrong = 0;
-    for (case, outcome) in outcomes {
-        let kind = expected.get(case.as_str()).and_then(|line| line.split('\t').nth(1)).unwrap_or("pass");
-        if kind != outcome.kind {
-            println!("UNEXPECTED: {case} is {:?}, expected {kind:?}: {}", outcome.kind, outcome.note);
-            wrong += 1;
-        }
-    }
-    println!("{wrong} outcomes are not as expected");
-    if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// The first problem of an outcome.
-fn reason(outcome: &Outcome) -> &str {
-    match outcome.note.split_once("problems   ") {
-        Some((_, first)) => first,
-        None => &outcome.note,
-    }
-}
+use crate::parent::Results;
 
 #[derive(Default)]
 struct Count {
-    passed: usize,
+    plugin: usize,
+    executor: usize,
     total: usize,
 }
 
 impl Count {
-    fn add(&mut self, pass: bool) {
-        self.passed += usize::from(pass);
+    fn add(&mut self, results: &Results) {
+        self.plugin += usize::from(results.plugin.passed());
+        self.executor += usize::from(results.executor.passed());
         self.total += 1;
     }
 }
@@ -71,19 +32,18 @@ pub(crate) fn write(page: &Path, results: &str) {
 }
 
 /// Results by group, kind of failure, operator, version and element type.
-pub(crate) fn page(data: &Path, outcomes: &BTreeMap<String, Outcome>) -> String {
+pub(crate) fn page(data: &Path, results: &BTreeMap<String, Results>) -> String {
     let mut groups: BTreeMap<String, Count> = BTreeMap::new();
-    let mut kinds: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let mut kinds: BTreeMap<String, [usize; 2]> = BTreeMap::new();
     let mut operators: BTreeMap<String, Count> = BTreeMap::new();
     let mut versions: BTreeMap<String, Count> = BTreeMap::new();
     let mut types: BTreeMap<String, Count> = BTreeMap::new();
     let mut fixed = 0;
-    for (case, outcome) in outcomes {
-        let pass = outcome.kind == "pass";
-        fixed += usize::from(pass && outcome.note.contains("fixed: "));
-        groups.entry(case.split('/').next().unwrap_or_default().to_owned()).or_default().add(pass);
-        if !pass {
-            kinds.entry(outcome.kind.clone()).or_default().push(case);
+    for (case, results) in results {
+        fixed += usize::from(results.plugin.passed() && results.plugin.note.contains("fixed: "));
+        groups.entry(case.split('/').next().unwrap_or_default().to_owned()).or_default().add(results);
+        for (i, (_, outcome)) in results.engines().into_iter().enumerate().filter(|(_, (_, o))| !o.passed()) {
+            kinds.entry(outcome.kind.clone()).or_default()[i] += 1;
         }
         let folder = data.join(case);
         let file = if folder.is_dir() { folder.join("model.onnx") } else { folder };
@@ -94,11 +54,11 @@ pub(crate) fn page(data: &Path, outcomes: &BTreeMap<String, Outcome>) -> String 
         names.sort();
         names.dedup();
         for name in names {
-            operators.entry(name).or_default().add(pass);
+            operators.entry(name).or_default().add(results);
         }
         for opset in &proto.opset_import {
             let domain = if opset.domain().is_empty() { "ai.onnx" } else { opset.domain() };
-            versions.entry(format!("{domain} {:>2}", opset.version())).or_default().add(pass);
+            versions.entry(format!("{domain} {:>2}", opset.version())).or_default().add(results);
         }
         let mut tys: Vec<String> = graph
             .input
@@ -115,26 +75,28 @@ pub(crate) fn page(data: &Path, outcomes: &BTreeMap<String, Outcome>) -> String 
         tys.sort();
         tys.dedup();
         for ty in tys {
-            types.entry(ty).or_default().add(pass);
+            types.entry(ty).or_default().add(results);
         }
     }
     let mut page = String::from(
-        "What is imported, measured with ONNX's own backend suite (`onnx` 1.22.0): each case goes through import,\n\
-         StableHLO and the CPU plugin, and is compared as the suite compares (rtol 1e-3, atol 1e-7). This part is\n\
-         written by `ci/onnx/run.sh --table`; `ci/onnx/expectations.txt` lists every case that fails, and why.\n\n",
+        "What is imported, measured with ONNX's own backend suite (`onnx` 1.22.0): each case is imported, and\n\
+         the program runs twice: as StableHLO on the CPU plugin, and on the reference executor (`porter-executor`), op by\n\
+         op in the types of the file, without XLA. Both are compared as the suite compares (rtol 1e-3, atol 1e-7). This\n\
+         part is written by `ci/onnx/run.sh --table`; `ci/onnx/expectations.txt` lists every case that fails, where, and\n\
+         why; each is retried in every run, and one that passes unexpectedly fails it too.\n\n",
     );
     writeln!(
         page,
         "Shapes are static, so an input that a shape depends on (a `shape`, `axes`, `k`, ...) is fixed to the case's\n\
-         value at import: {fixed} of the passed cases have such inputs beside others that stay arguments. A case whose\n\
-         inputs are all fixed is computed at import: it is right, but XLA did not compute it, so it is counted as\n\
-         `folded` and not as passed.\n"
+         value at import: {fixed} of the cases that pass on the plugin have such inputs beside others that stay arguments. A case whose\n\
+         inputs are all fixed is computed at import: it is right, but neither engine computed it, so it is\n\
+         counted as `folded` and not as passed.\n"
     )
     .expect("a string");
     table(&mut page, "Group", &groups);
-    page.push_str("### What fails\n\n| kind | cases |\n|---|---|\n");
-    for (kind, cases) in &kinds {
-        writeln!(page, "| {kind} | {} |", cases.len()).expect("a string");
+    page.push_str("### What fails\n\n| kind | on the plugin | on the executor |\n|---|---|---|\n");
+    for (kind, [plugin, executor]) in &kinds {
+        writeln!(page, "| {kind} | {plugin} | {executor} |").expect("a string");
     }
     page.push('\n');
     table(&mut page, "Operator in the case", &operators);
@@ -152,9 +114,10 @@ fn operator(node: &NodeProto) -> String {
 }
 
 fn table(page: &mut String, what: &str, counts: &BTreeMap<String, Count>) {
-    writeln!(page, "### {what}\n\n| | passed | cases |\n|---|---|---|").expect("a string");
-    for (name, count) in counts {
-        writeln!(page, "| {name} | {} | {} |", count.passed, count.total).expect("a string");
+    writeln!(page, "### {what}\n\n| | on the plugin | on the executor | cases |\n|---|---|---|---|")
+        .expect("a string");
+    for (name, Count { plugin, executor, total }) in counts {
+        writeln!(page, "| {name} | {plugin} | {executor} | {total} |").expect("a string");
     }
     page.push('\n');
 }

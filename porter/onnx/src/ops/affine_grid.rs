@@ -21,11 +21,11 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
         data.extend(index.iter().zip(space).rev().map(|(&i, &n)| line(i, n)));
         data.push(1.0);
     }
-    let count: usize = space.iter().product();
+    let count = elements(space);
     let n = space.len();
     let ty = TensorType::new(cx.dtype(theta), [count, n + 1]);
     let base = cx.host_constant(&Host { ty, data: Data::Floats(data) })?;
     let grid = matmul(cx, base, cx.transpose(theta, &[0, 2, 1])?, cx.dtype(theta))?;
-    let out: Vec<usize> = [size[0]].into_iter().chain(space.iter().copied()).chain([n]).collect();
+    let out: Vec<usize> = [size.at(0)?].into_iter().chain(space.iter().copied()).chain([n]).collect();
     one(cx.reshaped(grid, out)?)
 }

@@ -17,7 +17,7 @@ pub(crate) fn extreme(cx: &Cx<'_, '_>, fold: Fold) -> Out {
     let best = cx.reshaped(cx.fold(x, &[axis], fold)?, keep_dims(cx, x, &[axis]))?;
     let here = cx.compare(x, cx.spread(best, &shape)?, Direction::Eq)?;
     let place = arange(cx, DType::I64, &shape, axis)?;
-    let outside = cx.full_like(place, if last { -1.0 } else { shape[axis] as f64 })?;
+    let outside = cx.full_like(place, if last { -1.0 } else { shape.at(axis)? as f64 })?;
     let place = cx.select(here, place, outside)?;
     let place = cx.fold(place, &[axis], if last { Fold::Max } else { Fold::Min })?;
     let keep = cx.int("keepdims", 1) != 0;

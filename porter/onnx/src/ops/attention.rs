@@ -106,7 +106,7 @@ pub(crate) fn repeated(cx: &Cx<'_, '_>, x: Value, heads: usize, groups: usize) -
     wide.insert(2, heads / groups);
     let dims: Vec<usize> = (0..wide.len()).filter(|&d| d != 2).collect();
     let mut flat = shape;
-    flat[1] = heads;
+    *flat.slot(1)? = heads;
     cx.reshaped(cx.broadcast_in_dim(x, wide, &dims)?, flat)
 }
 
@@ -119,6 +119,8 @@ fn widened(cx: &Cx<'_, '_>, mask: Value, columns: usize) -> One {
     }
     let closed = if cx.dtype(mask) == DType::Bool { 0.0 } else { f64::NEG_INFINITY };
     let mut high = vec![0; shape.len()];
-    high[shape.len() - 1] = (columns - last) as i64;
+    if let Some(high) = high.last_mut() {
+        *high = (columns - last) as i64;
+    }
     Ok(cx.pad(mask, cx.scalar(cx.dtype(mask), closed)?, &vec![0; shape.len()], &high, &vec![0; shape.len()])?)
 }

@@ -19,7 +19,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
         let low: Vec<i64> = [0, 0].into_iter().chain(spatial.pads.iter().map(|p| p.0)).collect();
         let high: Vec<i64> = [0, 0].into_iter().chain(spatial.pads.iter().map(|p| p.1)).collect();
         ones = cx.pad(ones, cx.scalar(cx.dtype(wide), 1.0)?, &low, &high, &vec![0; shape.len()])?;
-        let left = pads.iter().zip(&spatial.pads).map(|(all, given)| (all.0 - given.0, all.1 - given.1));
+        let left = pads.iter().zip(&spatial.pads).map(|(all, given)| (all.0.saturating_sub(given.0), all.1.saturating_sub(given.1)));
         rest.padding = [(0, 0); 2].into_iter().chain(left).collect();
     }
     let count = cx.fold_windows(ones, &sizes, rest, Fold::Sum)?;

@@ -27,6 +27,6 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
         "silu" | "swish" => y = cx.multiply(y, cx.logistic(y)?)?,
         other => return invalid(format!("activation {other:?}")),
     }
-    let total = length + k - 1;
-    Ok(vec![cx.cast(y, cx.dtype(x))?.into(), cx.slice_dim(padded, 2, total + 1 - k, total)?.into()])
+    let more = k.saturating_sub(1);
+    Ok(vec![cx.cast(y, cx.dtype(x))?.into(), cx.slice_dim(padded, 2, length, length.saturating_add(more))?.into()])
 }

@@ -15,9 +15,9 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     };
     let (mut low, mut high) = (vec![0; shape.len()], vec![0; shape.len()]);
     for (&axis, &size) in axes.iter().zip(&target) {
-        let more = size as i64 - shape[axis] as i64;
-        low[axis] = if more < 0 { -((-more) / 2) } else { more / 2 };
-        high[axis] = more - low[axis];
+        let more = size as i64 - shape.at(axis)? as i64;
+        *low.slot(axis)? = if more < 0 { -((-more) / 2) } else { more / 2 };
+        *high.slot(axis)? = more - low.at(axis)?;
     }
     let zero = cx.scalar(cx.dtype(x), 0.0)?;
     one(cx.pad(x, zero, &low, &high, &vec![0; shape.len()])?)

@@ -17,35 +17,36 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let channels = rows / taps.max(1);
     let counts: Vec<usize> = (0..n)
         .map(|d| {
-            let (low, high) = spatial.pads[d];
-            let reach = (block[d] as i128 - 1) * spatial.dilations[d] as i128 + 1;
-            let span = image[d] as i128 + i128::from(low) + i128::from(high) - reach;
-            usize::try_from(span / spatial.strides[d] as i128 + 1).unwrap_or(0)
+            let (low, high) = spatial.pads.at(d)?;
+            let reach = (block.at(d)? as i128 - 1) * spatial.dilations.at(d)? as i128 + 1;
+            let span = image.at(d)? as i128 + i128::from(low) + i128::from(high) - reach;
+            Ok(usize::try_from(span / spatial.strides.at(d)? as i128 + 1).unwrap_or(0))
         })
-        .collect();
+        .collect::<Result<_, Fault>>()?;
     if channels * taps != rows || listed(&counts)? != columns {
         return invalid(format!("columns {rows} by {columns} for blocks of {block:?} in {image:?}"));
     }
     // The place of each element in the padded image, flat; what lies outside goes past its end.
-    let total: usize = image.iter().product();
+    let total = elements(&image);
     let steps = crate::host::strides(&image);
     let mut places = Vec::with_capacity(taps * columns);
     for tap in crate::host::indices(&block) {
         for window in crate::host::indices(&counts) {
             let mut flat = Some(0);
             for d in 0..n {
-                let tap = tap[d].saturating_mul(spatial.dilations[d]);
-                let at = window[d].saturating_mul(spatial.strides[d]).saturating_add(tap) as i64;
-                let at = at.saturating_sub(spatial.pads[d].0);
-                let at = usize::try_from(at).ok().filter(|&at| at < image[d]);
-                flat = flat.zip(at).map(|(flat, at)| flat + at * steps[d]);
+                let tap = tap.at(d)?.saturating_mul(spatial.dilations.at(d)?);
+                let at = window.at(d)?.saturating_mul(spatial.strides.at(d)?).saturating_add(tap) as i64;
+                let at = at.saturating_sub(spatial.pads.at(d)?.0);
+                let (size, step) = (image.at(d)?, steps.at(d)?);
+                let at = usize::try_from(at).ok().filter(|&at| at < size);
+                flat = flat.zip(at).map(|(flat, at)| flat + at * step);
             }
             places.push(flat.unwrap_or(total) as i64);
         }
     }
     let points = cx.reshaped(cx.constant_ints(&places)?, [taps * columns, 1])?;
-    let zeros = cx.full(TensorType::new(cx.dtype(x), [total, batch * channels]), 0.0)?;
-    let updates = cx.transpose(cx.reshaped(x, [batch * channels, taps * columns])?, &[1, 0])?;
+    let zeros = cx.full(TensorType::new(cx.dtype(x), [total, batch.saturating_mul(channels)]), 0.0)?;
+    let updates = cx.transpose(cx.reshaped(x, [batch.saturating_mul(channels), taps * columns])?, &[1, 0])?;
     let y = cx.transpose(fold_scatter(cx, zeros, points, updates, Some(Fold::Sum))?, &[1, 0])?;
     one(cx.reshaped(y, [batch, channels].into_iter().chain(image).collect::<Vec<_>>())?)
 }

@@ -19,7 +19,9 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
 
 pub(crate) fn sizes(shape: &[i64]) -> Result<Vec<usize>, Fault> {
     let sizes: Option<Vec<usize>> = shape.iter().map(|&d| usize::try_from(d).ok()).collect();
-    let fits = |s: &Vec<usize>| Shape::new(s.clone()).checked_elements().is_some_and(|n| n <= isize::MAX as usize / 16);
+    // Sizes of 0 count as 1, so that no product or sum of some of them overflows.
+    let filled = |sizes: &[usize]| Shape::new(sizes.iter().map(|&d| d.max(1)).collect::<Vec<_>>()).checked_elements();
+    let fits = |sizes: &Vec<usize>| filled(sizes).is_some_and(|n| n <= isize::MAX as usize / 16);
     match sizes.filter(fits) {
         Some(sizes) => Ok(sizes),
         None => invalid(format!("shape {shape:?}")),

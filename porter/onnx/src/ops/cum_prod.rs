@@ -14,10 +14,10 @@ pub(crate) fn running(cx: &Cx<'_, '_>, fold: Fold) -> Out {
     let shape = cx.dims(x);
     let axis = cx.known_ints(1)?.first().copied().unwrap_or(0);
     let axis = cx.axis(axis, shape.len())?;
-    let (size, exclusive) = (shape[axis] as i64, i64::from(cx.int("exclusive", 0) != 0));
+    let (size, exclusive) = (shape.at(axis)? as i64, i64::from(cx.int("exclusive", 0) != 0));
     let mut window = Window::plain(shape.len());
-    let sizes = one_axis(shape.len(), axis, shape[axis].max(1));
-    window.padding[axis] =
+    let sizes = one_axis(shape.len(), axis, shape.at(axis)?.max(1));
+    *window.padding.slot(axis)? =
         if cx.int("reverse", 0) != 0 { (-exclusive, size - 1 + exclusive) } else { (size - 1 + exclusive, -exclusive) };
     one(cx.fold_windows(x, &sizes, window, fold)?)
 }

@@ -18,7 +18,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let &[_, _, oh, ow] = &cx.dims(offset)[..] else { return invalid("offsets have four dimensions") };
     let (taps, places) = (listed(&[kh, kw])?, listed(&[oh, ow])?);
     listed(&[taps, places])?;
-    if inner * group != channels || channels % parts != 0 || outputs % group != 0 {
+    if inner.checked_mul(group) != Some(channels) || channels % parts != 0 || outputs % group != 0 {
         return invalid("groups do not divide the channels");
     }
     // [batch, parts, taps, axis, places]
@@ -28,9 +28,9 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
         let mut base = Vec::with_capacity(taps * places);
         for tap in crate::host::indices(&[kh, kw]) {
             for place in crate::host::indices(&[oh, ow]) {
-                let tap = tap[axis].saturating_mul(spatial.dilations[axis]);
-                let at = place[axis].saturating_mul(spatial.strides[axis]).saturating_add(tap) as i64;
-                base.push(at.saturating_sub(spatial.pads[axis].0) as f64);
+                let tap = tap.at(axis)?.saturating_mul(spatial.dilations.at(axis)?);
+                let at = place.at(axis)?.saturating_mul(spatial.strides.at(axis)?).saturating_add(tap) as i64;
+                base.push(at.saturating_sub(spatial.pads.at(axis)?.0) as f64);
             }
         }
         let ty = TensorType::new(cx.dtype(x), [taps, places]);
@@ -40,7 +40,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     };
     let (y, z) = (along(0)?, along(1)?);
     let each = channels / parts;
-    let flat = cx.reshaped(x, [batch, parts, each, height * width])?;
+    let flat = cx.reshaped(x, [batch, parts, each, height.saturating_mul(width)])?;
     let wide = [batch, parts, each, taps * places];
     let spread = |v: Value| -> One { Ok(cx.broadcast_in_dim(cx.reshaped(v, [batch, parts, taps * places])?, wide, &[0, 1, 3])?) };
     let mut total: Option<Value> = None;
@@ -58,7 +58,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
         };
         let ((row, a), (column, b)) = (corner(y, up, height)?, corner(z, left, width)?);
         let index = cx.add(cx.with(row, width as f64, Builder::multiply)?, column)?;
-        let taken = gather_points(cx, flat, index_points(cx, spread(index)?, 3, height * width)?)?;
+        let taken = gather_points(cx, flat, index_points(cx, spread(index)?, 3, height.saturating_mul(width))?)?;
         let part = cx.multiply(taken, spread(cx.multiply(a, b)?)?)?;
         total = Some(match total {
             Some(so_far) => cx.add(so_far, part)?,

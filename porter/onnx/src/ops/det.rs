@@ -10,13 +10,13 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let x = cx.x(0)?;
     let shape = cx.dims(x);
     let n = shape.last().copied().unwrap_or(0);
-    if shape.len() < 2 || shape[shape.len() - 2] != n {
+    if shape.len() < 2 || shape.at(shape.len() - 2)? != n {
         return invalid(format!("{shape:?} is not square"));
     }
     if n == 0 || n > 6 {
         return unsupported(format!("determinants of {n} by {n}"));
     }
-    let batch = shape[..shape.len() - 2].to_vec();
+    let batch = shape.part(..shape.len() - 2)?.to_vec();
     let element = |i: usize, j: usize| -> One {
         let row = cx.slice_dim(x, shape.len() - 2, i, i + 1)?;
         cx.reshaped(cx.slice_dim(row, shape.len() - 1, j, j + 1)?, batch.clone())

@@ -12,7 +12,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let axis = if cx.opset < 20 { cx.int("axis", 1) } else { cx.opt_ints(2)?.and_then(|a| a.first().copied()).unwrap_or(-2) };
     let axis = cx.axis(axis, rank)?;
     let (inverse, onesided) = (cx.int("inverse", 0) != 0, cx.int("onesided", 0) != 0);
-    let size = cx.dims(x)[axis];
+    let size = cx.dims(x).at(axis)?;
     let length = match cx.opt_ints(1)?.and_then(|l| l.first().copied()) {
         Some(length) => usize::try_from(length).unwrap_or(0),
         None if inverse && onesided => 2 * size.saturating_sub(1),
@@ -28,10 +28,10 @@ pub(crate) fn transform(cx: &Cx<'_, '_>, x: Value, axis: usize, length: usize, i
     if length == 0 || length > 1 << 13 || axis == last {
         return unsupported(format!("a transform of length {length} over dimension {axis}"));
     }
-    let parts = shape[last];
+    let parts = shape.at(last)?;
     let real_output = inverse && onesided;
     let bins = if onesided && !inverse { length / 2 + 1 } else { length };
-    let taken = if real_output { (length / 2 + 1).min(shape[axis]) } else { shape[axis].min(length) };
+    let taken = if real_output { (length / 2 + 1).min(shape.at(axis)?) } else { shape.at(axis)?.min(length) };
     listed(&[taken, bins])?;
     let x = cx.cast(cx.slice_dim(x, axis, 0, taken)?, DType::F64)?;
     let table = |f: fn(f64) -> f64, scale: &dyn Fn(usize) -> f64| -> One {

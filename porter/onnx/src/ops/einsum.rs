@@ -43,8 +43,8 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
         parts.push(placed(cx, x, names, &space)?);
     }
     let parts = cx.together(&parts)?;
-    let mut product = parts[0];
-    for &part in &parts[1..] {
+    let mut product = parts.at(0)?;
+    for &part in parts.part(1..)? {
         product = cx.multiply(product, part)?;
     }
     let summed: Vec<usize> = (output.len()..space.len()).collect();
@@ -81,10 +81,14 @@ fn placed(cx: &Cx<'_, '_>, mut x: Value, mut names: Vec<Label>, space: &[Label])
     }
     let order: Vec<usize> = space.iter().filter_map(|l| names.iter().position(|n| n == l)).collect();
     let shape = cx.dims(x);
-    let sizes: Vec<usize> = space.iter().map(|l| names.iter().position(|n| n == l).map_or(1, |p| shape[p])).collect();
+    let size = |l: &Label| names.iter().position(|n| n == l).map_or(Ok(1), |p| shape.at(p));
+    let sizes: Vec<usize> = space.iter().map(size).collect::<Result<_, _>>()?;
     cx.reshaped(permuted(cx, x, &order)?, sizes)
 }
 
 fn repeated(names: &[Label]) -> Option<(usize, usize)> {
-    (0..names.len()).find_map(|i| (i + 1..names.len()).find(|&j| names[i] == names[j]).map(|j| (i, j)))
+    let second = |(i, name): (usize, &Label)| {
+        names.iter().skip(i + 1).position(|other| other == name).map(|j| (i, i + 1 + j))
+    };
+    names.iter().enumerate().find_map(second)
 }

@@ -10,6 +10,6 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let shape = cx.dims(x);
     let axis = cx.int("axis", 1);
     let axis = if axis == shape.len() as i64 { shape.len() } else { cx.axis(axis, shape.len())? };
-    let (rows, columns): (usize, usize) = (shape[..axis].iter().product(), shape[axis..].iter().product());
+    let (rows, columns) = (elements(shape.part(..axis)?), elements(shape.part(axis..)?));
     one(cx.reshaped(x, [rows, columns])?)
 }

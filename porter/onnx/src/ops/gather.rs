@@ -27,6 +27,6 @@ pub(crate) fn gather(cx: &Cx<'_, '_>, x: Value, indices: Value, axis: usize) -> 
         ..GatherDimensions::default()
     };
     let mut slice = shape;
-    slice[axis] = 1;
+    *slice.slot(axis)? = 1;
     Ok(cx.builder.gather(x, indices, dimensions, &slice)?)
 }

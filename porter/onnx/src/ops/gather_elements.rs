@@ -8,6 +8,6 @@ use crate::help::prelude::*;
 pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let (x, indices) = (cx.x(0)?, cx.x(1)?);
     let axis = cx.axis(cx.int("axis", 0), cx.rank(x))?;
-    let points = index_points(cx, indices, axis, cx.dims(x)[axis])?;
+    let points = index_points(cx, indices, axis, cx.dims(x).at(axis)?)?;
     one(gather_points(cx, x, points)?)
 }

@@ -10,10 +10,10 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let (shape, at) = (cx.dims(x), cx.dims(points));
     let batch = usize::try_from(cx.int("batch_dims", 0)).unwrap_or(0);
     let Some((&k, vectors)) = at.split_last() else { return invalid("indices have no dimension") };
-    if batch + k > shape.len() || batch > vectors.len() {
+    if batch.saturating_add(k) > shape.len() || batch > vectors.len() {
         return invalid(format!("{k} indices after {batch} batch dimensions of {shape:?}"));
     }
-    let points = wrap_points(cx, points, &shape[batch..batch + k])?;
+    let points = wrap_points(cx, points, shape.part(batch..batch + k)?)?;
     let out = vectors.len() + shape.len() - batch - k;
     let dimensions = GatherDimensions {
         offset_dims: (vectors.len()..out).collect(),

@@ -10,18 +10,18 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let shape = cx.dims(x);
     let places = cx.dims(grid);
     let n = shape.len().saturating_sub(2);
-    if n == 0 || places.len() != shape.len() || places[n + 1] != n {
+    if n == 0 || places.len() != shape.len() || places.at(n + 1)? != n {
         return invalid(format!("a grid of {places:?} over {shape:?}"));
     }
     let (mode, padding) = (cx.string("mode", "linear"), cx.string("padding_mode", "zeros"));
     let align = cx.int("align_corners", 0) != 0;
-    let sampler = Sampler { sizes: shape[2..].to_vec(), padding, align };
+    let sampler = Sampler { sizes: shape.part(2..)?.to_vec(), padding, align };
     let mut axes = Vec::with_capacity(n);
     for d in 0..n {
         // The last of a grid's coordinates is the first dimension of space.
         let at = cx.slice_dim(grid, n + 1, n - 1 - d, n - d)?;
-        let at = cx.reshaped(at, [places[0], places[1..=n].iter().product::<usize>()])?;
-        let size = sampler.sizes[d] as f64;
+        let at = cx.reshaped(at, [places.at(0)?, elements(places.part(1..=n)?)])?;
+        let size = sampler.sizes.at(d)? as f64;
         let unit = cx.with(at, 1.0, Builder::add)?;
         let at = if align {
             cx.with(unit, (size - 1.0) / 2.0, Builder::multiply)?
@@ -30,15 +30,15 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
         };
         axes.push(taps(cx, &sampler, d, at, &mode)?);
     }
-    let flat = cx.reshaped(x, [shape[0], shape[1], shape[2..].iter().product::<usize>()])?;
+    let flat = cx.reshaped(x, [shape.at(0)?, shape.at(1)?, elements(shape.part(2..)?)])?;
     let mut total: Option<Value> = None;
     let counts: Vec<usize> = axes.iter().map(Vec::len).collect();
     for pick in crate::host::indices(&counts) {
         let (mut index, mut weight): (Option<Value>, Option<Value>) = (None, None);
-        for (d, &k) in pick.iter().enumerate() {
-            let (at, w) = axes[d][k];
+        for (d, (&k, taps)) in pick.iter().zip(&axes).enumerate() {
+            let (at, w) = taps.at(k)?;
             index = Some(match index {
-                Some(so_far) => cx.add(cx.with(so_far, sampler.sizes[d] as f64, Builder::multiply)?, at)?,
+                Some(so_far) => cx.add(cx.with(so_far, sampler.sizes.at(d)? as f64, Builder::multiply)?, at)?,
                 None => at,
             });
             weight = Some(match weight {
@@ -47,10 +47,10 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
             });
         }
         let (Some(index), Some(weight)) = (index, weight) else { return invalid("no dimension") };
-        let wide = [shape[0], shape[1], cx.dims(index)[1]];
+        let wide = [shape.at(0)?, shape.at(1)?, cx.dims(index).at(1)?];
         let index = cx.broadcast_in_dim(index, wide, &[0, 2])?;
         let weight = cx.broadcast_in_dim(weight, wide, &[0, 2])?;
-        let taken = gather_points(cx, flat, index_points(cx, index, 2, cx.dims(flat)[2])?)?;
+        let taken = gather_points(cx, flat, index_points(cx, index, 2, cx.dims(flat).at(2)?)?)?;
         let zero = cx.full_like(taken, 0.0)?;
         let part = cx.select(cx.is(weight, Direction::Eq, 0.0)?, zero, cx.multiply(taken, cx.cast(weight, cx.dtype(x))?)?)?;
         total = Some(match total {
@@ -59,7 +59,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
         });
     }
     let Some(total) = total else { return invalid("no dimension") };
-    let out: Vec<usize> = shape[..2].iter().chain(&places[1..=n]).copied().collect();
+    let out: Vec<usize> = shape.part(..2)?.iter().chain(places.part(1..=n)?).copied().collect();
     one(cx.reshaped(total, out)?)
 }
 
@@ -72,7 +72,7 @@ struct Sampler {
 impl Sampler {
     /// Coordinates brought into the input as the padding says.
     fn inside(&self, cx: &Cx<'_, '_>, d: usize, at: Value) -> One {
-        let last = self.sizes[d] as f64 - 1.0;
+        let last = self.sizes.at(d)? as f64 - 1.0;
         match &*self.padding {
             "border" => cx.with(cx.with(at, 0.0, Builder::maximum)?, last, Builder::minimum),
             "reflection" => {
@@ -93,7 +93,7 @@ impl Sampler {
 
 /// The indices along one dimension that each place reads, and what each weighs.
 fn taps(cx: &Cx<'_, '_>, sampler: &Sampler, d: usize, at: Value, mode: &str) -> Result<Vec<(Value, Value)>, Fault> {
-    let last = sampler.sizes[d] as f64 - 1.0;
+    let last = sampler.sizes.at(d)? as f64 - 1.0;
     let tap = |index: Value, weight: Value| -> Result<(Value, Value), Fault> {
         let zeros = sampler.padding == "zeros";
         let index = if zeros { index } else { sampler.inside(cx, d, index)? };

@@ -8,7 +8,7 @@ use crate::help::prelude::*;
 pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let after = cx.int("linear_before_reset", 0) != 0;
     recurrent::run(cx, &["Sigmoid", "Tanh"], 1, |cell, x, states| {
-        let (cx, h, batch) = (cell.cx, states[0], cell.cx.dims(x)[0]);
+        let (cx, h, batch) = (cell.cx, states.at(0)?, cell.cx.dims(x).at(0)?);
         let bias = |gate: usize| cell.bias.map(|bias| cell.part(bias, 3 + gate, batch)).transpose();
         let with_bias = |v: Value, gate: usize| -> One {
             match bias(gate)? {

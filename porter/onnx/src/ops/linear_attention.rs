@@ -30,7 +30,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     };
     let beta = match cx.opt(5)? {
         Some(beta) if rule.ends_with("delta") => {
-            let last = cx.dims(beta)[2];
+            let last = cx.dims(beta).at(2)?;
             Some(cx.cast(attention::split(cx, beta, last as i64)?, DType::F32)?)
         }
         _ => None,
@@ -42,9 +42,15 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let along = |x: Value, dims: &[usize]| -> One {
         // A size of 1 repeats over what the state has there.
         let own = cx.dims(x);
-        let kept: Vec<usize> = (0..own.len()).filter(|&i| own[i] == shape[dims[i]]).collect();
-        let x = cx.reshaped(x, kept.iter().map(|&i| own[i]).collect::<Vec<_>>())?;
-        Ok(cx.broadcast_to(x, shape, &kept.iter().map(|&i| dims[i]).collect::<Vec<_>>())?)
+        let (mut sizes, mut places) = (Vec::new(), Vec::new());
+        for (&size, &dim) in own.iter().zip(dims) {
+            if size == shape.at(dim)? {
+                sizes.push(size);
+                places.push(dim);
+            }
+        }
+        let x = cx.reshaped(x, sizes)?;
+        Ok(cx.broadcast_to(x, shape, &places)?)
     };
     let mut outputs = Vec::new();
     for t in 0..unrolled(time)? {

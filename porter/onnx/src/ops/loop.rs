@@ -82,15 +82,15 @@ fn repeated<'m>(cx: &Cx<'_, 'm>, body: &'m GraphProto, carried: &[Item]) -> Out 
     }
     let types: Vec<TensorType> = init.iter().map(|&v| cx.ty(v)).collect();
     let condition = cx.region_of(&types, |b, args| {
-        Ok(vec![b.and(b.compare(args[0], limit, Direction::Lt)?, args[1])?])
+        Ok(vec![b.and(b.compare(args.at(0)?, limit, Direction::Lt)?, args.at(1)?)?])
     })?;
     let body = cx.region_of(&types, |b, args| {
         let results = cx.run(b, body, args.iter().map(|&v| v.into()).collect())?;
-        let mut next = vec![b.add_scalar(args[0], 1.0)?];
+        let mut next = vec![b.add_scalar(args.at(0)?, 1.0)?];
         for item in &results {
             next.push(value(item)?);
         }
-        next[1] = b.reshape(next[1], [])?;
+        *next.slot(1)? = b.reshape(next.at(1)?, [])?;
         Ok(next)
     })?;
     let results = cx.push(porter_ir::ops::While, &init, &[condition, body])?;

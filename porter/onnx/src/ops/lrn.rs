@@ -14,7 +14,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
         return invalid("the input has no channels, or the size is below 1");
     }
     let mut window = Window::plain(rank);
-    window.padding[1] = ((size - 1) / 2, size - 1 - (size - 1) / 2);
+    *window.padding.slot(1)? = ((size - 1) / 2, size - 1 - (size - 1) / 2);
     let squares = cx.fold_windows(cx.multiply(x, x)?, &one_axis(rank, 1, size as usize), window, Fold::Sum)?;
     let line = cx.with(cx.with(squares, alpha / size as f64, Builder::multiply)?, bias, Builder::add)?;
     one(cx.divide(x, cx.with(line, beta, Builder::power)?)?)

@@ -8,8 +8,8 @@ use crate::help::prelude::*;
 pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let coupled = cx.int("input_forget", 0) != 0;
     recurrent::run(cx, &["Sigmoid", "Tanh", "Tanh"], 2, |cell, x, states| {
-        let (cx, h, c) = (cell.cx, states[0], states[1]);
-        let batch = cx.dims(x)[0];
+        let (cx, h, c) = (cell.cx, states.at(0)?, states.at(1)?);
+        let batch = cx.dims(x).at(0)?;
         let recurrence = cell.recur(h, 0, 4)?;
         let gate = |index: usize| -> One {
             let mut sum = cx.add(cell.gate(x, index)?, cell.gate(recurrence, index)?)?;

@@ -28,7 +28,7 @@ pub(crate) fn windows(cx: &Cx<'_, '_>, shape: &[usize]) -> Result<(Spatial, Vec<
     let Some(sizes) = shape.get(2..) else { return invalid("the input has no batch and channel") };
     let kernel = cx.ints("kernel_shape").unwrap_or_default();
     let spatial = Spatial::read(cx, sizes, kernel.iter().map(|&k| usize::try_from(k).unwrap_or(0)).collect())?;
-    let pads = if cx.int("ceil_mode", 0) != 0 { spatial.ceil(sizes) } else { spatial.pads.clone() };
+    let pads = if cx.int("ceil_mode", 0) != 0 { spatial.ceil(sizes)? } else { spatial.pads.clone() };
     Ok((spatial, pads))
 }
 
@@ -38,13 +38,13 @@ fn taps(cx: &Cx<'_, '_>, x: Value, spatial: &Spatial, pads: &[(i64, i64)], colum
     let rank = shape.len();
     let mut order: Vec<usize> = (0..rank).collect();
     if columns {
-        order[2..].reverse();
+        order.part_mut(2..)?.reverse();
     }
     let mut flat = cx.full(TensorType::new(DType::I64, shape.clone()), 0.0)?;
     let mut step = 1;
     for &d in order.iter().rev() {
         flat = cx.add(flat, cx.with(arange(cx, DType::I64, &shape, d)?, step as f64, Builder::multiply)?)?;
-        step *= shape[d];
+        step = shape.at(d)?.saturating_mul(step);
     }
     let low: Vec<i64> = [0, 0].into_iter().chain(pads.iter().map(|p| p.0)).collect();
     let high: Vec<i64> = [0, 0].into_iter().chain(pads.iter().map(|p| p.1)).collect();
@@ -57,11 +57,14 @@ fn taps(cx: &Cx<'_, '_>, x: Value, spatial: &Spatial, pads: &[(i64, i64)], colum
     for tap in crate::host::indices(&spatial.kernel) {
         let (mut starts, mut limits, mut strides) = (vec![0; rank], room.clone(), vec![1; rank]);
         for (i, k) in tap.into_iter().enumerate() {
-            let reach = (spatial.kernel[i] - 1) * spatial.dilations[i] + 1;
-            let count = (room[2 + i] + spatial.strides[i]).saturating_sub(reach) / spatial.strides[i];
-            starts[2 + i] = k * spatial.dilations[i];
-            strides[2 + i] = spatial.strides[i];
-            limits[2 + i] = starts[2 + i] + count.saturating_sub(1) * spatial.strides[i] + 1;
+            let (dilation, stride) = (spatial.dilations.at(i)?, spatial.strides.at(i)?);
+            let reach = spatial.kernel.at(i)?.saturating_sub(1).saturating_mul(dilation).saturating_add(1);
+            let count = room.at(2 + i)?.saturating_add(stride).saturating_sub(reach).checked_div(stride).unwrap_or(0);
+            let start = k.saturating_mul(dilation);
+            *starts.slot(2 + i)? = start;
+            *strides.slot(2 + i)? = stride;
+            let span = count.saturating_sub(1).saturating_mul(stride);
+            *limits.slot(2 + i)? = start.saturating_add(span).saturating_add(1);
         }
         values.push(cx.slice(padded, &starts, &limits, &strides)?);
         places.push(cx.slice(flat, &starts, &limits, &strides)?);

@@ -15,15 +15,18 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     if shape.len() != n + 2 || strides.len() != n || pads.len() != 2 * n {
         return invalid("kernel, strides and pads do not fit the input");
     }
-    let size = |i: usize| (shape[2 + i] as i64 - 1).saturating_mul(strides[i]).saturating_add(kernel[i]).saturating_sub(pads[i]).saturating_sub(pads[n + i]);
-    let inferred: Vec<i64> = [shape[0] as i64, shape[1] as i64].into_iter().chain((0..n).map(size)).collect();
+    let mut inferred = vec![shape.at(0)? as i64, shape.at(1)? as i64];
+    for i in 0..n {
+        let span = (shape.at(2 + i)? as i64 - 1).saturating_mul(strides.at(i)?).saturating_add(kernel.at(i)?);
+        inferred.push(span.saturating_sub(pads.at(i)?).saturating_sub(pads.at(n + i)?));
+    }
     let inferred = crate::ops::constant_of_shape::sizes(&inferred)?;
     let target = match cx.opt_ints(2)? {
         Some(shape) => crate::ops::constant_of_shape::sizes(&shape)?,
         None => inferred.clone(),
     };
     // Places are flat in the inferred shape, which a larger one is filled from its start.
-    let count: usize = inferred.iter().product();
+    let count = elements(&inferred);
     let zeros = cx.full(TensorType::new(cx.dtype(x), [count]), 0.0)?;
     let elements = cx.shape(x).elements();
     let (points, updates) = (cx.reshaped(places, [elements, 1])?, cx.reshaped(x, [elements])?);

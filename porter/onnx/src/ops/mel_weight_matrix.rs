@@ -9,7 +9,8 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let scalar = |i: usize| -> Result<f64, Fault> { Ok(cx.known(cx.x(i)?)?.to_floats().first().copied().unwrap_or(0.0)) };
     let (bins, length, rate, low, high) = (scalar(0)?, scalar(1)?, scalar(2)?, scalar(3)?, scalar(4)?);
     let dtype = crate::ops::cast::target(cx.int("output_datatype", 1))?;
-    let (bins, rows) = (bins as usize, (length / 2.0).floor() as usize + 1);
+    let (bins, rows) = (bins as usize, (length / 2.0).floor().max(0.0) as usize);
+    let rows = rows.saturating_add(1);
     listed(&[bins, rows])?;
     let mel = |f: f64| 2595.0 * (1.0 + f / 700.0).log10();
     let step = (mel(high) - mel(low)) / (bins + 2) as f64;

@@ -122,11 +122,11 @@ impl Trees {
         if self.missing.get(usize::try_from(node).unwrap_or(usize::MAX)).is_some_and(|&track| track != 0) {
             holds = cx.or(holds, cx.compare(value, value, Direction::Ne)?)?;
         }
-        let side = |i: usize, holds: Value| {
-            let (nodes, leaves) = &self.next[i];
+        let side = |(nodes, leaves): &(Vec<i64>, Vec<i64>), holds: Value| {
             Ok::<_, Fault>((at(nodes, node)?, at(leaves, node)? != 0, cx.and(here, holds)?))
         };
-        Ok([side(0, cx.not(holds)?)?, side(1, holds)?])
+        let [no, yes] = &self.next;
+        Ok([side(no, cx.not(holds)?)?, side(yes, holds)?])
     }
 
     /// Whether the node's comparison holds.

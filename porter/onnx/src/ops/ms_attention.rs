@@ -52,7 +52,7 @@ pub(crate) fn attended(
         };
         (k, v) = (cx.concatenate(&[half(0)?, k], 2)?, cx.concatenate(&[half(1)?, v], 2)?);
     }
-    let slots = cx.dims(k)[2];
+    let slots = cx.dims(k).at(2)?;
     let mut terms: Vec<Value> = bias.into_iter().collect();
     let filter = cx.float("mask_filter_value", -10000.0);
     if let Some(mask) = mask {

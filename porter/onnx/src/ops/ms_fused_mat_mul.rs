@@ -22,7 +22,7 @@ fn turned(cx: &Cx<'_, '_>, x: Value, matrix: &'static str, batch: &'static str) 
         return Ok(x);
     }
     if batch {
-        order[..rank - 1].rotate_left(1);
+        order.part_mut(..rank - 1)?.rotate_left(1);
     }
     if matrix {
         order.swap(rank - 2, rank - 1);

@@ -34,7 +34,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     if let (Some(keys), Some(values)) = (cx.opt(6)?, cx.opt(7)?) {
         (k, v) = (cx.concatenate(&[keys, k], 2)?, cx.concatenate(&[values, v], 2)?);
     }
-    let (batch, tokens, slots) = (cx.dims(q)[0], cx.dims(q)[1], cx.dims(k)[2]);
+    let (batch, tokens, slots) = (cx.dims(q).at(0)?, cx.dims(q).at(1)?, cx.dims(k).at(2)?);
     let mut terms: Vec<Value> = cx.opt(5)?.into_iter().collect();
     let filter = cx.float("mask_filter_value", -10000.0);
     if let Some(mask) = cx.opt(4)? {

@@ -10,7 +10,8 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let (values, shape) = (x.to_floats(), x.ty.shape.to_vec());
     let places: Vec<Vec<usize>> =
         crate::host::indices(&shape).zip(values).filter(|(_, v)| *v != 0.0).map(|(i, _)| i).collect();
-    let data = (0..shape.len()).flat_map(|d| places.iter().map(move |p| p[d] as i128)).collect();
+    let along = |d: usize| places.iter().filter_map(move |p| p.get(d).map(|&at| at as i128));
+    let data = (0..shape.len()).flat_map(along).collect();
     let ty = TensorType::new(DType::I64, [shape.len(), places.len()]);
     one(cx.host_constant(&Host { ty, data: Data::Ints(data) })?)
 }

@@ -22,7 +22,8 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     }
     let (mut low, mut high) = (vec![0; rank], vec![0; rank]);
     for (i, &axis) in axes.iter().enumerate() {
-        (low[axis], high[axis]) = (pads[i], pads[axes.len() + i]);
+        *low.slot(axis)? = pads.at(i)?;
+        *high.slot(axis)? = pads.at(axes.len() + i)?;
     }
     let mode = cx.string("mode", "constant");
     if mode == "constant" {
@@ -33,11 +34,15 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
         };
         return one(cx.pad(x, value, &low, &high, &vec![0; rank])?);
     }
+    let wide = |pad: &i64| pad.unsigned_abs() > 1 << 31;
+    if low.iter().chain(&high).any(wide) {
+        return invalid(format!("pads {pads:?}"));
+    }
     let mut y = x;
     for axis in 0..rank {
-        let size = cx.dims(x)[axis] as i64;
+        let size = cx.dims(x).at(axis)? as i64;
         let place = |at: i64| match &*mode {
-            "edge" => Some(at.clamp(0, size - 1)),
+            "edge" => Some(at.min(size - 1).max(0)),
             "wrap" => Some(at.rem_euclid(size.max(1))),
             "reflect" => {
                 let period = (2 * (size - 1)).max(1);
@@ -46,8 +51,8 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
             }
             _ => None,
         };
-        if (low[axis], high[axis]) != (0, 0) {
-            let Some(places) = (-low[axis]..size + high[axis]).map(place).collect::<Option<Vec<i64>>>() else {
+        if (low.at(axis)?, high.at(axis)?) != (0, 0) {
+            let Some(places) = (-low.at(axis)?..size + high.at(axis)?).map(place).collect::<Option<Vec<i64>>>() else {
                 return invalid(format!("mode {mode:?}"));
             };
             let places = cx.constant_ints(&places)?;

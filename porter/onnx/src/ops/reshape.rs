@@ -28,8 +28,8 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
         let Some(rest) = sizes.copied().try_fold(1_i64, i64::checked_mul) else {
             return invalid(format!("shape {to:?} of {from:?}"));
         };
-        let count: usize = from.iter().product();
-        shape[free] = if rest == 0 { 0 } else { count as i64 / rest };
+        let count = cx.shape(x).elements() as i64;
+        *shape.slot(free)? = count.checked_div(rest).unwrap_or(0);
     }
     let shape = crate::ops::constant_of_shape::sizes(&shape)?;
     let y = cx.reshaped(x, shape)?;

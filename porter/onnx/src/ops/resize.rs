@@ -36,18 +36,22 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let policy = cx.string("keep_aspect_ratio_policy", "stretch");
     let roi = if form.coordinates == "tf_crop_and_resize" { floats(1)? } else { Vec::new() };
     let mut ratios: Vec<f64> =
-        axes.iter().enumerate().map(|(i, &axis)| sizes.get(i).map_or(1.0, |&s| s as f64 / shape[axis] as f64)).collect();
+        axes
+        .iter()
+        .enumerate()
+        .map(|(i, &axis)| Ok(sizes.get(i).map_or(1.0, |&s| s as f64) / if sizes.len() > i { shape.at(axis)? as f64 } else { 1.0 }))
+        .collect::<Result<_, Fault>>()?;
     if policy != "stretch" {
         let best = if policy == "not_larger" { ratios.iter().copied().fold(f64::INFINITY, f64::min) } else { ratios.iter().copied().fold(0.0, f64::max) };
         ratios = vec![best; axes.len()];
     }
     let (mut y, mut outside) = (x, None);
     for (i, &axis) in axes.iter().enumerate() {
-        let length = shape[axis];
+        let length = shape.at(axis)?;
         let (scale, size) = match (scales.get(i), sizes.get(i)) {
             (Some(&scale), _) => (scale, (length as f64 * scale).floor() as usize),
-            (None, Some(_)) if policy != "stretch" => (ratios[i], (ratios[i] * length as f64 + 0.5).floor() as usize),
-            (None, Some(&size)) => (ratios[i], usize::try_from(size).unwrap_or(0)),
+            (None, Some(_)) if policy != "stretch" => (ratios.at(i)?, (ratios.at(i)? * length as f64 + 0.5).floor() as usize),
+            (None, Some(&size)) => (ratios.at(i)?, usize::try_from(size).unwrap_or(0)),
             (None, None) => return invalid("has neither scales nor sizes for every dimension"),
         };
         let region = match (roi.get(i), roi.get(axes.len() + i)) {
@@ -60,7 +64,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
         }
         let places: Vec<f64> = (0..size).map(|i| form.place(i, length, size, scale, region)).collect();
         if form.coordinates == "tf_crop_and_resize" {
-            let far: Vec<i128> = places.iter().map(|&p| i128::from(p < 0.0 || p > (length - 1) as f64)).collect();
+            let far: Vec<i128> = places.iter().map(|&p| i128::from(p < 0.0 || p > length as f64 - 1.0)).collect();
             let far = cx.host_constant(&Host { ty: TensorType::new(DType::Bool, [size]), data: Data::Ints(far) })?;
             outside = Some(match outside {
                 Some(so_far) => cx.pair(so_far, cx.reshaped(far, one_axis(shape.len(), axis, size))?, Builder::or)?,
@@ -130,7 +134,7 @@ impl Form {
     }
 
     fn along(&self, cx: &Cx<'_, '_>, x: Value, axis: usize, places: &[f64], scale: f64) -> One {
-        let length = cx.dims(x)[axis];
+        let length = cx.dims(x).at(axis)?;
         if self.mode == "nearest" {
             let round = |p: f64| match &*self.nearest {
                 "floor" => p.floor(),
@@ -138,7 +142,7 @@ impl Form {
                 "round_prefer_ceil" => (p + 0.5).floor(),
                 _ => (p - 0.5).ceil(),
             };
-            let at: Vec<i64> = places.iter().map(|&p| (round(p) as i64).clamp(0, length as i64 - 1)).collect();
+            let at: Vec<i64> = places.iter().map(|&p| (round(p) as i64).min(length as i64 - 1).max(0)).collect();
             return crate::ops::gather::gather(cx, x, cx.constant_ints(&at)?, axis);
         }
         listed(&[places.len(), length])?;
@@ -169,8 +173,9 @@ impl Form {
         for at in first..=last {
             let weight = self.kernel((at as f64 - place) * spread);
             let inside = (0..length as i64).contains(&at);
-            if inside || !self.exclude {
-                row[at.clamp(0, length as i64 - 1) as usize] += weight;
+            let slot = row.get_mut(at.min(length as i64 - 1).max(0) as usize);
+            if let Some(slot) = slot.filter(|_| inside || !self.exclude) {
+                *slot += weight;
             }
         }
         let total: f64 = row.iter().sum();

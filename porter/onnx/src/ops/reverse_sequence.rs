@@ -13,5 +13,5 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let length = spread_axis(cx, lengths, &shape, batch)?;
     let mirrored = cx.with(cx.subtract(length, place)?, -1.0, Builder::add)?;
     let at = cx.select(cx.compare(place, length, Direction::Lt)?, mirrored, place)?;
-    one(gather_points(cx, x, index_points(cx, at, time, shape[time])?)?)
+    one(gather_points(cx, x, index_points(cx, at, time, shape.at(time)?)?)?)
 }

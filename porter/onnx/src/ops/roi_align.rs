@@ -32,7 +32,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
         let samples = |extent: Value, bins: usize| -> Result<usize, Fault> {
             match usize::try_from(ratio) {
                 Ok(ratio) if ratio > 0 => Ok(ratio),
-                _ => Ok((cx.known(extent)?.to_floats()[0] / bins as f64).ceil().max(1.0) as usize),
+                _ => Ok((cx.known(extent)?.to_floats().at(0)? / bins as f64).ceil().max(1.0) as usize),
             }
         };
         let (sh, sw) = (samples(tall, oh)?, samples(wide, ow)?);
@@ -51,8 +51,8 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
             }
         }
         // Of the largest, each corner counts by itself.
-        let mut joint = corners[0];
-        for &corner in &corners[1..] {
+        let mut joint = corners.at(0)?;
+        for &corner in corners.part(1..)? {
             joint = if largest { cx.maximum(joint, corner)? } else { cx.add(joint, corner)? };
         }
         let split = cx.reshaped(joint, [channels, oh, sh, ow, sw])?;

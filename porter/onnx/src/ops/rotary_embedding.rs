@@ -22,8 +22,8 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
             cache = crate::ops::gather::gather(cx, cache, ids, 0)?;
         }
         let cache = cx.cast(cache, cx.dtype(x))?;
-        let cache = cx.reshaped(cache, [cx.dims(cache)[0], time, half])?;
-        let dims: &[usize] = if cx.dims(cache)[0] == batch { &[0, 2, 3] } else { &[] };
+        let cache = cx.reshaped(cache, [cx.dims(cache).at(0)?, time, half])?;
+        let dims: &[usize] = if cx.dims(cache).at(0)? == batch { &[0, 2, 3] } else { &[] };
         if dims.is_empty() {
             return cx.spread(cx.reshaped(cache, [1, 1, time, half])?, &[batch, heads, time, half]);
         }

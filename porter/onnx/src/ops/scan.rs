@@ -45,8 +45,9 @@ type Scanned = (Value, usize, bool);
 fn over(cx: &Cx<'_, '_>, mut carried: Vec<Item>, slices: &[Scanned], outs: usize) -> Result<(Vec<Item>, Vec<Vec<Value>>), Fault> {
     let body = cx.graph("body")?;
     let states = carried.len();
-    let trips = slices.first().map_or(0, |&(x, axis, _)| cx.dims(x)[axis]);
-    if slices.iter().any(|&(x, axis, _)| cx.dims(x)[axis] != trips) {
+    let lengths = slices.iter().map(|&(x, axis, _)| cx.dims(x).at(axis)).collect::<Result<Vec<usize>, Fault>>()?;
+    let trips = lengths.first().copied().unwrap_or(0);
+    if lengths.iter().any(|&length| length != trips) {
         return invalid("the scanned inputs differ in length");
     }
     let mut collected = vec![Vec::new(); outs];
@@ -77,20 +78,20 @@ fn batched(cx: &Cx<'_, '_>, scans: usize) -> Out {
     let states = all.len().saturating_sub(scans);
     let outs = body.output.len().saturating_sub(states);
     let backwards = cx.ints("directions").unwrap_or_default();
-    let batch = all.first().map_or(0, |&x| cx.dims(x)[0]);
+    let batch = all.first().map_or(Ok(0), |&x| cx.dims(x).at(0))?;
     let mut columns: Vec<Vec<Value>> = vec![Vec::new(); states + outs];
     for b in 0..batch {
-        let part = |x: Value| -> One { cx.reshaped(cx.slice_dim(x, 0, b, b + 1)?, cx.dims(x)[1..].to_vec()) };
-        let carried = all[..states].iter().map(|&x| Ok(part(x)?.into())).collect::<Result<Vec<Item>, Fault>>()?;
+        let part = |x: Value| -> One { cx.reshaped(cx.slice_dim(x, 0, b, b + 1)?, cx.dims(x).part(1..)?.to_vec()) };
+        let carried = all.part(..states)?.iter().map(|&x| Ok(part(x)?.into())).collect::<Result<Vec<Item>, Fault>>()?;
         let mut slices = Vec::new();
-        for (i, &x) in all[states..].iter().enumerate() {
+        for (i, &x) in all.part(states..)?.iter().enumerate() {
             slices.push((part(x)?, 0, backwards.get(i) == Some(&1)));
         }
         let (carried, collected) = over(cx, carried, &slices, outs)?;
         for (column, item) in columns.iter_mut().zip(&carried) {
             column.push(value(item)?);
         }
-        for (column, list) in columns[states..].iter_mut().zip(collected) {
+        for (column, list) in columns.iter_mut().skip(states).zip(collected) {
             column.push(stack(cx, &list, 0)?);
         }
     }

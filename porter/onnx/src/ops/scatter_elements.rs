@@ -8,7 +8,7 @@ use crate::help::prelude::*;
 pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let (x, indices, updates) = (cx.x(0)?, cx.x(1)?, cx.x(2)?);
     let axis = cx.axis(cx.int("axis", 0), cx.rank(x))?;
-    let points = index_points(cx, indices, axis, cx.dims(x)[axis])?;
+    let points = index_points(cx, indices, axis, cx.dims(x).at(axis)?)?;
     one(fold_scatter(cx, x, points, updates, reduction(cx)?)?)
 }
 

@@ -12,6 +12,6 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     if k > shape.len() || cx.rank(points) == 0 {
         return invalid(format!("{k} indices into {shape:?}"));
     }
-    let points = crate::ops::gather_nd::wrap_points(cx, points, &shape[..k])?;
+    let points = crate::ops::gather_nd::wrap_points(cx, points, shape.part(..k)?)?;
     one(fold_scatter(cx, x, points, updates, crate::ops::scatter_elements::reduction(cx)?)?)
 }

@@ -12,7 +12,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     };
     let shape: Vec<i64> = cx.dims(x).iter().map(|&d| d as i64).collect();
     let rank = shape.len() as i64;
-    let bound = |at: i64| (if at < 0 { at + rank } else { at }).clamp(0, rank) as usize;
+    let bound = |at: i64| (if at < 0 { at.saturating_add(rank) } else { at }).clamp(0, rank) as usize;
     let (start, end) = (bound(cx.int("start", 0)), bound(cx.int("end", rank)));
     one(cx.constant_ints(shape.get(start..end).unwrap_or_default())?)
 }

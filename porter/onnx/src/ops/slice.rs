@@ -19,12 +19,13 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     }
     for (((start, end), axis), step) in starts.into_iter().zip(ends).zip(axes).zip(steps) {
         let axis = cx.axis(axis, cx.rank(x))?;
-        let size = cx.dims(x)[axis] as i64;
+        let size = cx.dims(x).at(axis)? as i64;
         let wrap = |at: i64| if at < 0 { at.saturating_add(size) } else { at };
         let (low, high) = if step > 0 { (0, size) } else { (-1, size - 1) };
         let start = wrap(start).clamp(low.max(0), high.max(0));
         let end = wrap(end).clamp(low, high);
-        let count = if step > 0 { (end - start + step - 1) / step } else { (start - end - step - 1) / -step };
+        let span = i128::from(if step > 0 { end - start } else { start - end });
+        let count = (span + i128::from(step.unsigned_abs()) - 1).div_euclid(i128::from(step.unsigned_abs()));
         let count = usize::try_from(count).unwrap_or(0).min(size as usize);
         x = step_slice(cx, x, axis, start as usize, step, count)?;
     }

@@ -8,7 +8,7 @@ use crate::help::prelude::*;
 pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let x = cx.x(0)?;
     let axis = cx.axis(cx.int("axis", 0), cx.rank(x))?;
-    let size = cx.dims(x)[axis];
+    let size = cx.dims(x).at(axis)?;
     let parts = if let Some(parts) = cx.ints_or_input("split", 1)? { crate::ops::constant_of_shape::sizes(&parts)? } else {
         let count = usize::try_from(cx.int("num_outputs", 0)).ok().filter(|&n| n > 0).unwrap_or(cx.outputs().max(1));
         unrolled(count)?;

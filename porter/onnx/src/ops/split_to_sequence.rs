@@ -8,7 +8,7 @@ use crate::help::prelude::*;
 pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let x = cx.x(0)?;
     let axis = cx.axis(cx.int("axis", 0), cx.rank(x))?;
-    let size = cx.dims(x)[axis];
+    let size = cx.dims(x).at(axis)?;
     unrolled(size)?;
     let keep = cx.int("keepdims", 1) != 0;
     let (parts, single) = match cx.opt(1)? {

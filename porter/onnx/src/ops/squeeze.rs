@@ -10,11 +10,11 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let shape = cx.dims(x);
     let dims = match cx.ints_or_input("axes", 1)? {
         Some(axes) => cx.axes(&axes, shape.len())?,
-        None => (0..shape.len()).filter(|&i| shape[i] == 1).collect(),
+        None => shape.iter().enumerate().filter(|&(_, &size)| size == 1).map(|(d, _)| d).collect(),
     };
-    if let Some(&d) = dims.iter().find(|&&d| shape[d] != 1) {
+    if let Some(&d) = dims.iter().find(|&&d| shape.get(d) != Some(&1)) {
         return invalid(format!("dimension {d} of {shape:?} is not 1"));
     }
-    let kept: Vec<usize> = (0..shape.len()).filter(|i| !dims.contains(i)).map(|i| shape[i]).collect();
+    let kept: Vec<usize> = shape.iter().enumerate().filter(|(d, _)| !dims.contains(d)).map(|(_, &size)| size).collect();
     one(cx.reshaped(x, kept)?)
 }

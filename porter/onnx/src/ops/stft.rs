@@ -7,13 +7,13 @@ use crate::help::prelude::*;
 
 pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let x = cx.x(0)?;
-    let x = if cx.rank(x) == 2 { cx.reshaped(x, [cx.dims(x)[0], cx.dims(x)[1], 1])? } else { x };
+    let x = if cx.rank(x) == 2 { cx.reshaped(x, [cx.dims(x).at(0)?, cx.dims(x).at(1)?, 1])? } else { x };
     let &[batch, length, parts] = &cx.dims(x)[..] else { return invalid("the signal has three dimensions") };
     let step = usize::try_from(cx.known_ints(1)?.first().copied().unwrap_or(0)).unwrap_or(0);
     let window = cx.opt(2)?;
     let frame = match (cx.opt_ints(3)?.and_then(|f| f.first().copied()), window) {
         (Some(frame), _) => usize::try_from(frame).unwrap_or(0),
-        (None, Some(window)) => cx.dims(window)[0],
+        (None, Some(window)) => cx.dims(window).at(0)?,
         (None, None) => return invalid("has neither a window nor a frame length"),
     };
     if step == 0 || frame == 0 || frame > length {

@@ -15,7 +15,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let skips = cx.int("max_skip_count", 0);
     let weights = cx.floats("weights");
     let shape = cx.dims(x);
-    let x = if shape.len() == 1 { cx.reshaped(x, [1, shape[0]])? } else { x };
+    let x = if shape.len() == 1 { cx.reshaped(x, [1, shape.at(0)?])? } else { x };
     let &[batch, length] = &cx.dims(x)[..] else { return invalid("the input has one or two dimensions") };
     let x = cx.cast(x, DType::I64)?;
     let width = places.iter().copied().max().unwrap_or(-1).saturating_add(1);
@@ -59,11 +59,11 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
 fn occurrences(cx: &Cx<'_, '_>, x: Value, words: &[i64], skips: i64, length: usize) -> Result<Option<Value>, Fault> {
     let mut total: Option<Value> = None;
     for skip in 0..=usize::try_from(skips).unwrap_or(0) {
-        let reach = (words.len() - 1) * (skip + 1) + 1;
-        let Some(room) = (length + 1).checked_sub(reach).filter(|&room| room > 0) else { break };
+        let reach = words.len().saturating_sub(1).saturating_mul(skip.saturating_add(1)).saturating_add(1);
+        let Some(room) = length.saturating_add(1).checked_sub(reach).filter(|&room| room > 0) else { break };
         let mut all: Option<Value> = None;
         for (i, &word) in words.iter().enumerate() {
-            let from = i * (skip + 1);
+            let from = i.saturating_mul(skip.saturating_add(1));
             let part = cx.slice_dim(x, 1, from, from + room)?;
             let word = cx.spread(cx.reshaped(cx.constant_ints(&[word])?, [])?, &cx.dims(part))?;
             let same = cx.compare(part, word, Direction::Eq)?;

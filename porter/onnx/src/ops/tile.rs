@@ -11,7 +11,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
         let (tiles, axis) = (cx.known_ints(1)?, cx.known_ints(2)?);
         let mut repeats = vec![1; cx.rank(x)];
         let axis = cx.axis(axis.first().copied().unwrap_or(0), repeats.len())?;
-        repeats[axis] = tiles.first().copied().unwrap_or(1);
+        *repeats.slot(axis)? = tiles.first().copied().unwrap_or(1);
         repeats
     } else {
         cx.known_ints(1)?
@@ -27,5 +27,5 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
         dims.push(2 * i + 1);
     }
     let y = cx.broadcast_in_dim(x, wide, &dims)?;
-    one(cx.reshaped(y, shape.iter().zip(&repeats).map(|(a, b)| a * b).collect::<Vec<_>>())?)
+    one(cx.reshaped(y, shape.iter().zip(&repeats).map(|(&a, &b)| a.saturating_mul(b)).collect::<Vec<_>>())?)
 }

@@ -12,12 +12,16 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let axis = cx.axis(cx.int("axis", -1), shape.len())?;
     let largest = cx.int("largest", 1) != 0;
     cx.ignore(&["sorted"]);
-    let Some(k) = usize::try_from(k).ok().filter(|&k| k <= shape[axis]) else {
-        return invalid(format!("{k} elements of {}", shape[axis]));
+    let size = shape.at(axis)?;
+    let Some(k) = usize::try_from(k).ok().filter(|&k| k <= size) else {
+        return invalid(format!("{k} elements of {size}"));
     };
     let place = arange(cx, DType::I64, &shape, axis)?;
     let direction = if largest { Direction::Gt } else { Direction::Lt };
-    let sorted = cx.sort(&[x, place], axis, true, |b, a| b.compare(a[0], a[1], direction))?;
+    let sorted = cx.sort(&[x, place], axis, true, |b, a| match *a {
+        [first, second, ..] => b.compare(first, second, direction),
+        _ => b.compare(x, x, direction),
+    })?;
     let cut = |x: Value| cx.slice_dim(x, axis, 0, k);
-    Ok(vec![cut(sorted[0])?.into(), cut(sorted[1])?.into()])
+    Ok(vec![cut(sorted.at(0)?)?.into(), cut(sorted.at(1)?)?.into()])
 }

@@ -10,7 +10,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let (norm, decay, epsilon) = (cx.float("norm_coefficient", 0.0), cx.float("decay_factor", 0.0), cx.float("epsilon", 0.0));
     let step = cx.cast(step, cx.dtype(rate))?;
     let rate = cx.divide(rate, cx.with(cx.with(step, decay, Builder::multiply)?, 1.0, Builder::add)?)?;
-    let count = (cx.inputs.len() - 2) / 3;
+    let count = cx.inputs.len().saturating_sub(2) / 3;
     let (mut values, mut squares) = (Vec::new(), Vec::new());
     for i in 0..count {
         let (x, g, h) = (cx.x(2 + i)?, cx.x(2 + count + i)?, cx.x(2 + 2 * count + i)?);

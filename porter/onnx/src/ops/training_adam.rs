@@ -17,7 +17,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     };
     let adjusted = cx.divide(cx.multiply(rate, cx.sqrt(left(beta)?)?)?, left(alpha)?)?;
     let rate = cx.select(late, adjusted, rate)?;
-    let count = (cx.inputs.len() - 2) / 4;
+    let count = cx.inputs.len().saturating_sub(2) / 4;
     let mut columns = [Vec::new(), Vec::new(), Vec::new()];
     for i in 0..count {
         let input = |k: usize| cx.x(2 + k * count + i);

@@ -9,7 +9,7 @@ pub(crate) fn lower(cx: &Cx<'_, '_>) -> Out {
     let (rate, step) = (cx.x(0)?, cx.x(1)?);
     let (norm, alpha, beta) = (cx.float("norm_coefficient", 0.0), cx.float("alpha", 0.0), cx.float("beta", 0.0));
     let nesterov = cx.string("mode", "standard") == "nesterov";
-    let count = (cx.inputs.len() - 2) / 3;
+    let count = cx.inputs.len().saturating_sub(2) / 3;
     let (mut values, mut momenta) = (Vec::new(), Vec::new());
     for i in 0..count {
         let (x, g, v) = (cx.x(2 + i)?, cx.x(2 + count + i)?, cx.x(2 + 2 * count + i)?);

@@ -186,7 +186,8 @@ impl Polynomial {
     fn is(&self, dtype: DType, expected: &[(usize, usize, f64)]) -> bool {
         let coefficient =
             |i, j| expected.iter().find(|&&(k, l, _)| (k, l) == (i, j)).map_or(0.0, |&(_, _, c)| c);
-        let all = (0..4).flat_map(|i| (0..2).map(move |j| (i, j)));
-        all.into_iter().all(|(i, j)| about(dtype, self.0[i][j], coefficient(i, j)))
+        let rows = self.0.iter().enumerate();
+        let mut all = rows.flat_map(|(i, row)| row.iter().enumerate().map(move |(j, &c)| (i, j, c)));
+        all.all(|(i, j, c)| about(dtype, c, coefficient(i, j)))
     }
 }

@@ -87,11 +87,12 @@ fn weighted(view: &View<'_>, value: Value) -> Option<Norm> {
 
 /// A vector along the last dimension of what it is repeated to.
 fn vector(view: &View<'_>, value: Value) -> Option<Value> {
-    let last = view.dims(value).len().checked_sub(1)?;
+    let (&size, before) = view.dims(value).split_last()?;
+    let last = before.len();
     let placed = view.unspread(value);
     let along = placed.axes.iter().flatten().all(|&axis| axis == last);
-    let whole = view.program.ty(placed.value).shape.elements() == view.dims(value)[last];
-    (along && whole && view.dims(value)[last] > 1).then_some(placed.value)
+    let whole = view.program.ty(placed.value).shape.elements() == size;
+    (along && whole && size > 1).then_some(placed.value)
 }
 
 /// `n` and `epsilon`, where the value is `n / √(mean(n²) + epsilon)`.

@@ -87,13 +87,15 @@ fn half_of(view: &View<'_>, value: Value) -> Option<(Value, usize)> {
     let Op::Slice(slice) = &op.op else { return None };
     let &x = op.operands.first()?;
     let shape = view.dims(x);
-    let last = shape.len().checked_sub(1)?;
-    let half = shape[last] / 2;
-    let whole = (0..last).all(|i| slice.starts[i] == 0 && slice.limits[i] == shape[i]);
+    let (&width, outer) = shape.split_last()?;
+    let (&start, starts) = slice.starts.split_last()?;
+    let (&limit, limits) = slice.limits.split_last()?;
+    let half = width / 2;
+    let whole = starts.iter().all(|&start| start == 0) && limits == outer;
     let dense = slice.strides.iter().all(|&s| s == 1);
-    let place = slice.starts[last].checked_div(half)?;
-    let exact = slice.starts[last] == place * half && slice.limits[last] == (place + 1) * half;
-    (whole && dense && exact && shape[last] == 2 * half).then_some((x, place))
+    let place = start.checked_div(half)?;
+    let exact = start == place * half && limit == (place + 1) * half;
+    (whole && dense && exact && width == 2 * half).then_some((x, place))
 }
 
 /// `[x₁ cos - x₂ sin, x₂ cos + x₁ sin]`
@@ -142,7 +144,9 @@ fn repeats(view: &View<'_>, value: Value) -> bool {
         OpKind::Concatenate => {
             joined_last(view, value).is_some() && matches!(op.operands[..], [a, b] if a == b) || known()
         }
-        OpKind::Cosine | OpKind::Sine | OpKind::Convert => repeats(view, op.operands[0]),
+        OpKind::Cosine | OpKind::Sine | OpKind::Convert => {
+            op.operands.first().is_some_and(|&x| repeats(view, x))
+        }
         OpKind::Multiply | OpKind::Divide => {
             let (inner, _) = view.unscaled(value);
             inner != value && repeats(view, inner)
@@ -162,5 +166,6 @@ fn repeats_by_value(view: &View<'_>, value: Value) -> Option<bool> {
     let host = view.values(value)?;
     let &width = host.ty.shape.last()?;
     let Data::Floats(x) = &host.data else { return None };
-    (width > 0).then(|| x.chunks(width).all(|row| row[..width / 2] == row[width / 2..]))
+    let twice = |row: &[f64]| row.split_at_checked(width / 2).is_some_and(|(first, second)| first == second);
+    (width > 0).then(|| x.chunks(width).all(twice))
 }

@@ -143,7 +143,9 @@ impl<'a> View<'a> {
         let inner = self.dims(value);
         let axes = match &op.op {
             Op::BroadcastInDim(op) => {
-                let place = |(&size, &dim): (&usize, &usize)| if size == 1 { None } else { placed.axes[dim] };
+                let place = |(&size, &dim): (&usize, &usize)| {
+                    if size == 1 { None } else { placed.axes.get(dim).copied().flatten() }
+                };
                 inner.iter().zip(&op.dimensions).map(place).collect()
             }
             Op::Reshape(_) => {

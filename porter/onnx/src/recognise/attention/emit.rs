@@ -84,9 +84,9 @@ impl Attention {
         let b = &site.b;
         let varies = |axis: usize| self.terms.iter().any(|term| term.along(axis));
         let mut sizes = self.sizes;
-        for axis in [0, 1] {
+        for (axis, size) in sizes.iter_mut().enumerate().take(2) {
             if !varies(axis) {
-                sizes[axis] = 1;
+                *size = 1;
             }
         }
         let mut bias = None;
