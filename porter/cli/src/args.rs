@@ -23,8 +23,8 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use porter_ir::{DType, Mesh};
 use porter_numerics::Level;
-use porter_pipeline::{Meshing, onnx::Dims};
-use porter_rewrite::{Shard, Tables};
+use porter_pipeline::{Chosen, Meshing, onnx::Dims};
+use porter_rewrite::{Shard, Tables, Target};
 use porter_weights::{OpenOptions, PickleGlobals};
 
 pub(crate) use check::{Against, CheckArgs};
@@ -317,6 +317,30 @@ impl MeshArgs {
     pub(crate) fn shard(&self) -> Result<Option<Shard>, Failure> {
         let Meshing { mesh, tables } = self.meshing()?;
         Ok(mesh.map(|mesh| Shard { mesh, tables }))
+    }
+}
+
+/// Which of the target's rewrites apply.
+#[derive(Debug, Args)]
+pub(crate) struct RewriteArgs {
+    /// Leave out one of the target's rewrites, as `porter plan --search` may say; `all` for the model as it is written
+    #[arg(long, value_name = "NAME|all")]
+    without: Option<String>,
+}
+
+impl RewriteArgs {
+    /// What is left.
+    pub(crate) fn chosen(&self) -> Result<Chosen<'_>, Failure> {
+        let names: Vec<&str> = Target::Tpu.rewrites().iter().map(|rewrite| rewrite.name()).collect();
+        match self.without.as_deref() {
+            None => Ok(Chosen::All),
+            Some("all") => Ok(Chosen::None),
+            Some(name) if names.contains(&name) => Ok(Chosen::Without(name)),
+            Some(name) => {
+                let message = format!("found --without {name}, expected all or one of {}", names.join(", "));
+                Err(Failure::new(Exit::Usage, message))
+            }
+        }
     }
 }
 

@@ -153,6 +153,31 @@ fn wrong_targets_and_sizes_are_wrong_usage() {
 }
 
 #[test]
+fn products_that_a_chip_has_no_units_for_are_wrong_usage() {
+    let refused =
+        compile(&tiny("llama"), &["--target", "7x:1x1x1", "--mesh", "tensor=2", "--quantize", "w8a8"]);
+    refused
+        .code(2)
+        .stderr(contains("7x has no units for products of 8-bit integers").and(contains("take int8")));
+}
+
+#[test]
+fn a_rewrite_is_left_out_by_its_name() {
+    let args = ["--target", "v6e:1x1", "--batch", "2", "--prompt", "16", "--context", "32"];
+    let rewrites = |args: &[&str]| {
+        let document = json(&tiny("llama"), args);
+        let names = document["rewrites"].as_array().unwrap().iter().map(|row| row["rewrite"].clone());
+        names.collect::<Vec<_>>()
+    };
+    let without = |name| rewrites(&[&args[..], &["--without", name]].concat());
+    assert_eq!(rewrites(&args), ["fuse_parallel_dots", "weights_in_out"]);
+    assert_eq!(without("fuse_parallel_dots"), ["weights_in_out"]);
+    assert!(without("all").is_empty());
+    let unknown = compile(&tiny("llama"), &[&args[..], &["--without", "magic"]].concat());
+    unknown.code(2).stderr(contains("fuse_parallel_dots"));
+}
+
+#[test]
 fn a_compiler_that_cannot_is_the_environment() {
     let llama = tiny("llama");
     let cpu = compile(&llama, &["--target", "v5e:1x1", "--plugin", "/nonexistent/libtpu.so"]);

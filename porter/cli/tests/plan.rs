@@ -69,7 +69,7 @@ fn what_does_not_fit_is_a_no_with_the_smallest_slice_that_does() {
         .code(1)
         .stdout(contains("does not fit"))
         .stdout(contains("the smallest v6e that it fits: v6e:2x4"))
-        .stdout(contains("nothing was compiled or run"));
+        .stdout(contains("nothing of it was compiled or run"));
     let on = |target: &str| plan(folder.path(), &[&["--target", target], &args[2..]].concat());
     on("v6e:2x4").success();
 }
@@ -169,4 +169,39 @@ fn the_compiler_finds_the_bytes_and_collectives_that_were_planned() {
         assert!((found / planned - 1.0).abs() < 0.01, "{found} of {planned}: {program}");
         assert_eq!(program["predicted"], json!({ "all-reduce": 5 }));
     }
+}
+
+/// 7x multiplies no 8-bit integers, so that w8a8 is no form for it.
+#[test]
+fn the_compiler_chooses_among_the_precisions_and_rewrites_of_the_chip() {
+    let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ci/fixtures/tiny/llama");
+    let args = ["--target", "7x:1x1x1", "--mesh", "tensor=2", "--batch", "2", "--prompt", "16", "--context"];
+    let args = [&args[..], &["32", "--search", "1", "--drift", "--json"]].concat();
+    let document = document(&plan(&tiny, &args).success());
+    let rows = document["search"].as_array().unwrap();
+    let step = |row: &Value| row["seconds"][0].as_f64().unwrap();
+    assert!(rows.iter().all(|row| row["fits"] == true && step(row) > 0.0), "{rows:?}");
+    assert!(rows.windows(2).all(|pair| step(&pair[0]) <= step(&pair[1])), "the fastest first");
+    let of = |precision: &str| rows.iter().filter(|row| row["precision"] == precision).collect::<Vec<_>>();
+    let forms = |precision| {
+        let mut forms: Vec<&str> =
+            of(precision).iter().map(|row| row["rewrites"].as_str().unwrap()).collect();
+        forms.sort_unstable();
+        forms
+    };
+    assert_eq!(forms("bf16"), ["all", "none", "without weights_in_out"]);
+    assert_eq!(forms("int8"), forms("bf16"));
+    assert_eq!(rows.len(), 6);
+    // int8 rounds what bf16 does, and its weights.
+    let drift = |precision: &str| of(precision)[0]["drift"].as_f64().unwrap();
+    assert!(drift("bf16") > 1e-4 && drift("int8") > 1.2 * drift("bf16") && drift("int8") < 0.1, "{rows:?}");
+    assert_eq!(rows[0]["pareto"], true);
+    let dominated = |row: &&Value| {
+        let better = |other: &Value| {
+            let drift = |row: &Value| row["drift"].as_f64().unwrap();
+            step(other) <= step(row) && drift(other) < drift(row)
+        };
+        rows.iter().any(better)
+    };
+    assert!(!rows.iter().filter(|row| row["pareto"] == true).any(|row| dominated(&row)), "{rows:?}");
 }

@@ -131,6 +131,7 @@ impl Ahead {
         phases: &[Phase],
         variant: &Variant<'_>,
     ) -> Result<Answers, PipelineError> {
+        variant.quantize.map_or(Ok(()), |form| form.serves(self.target.chip()))?;
         let devices = self.target.devices();
         let ported = port(&model.model, &model.weight_map, phases, variant, &self.meshing, devices)?;
         let jobs = ported.port.programs.iter().zip(ported.predicted);

@@ -1,8 +1,13 @@
 //! One of the ways to run a model.
 
+use std::fmt;
+
 use porter_ir::DType;
+use porter_plan::Chip;
 use porter_rewrite::{Int8Activations, Int8Weights, Rewrite, Target};
 use porter_zoo::Precision;
+
+use crate::PipelineError;
 
 /// How a model is run: the options that change its numbers.
 #[derive(Clone, Copy)]
@@ -30,6 +35,9 @@ pub enum Quantize {
 }
 
 impl Quantize {
+    /// Every form.
+    pub const ALL: [Self; 2] = [Quantize::Int8, Quantize::W8A8];
+
     /// Its name, as the command line has it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -40,7 +48,20 @@ impl Quantize {
 
     /// The form of a name.
     pub fn named(name: &str) -> Option<Self> {
-        [Quantize::Int8, Quantize::W8A8].into_iter().find(|form| form.name() == name)
+        Self::ALL.into_iter().find(|form| form.name() == name)
+    }
+
+    /// Whether the matrix units of a chip multiply what it makes; weights alone are read by any.
+    pub fn serves(self, chip: &Chip) -> Result<(), PipelineError> {
+        match self {
+            Quantize::W8A8 if chip.peak(DType::I8).is_none() => Err(PipelineError::Usage(format!(
+                "{} has no units for products of 8-bit integers, which {} is for: take {}",
+                chip.name,
+                self.name(),
+                Quantize::Int8.name()
+            ))),
+            Quantize::Int8 | Quantize::W8A8 => Ok(()),
+        }
     }
 
     /// What it adds to a product of a layer, as a share of the product's deviation. A weight of 8 bits is off by
@@ -79,6 +100,17 @@ pub enum Chosen<'a> {
     Only(&'a str),
     /// All but one.
     Without(&'a str),
+}
+
+impl fmt::Display for Chosen<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Chosen::All => f.write_str("all"),
+            Chosen::None => f.write_str("none"),
+            Chosen::Only(name) => write!(f, "only {name}"),
+            Chosen::Without(name) => write!(f, "without {name}"),
+        }
+    }
 }
 
 impl Variant<'_> {

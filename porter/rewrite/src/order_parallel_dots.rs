@@ -5,7 +5,8 @@
 //!
 //! **Why on TPU.** Nothing else orders them, so the compiler may fuse two of them into one step that streams both weights,
 //! or place them so that neither is fetched to vector memory ahead. One after the other, the second's weight is fetched
-//! while the first is multiplied. A step of few rows is bound by HBM whichever way it goes, and is left alone.
+//! while the first is multiplied. A step of few rows is bound by HBM whichever way it goes, and is left alone; so are results
+//! that do not stay in vector memory, which would be written out instead of being part of the next product.
 //!
 //! **Before and after.** `g = x·W₀ᵀ; u = x·W₁ᵀ` becomes `g, x' = optimization_barrier(x·W₀ᵀ, x); u = x'·W₁ᵀ`.
 //!
@@ -31,6 +32,8 @@ pub struct OrderParallelDots {
     pub least_bytes: usize,
     /// The fewest rows that are multiplied with it.
     pub least_rows: usize,
+    /// The largest result, in bytes a device.
+    pub most_result_bytes: usize,
 }
 
 impl OrderParallelDots {
@@ -38,6 +41,11 @@ impl OrderParallelDots {
     fn concerns(self, weight: &LinearWeight) -> bool {
         let [_, summed] = weight.parts;
         summed <= 1 && weight.device_bytes() >= self.least_bytes
+    }
+
+    fn orders(self, layer: &Linear, [parts, _]: [usize; 2]) -> bool {
+        let result = layer.output.device_bytes() / parts.max(1);
+        layer.input_rows >= self.least_rows && result <= self.most_result_bytes
     }
 }
 
@@ -51,10 +59,11 @@ impl Rewrite for OrderParallelDots {
         let weights = LinearWeight::all(port);
         let mut count = 0;
         for (at, (program, edits)) in port.programs.iter().zip(&mut patch.edits).enumerate() {
-            let layers =
-                weights.iter().filter(|weight| self.concerns(weight)).flat_map(|weight| &weight.layers);
-            let layers = layers.filter(|(of, _, layer)| *of == at && layer.input_rows >= self.least_rows);
-            for group in groups(layers.map(|(_, op, layer)| (*op, layer))) {
+            let layers = weights.iter().filter(|weight| self.concerns(weight)).flat_map(|weight| {
+                weight.layers.iter().filter(|(of, _, layer)| *of == at && self.orders(layer, weight.parts))
+            });
+            let layers = layers.map(|(_, op, layer)| (*op, layer));
+            for group in groups(layers) {
                 count += 1;
                 edits.push(edit(program, group));
             }
@@ -104,7 +113,8 @@ mod tests {
     use porter_ir::{Builder, DType, Mesh, Op, Sharding, TensorType};
     use porter_weights::{Expr, WeightMap};
 
-    const LARGE: OrderParallelDots = OrderParallelDots { least_bytes: 64, least_rows: 1 };
+    const LARGE: OrderParallelDots =
+        OrderParallelDots { least_bytes: 64, least_rows: 1, most_result_bytes: 16 };
 
     /// Two large layers and a small one over one value.
     fn port() -> Port {
@@ -139,6 +149,7 @@ mod tests {
         assert!(program.outputs().iter().any(|output| output.value == first));
         assert!(OrderParallelDots { least_bytes: 65, ..LARGE }.propose(&port).is_empty());
         assert!(OrderParallelDots { least_rows: 2, ..LARGE }.propose(&port).is_empty());
+        assert!(OrderParallelDots { most_result_bytes: 15, ..LARGE }.propose(&port).is_empty());
     }
 
     #[test]

@@ -64,8 +64,11 @@ impl Target {
                 const SPLIT: SplitWeights =
                     SplitWeights { most_bytes: FETCHED_AHEAD, most_pieces: 8, tile: MXU };
                 const BLOCKED: BlockedAttention = BlockedAttention { least_tokens: LONG_PROMPT };
-                const ORDER: OrderParallelDots =
-                    OrderParallelDots { least_bytes: FETCHED_AHEAD / 4, least_rows: MXU };
+                const ORDER: OrderParallelDots = OrderParallelDots {
+                    least_bytes: FETCHED_AHEAD / 4,
+                    least_rows: MXU,
+                    most_result_bytes: FETCHED_AHEAD,
+                };
                 &[&BLOCKED, &FUSE, &SPLIT, &ORDER, &WeightsInOut]
             }
             Target::Plain => &[],

@@ -68,7 +68,7 @@ fn every_rewrite_for_tpu_gives_the_same_logits_alone_and_with_the_others() {
     let blocked = BlockedAttention { least_tokens: 256 };
     let fuse = FuseParallelDots { most_bytes: usize::MAX, most_parts: usize::MAX };
     let split = SplitWeights { most_bytes: 1 << 16, most_pieces: 16, tile: 32 };
-    let order = OrderParallelDots { least_bytes: 0, least_rows: 0 };
+    let order = OrderParallelDots { least_bytes: 0, least_rows: 0, most_result_bytes: usize::MAX };
     let all: [&dyn Rewrite; 8] = [&heads, &vocab, &inner, &blocked, &fuse, &split, &order, &WeightsInOut];
     let alone = all.iter().copied().chain([&more_heads as &dyn Rewrite]).map(|rewrite| vec![rewrite]);
     for rewrites in alone.chain([all.to_vec()]) {

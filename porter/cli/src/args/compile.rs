@@ -5,7 +5,7 @@ use std::{path::PathBuf, str::FromStr as _};
 use clap::Args;
 use porter_plan::Target;
 
-use super::{GraphArgs, MeshArgs, RunDType, WeightForm, positive};
+use super::{GraphArgs, MeshArgs, RewriteArgs, RunDType, WeightForm, positive};
 
 #[derive(Debug, Args)]
 pub(crate) struct CompileArgs {
@@ -41,6 +41,8 @@ pub(crate) struct CompileArgs {
     /// Narrow the weights of linear layers, but for the head
     #[arg(long, value_enum, value_name = "FORM")]
     pub(crate) quantize: Option<WeightForm>,
+    #[command(flatten)]
+    pub(crate) rewrites: RewriteArgs,
     /// Say what each of the target's rewrites brings: compile without it too, and without any
     #[arg(long)]
     pub(crate) attribute: bool,

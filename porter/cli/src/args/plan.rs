@@ -39,8 +39,15 @@ pub(crate) struct PlanArgs {
     /// Have the TPU compiler judge the best mesh
     #[arg(long)]
     pub(crate) verify: bool,
+    /// Have the TPU compiler choose: it judges the K best meshes in every precision of the chip, and the best of
+    /// each without each rewrite
+    #[arg(long, value_name = "K", value_parser = positive, conflicts_with = "verify")]
+    pub(crate) search: Option<usize>,
+    /// Measure how far each precision of --search is off, on hard inputs, with the model's weights
+    #[arg(long, requires = "search")]
+    pub(crate) drift: bool,
     /// Stop the compiler of a program after this many seconds
-    #[arg(long, value_name = "SECONDS", default_value = "1800", value_parser = positive, requires = "verify")]
+    #[arg(long, value_name = "SECONDS", default_value = "1800", value_parser = positive)]
     pub(crate) time_limit: usize,
     /// A configuration key that Porter does not know and that changes nothing; may be given again
     #[arg(long, value_name = "KEY")]

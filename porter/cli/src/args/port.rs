@@ -5,7 +5,7 @@ use std::{path::PathBuf, str::FromStr as _};
 use clap::Args;
 use porter_plan::Target;
 
-use super::{MeshArgs, ModelArgs, RunDType, WeightForm, WriteArgs, positive};
+use super::{MeshArgs, ModelArgs, RewriteArgs, RunDType, WeightForm, WriteArgs, positive};
 
 #[derive(Debug, Args)]
 pub(crate) struct PortArgs {
@@ -33,6 +33,8 @@ pub(crate) struct PortArgs {
     /// Narrow the weights of linear layers, but for the head
     #[arg(long, value_enum, value_name = "FORM")]
     pub(crate) quantize: Option<WeightForm>,
+    #[command(flatten)]
+    pub(crate) rewrites: RewriteArgs,
     #[command(flatten)]
     pub(crate) mesh: MeshArgs,
     /// Compare what the programs give with this bundle first, on the CPU plugin or that of --plugin; nothing

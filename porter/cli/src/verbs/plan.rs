@@ -1,5 +1,7 @@
 //! `porter plan MODEL --target CHIP:SHAPE`: which mesh, and whether the model fits, from its config alone.
 
+mod search;
+
 use std::{fs, path::Path};
 
 use porter_ir::Mesh;
@@ -28,7 +30,8 @@ const TILE: usize = 128;
 /// The most prefill programs that are looked at.
 const MOST_BUCKETS: usize = 8;
 /// What every plan must say of its times.
-const CAVEAT: &str = "times are a roofline of the program as it is written: nothing was compiled or run";
+const CAVEAT: &str =
+    "times of the plan are a roofline of the program as it is written: nothing of it was compiled or run";
 
 /// What `porter plan` says. Sizes in bytes a device, times in seconds.
 #[derive(Serialize)]
@@ -53,6 +56,9 @@ struct Document {
     buckets: Option<Vec<Buckets>>,
     /// What the compiler says of the best candidate.
     verified: Option<compile::Document>,
+    /// The forms that the compiler judged, best first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    search: Option<Vec<search::Row>>,
     notes: Vec<String>,
 }
 
@@ -132,12 +138,19 @@ pub(super) fn run(args: &PlanArgs, global: &Global, console: &Console) -> Result
         Some(winner) if args.verify => Some(verify(args, &planner, winner, global, console)?),
         _ => None,
     };
-    let exit = match (&verified, plan.winner()) {
-        (Some(document), _) => document.exit(),
-        (None, Some(_)) => Exit::Done,
-        (None, None) => Exit::No,
+    let searched = args.search.map(|meshes| search::rows(args, meshes, &planner, &plan, global, console));
+    let searched = searched.transpose()?;
+    let exit = match (&verified, &searched, plan.winner()) {
+        (Some(document), ..) => document.exit(),
+        (None, Some(rows), _) if !rows.iter().any(search::Row::fits) => Exit::No,
+        (None, Some(_), _) | (None, None, Some(_)) => Exit::Done,
+        (None, None, None) => Exit::No,
     };
-    let document = Document { buckets, ..document(args, &model, &planner, &plan, smallest, verified)? };
+    let document = Document {
+        buckets,
+        search: searched,
+        ..document(args, &model, &planner, &plan, smallest, verified)?
+    };
     console.result(&document, |document| render(document, console))?;
     Ok(exit)
 }
@@ -217,6 +230,7 @@ fn document(
         smallest,
         buckets: None,
         verified,
+        search: None,
         notes: vec![CAVEAT.to_owned()],
     })
 }
@@ -351,6 +365,7 @@ fn render(d: &Document, console: &Console) -> String {
         None => {}
     }
     parts.extend(d.verified.as_ref().map(|verified| compile::render(verified, console)));
+    parts.extend(d.search.as_deref().map(|rows| search::render(rows, console)));
     parts.extend(d.notes.iter().map(|note| console.paint(note, Tone::Dim)));
     parts.join("\n\n")
 }

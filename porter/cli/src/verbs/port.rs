@@ -32,7 +32,8 @@ pub(super) fn run(args: &PortArgs, global: &Global, console: &Console) -> Result
     let prompts = if args.prompt.is_empty() { vec![context] } else { args.prompt.clone() };
     let phases = phases(&opened.model, args.batch, &prompts, context)?;
     let quantize = args.quantize.map(Into::into);
-    let variant = Variant { quantize, ..Variant::new(args.dtype.into()) };
+    let rewrites = args.rewrites.chosen()?;
+    let variant = Variant { quantize, rewrites, ..Variant::new(args.dtype.into()) };
     let port = Port::new(&opened, phases, variant, &args.target, &args.mesh.meshing()?)?;
     for applied in port.applied() {
         console.note(&format!("{}: {}", applied.rewrite, applied.reason));
@@ -45,7 +46,8 @@ pub(super) fn run(args: &PortArgs, global: &Global, console: &Console) -> Result
     let layout = port.layout(args.writing.max_shard_size.0, record)?;
     let store = place(&args.output, false)?;
     let what = format!(
-        "{} ported to {}: dtype {}, {:?}, batch {}, prompts {prompts:?}, context {context}",
+        "{} ported to {}: dtype {}, {:?}, rewrites {rewrites}, batch {}, prompts {prompts:?}, context \
+         {context}",
         opened.files.name,
         args.target,
         args.dtype.name(),

@@ -50,6 +50,7 @@ impl<'a> Port<'a> {
         target: &Target,
         meshing: &Meshing,
     ) -> Result<Self, PipelineError> {
+        variant.quantize.map_or(Ok(()), |form| form.serves(target.chip()))?;
         let report = opened.weight_map.check(&*opened.checkpoint);
         if !report.fits() {
             let path = opened.checkpoint.path().to_owned();

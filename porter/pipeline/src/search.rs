@@ -1,0 +1,130 @@
+//! Letting the compiler choose: the best meshes of a plan in every precision, and the best of these under fewer
+//! rewrites.
+
+use porter_rewrite::Target as Form;
+use porter_runtime::aot::Compiler;
+use porter_zoo::Phase;
+
+use crate::{
+    Ahead, Answers, Candidate, Chosen, Meshing, Objective, PipelineError, Plan, Planner, Quantize, Variant,
+    ahead::phases,
+};
+
+/// A form of a model, and what the compiler says of it.
+pub struct Trial<'a> {
+    /// How it lies, and for how many rows.
+    pub candidate: &'a Candidate,
+    /// How its weights are narrowed.
+    pub quantize: Option<Quantize>,
+    /// Which of the target's rewrites apply.
+    pub rewrites: Chosen<'static>,
+    /// What the compiler says, the program that runs once a token first.
+    pub answers: Answers,
+}
+
+impl Trial<'_> {
+    /// Seconds of each program, estimated; none where one does not compile or fit.
+    pub fn seconds(&self) -> Option<Vec<f64>> {
+        let fitting = self.answers.programs.iter().map(|answer| answer.outcome.as_ref().ok());
+        fitting.map(|fitting| Some(fitting?.estimate.seconds)).collect()
+    }
+
+    /// The most bytes of a device's HBM that a program has in use.
+    pub fn peak(&self) -> Option<i64> {
+        let fitting = self.answers.programs.iter().map(|answer| answer.outcome.as_ref().ok());
+        let peaks: Option<Vec<i64>> = fitting.map(|fitting| Some(fitting?.compiled.memory.peak)).collect();
+        peaks?.into_iter().max()
+    }
+
+    /// How good it is by what the compiler says; less is better, and what does not fit is worst.
+    pub fn cost(&self, objective: Objective) -> f64 {
+        let step = self.seconds().and_then(|seconds| seconds.first().copied());
+        let cost = match objective {
+            Objective::Latency => step,
+            Objective::Throughput => step.map(|seconds| seconds / self.candidate.batch as f64),
+            Objective::Fit => self.peak().map(|peak| peak as f64),
+        };
+        cost.unwrap_or(f64::INFINITY)
+    }
+
+    /// [`Self::cost`], and all programs once where that is equal.
+    fn key(&self, objective: Objective) -> (f64, f64) {
+        (self.cost(objective), self.seconds().map_or(f64::INFINITY, |seconds| seconds.iter().sum()))
+    }
+}
+
+/// Compiles forms of a plan's candidates.
+pub struct Search<'a> {
+    /// What was planned.
+    pub planner: &'a Planner<'a>,
+    /// The compiler.
+    pub compiler: Compiler,
+    /// The best meshes that are tried.
+    pub meshes: usize,
+}
+
+impl Search<'_> {
+    /// Every precision of the chip over each of the best meshes; then the best of each precision without each of
+    /// the rewrites that it has, and as the zoo writes it. Best first. `note` hears what is compiled.
+    pub fn trials<'p>(
+        &self,
+        plan: &'p Plan,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<Vec<Trial<'p>>, PipelineError> {
+        let objective = self.planner.objective;
+        let chip = plan.target.chip();
+        let narrow = Quantize::ALL.into_iter().filter(|form| form.serves(chip).is_ok()).map(Some);
+        let precisions: Vec<Option<Quantize>> = std::iter::once(None).chain(narrow).collect();
+        let mut all = Vec::new();
+        for quantize in precisions {
+            let mut trials = Vec::new();
+            for candidate in plan.candidates.iter().take(self.meshes) {
+                trials.push(self.trial(plan, candidate, quantize, Chosen::All, note)?);
+            }
+            trials.sort_by(|a, b| by_key(a.key(objective), b.key(objective)));
+            if let Some(best) = trials.first().filter(|best| best.seconds().is_some()) {
+                let (candidate, forms) = (best.candidate, fewer(&best.answers));
+                for rewrites in forms {
+                    trials.push(self.trial(plan, candidate, quantize, rewrites, note)?);
+                }
+            }
+            all.extend(trials);
+        }
+        all.sort_by(|a, b| by_key(a.key(objective), b.key(objective)));
+        Ok(all)
+    }
+
+    fn trial<'p>(
+        &self,
+        plan: &Plan,
+        candidate: &'p Candidate,
+        quantize: Option<Quantize>,
+        rewrites: Chosen<'static>,
+        note: &mut dyn FnMut(&str),
+    ) -> Result<Trial<'p>, PipelineError> {
+        let planner = self.planner;
+        let mesh = candidate.shard.mesh.clone();
+        let precision = quantize.map_or(planner.variant.dtype.name(), Quantize::name);
+        let over = if mesh.axes.is_empty() { String::new() } else { format!("{mesh} ") };
+        note(&format!("compiling {over}in {precision}, {} rows, rewrites: {rewrites}", candidate.batch));
+        let phases: Vec<Phase> =
+            phases(&planner.model.model, candidate.batch, &[planner.prompt], planner.context)?;
+        let tables = candidate.shard.tables.clone();
+        let meshing = Meshing { mesh: (mesh.devices() > 1).then_some(mesh), tables };
+        let ahead = Ahead { compiler: self.compiler.clone(), target: plan.target.clone(), meshing };
+        let variant = Variant { quantize, rewrites, ..planner.variant };
+        let answers = ahead.compile(planner.model, &phases, &variant)?;
+        Ok(Trial { candidate, quantize, rewrites, answers })
+    }
+}
+
+fn by_key(a: (f64, f64), b: (f64, f64)) -> std::cmp::Ordering {
+    a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
+}
+
+/// All rewrites of the target that applied but one, for each of them, and none.
+fn fewer(answers: &Answers) -> Vec<Chosen<'static>> {
+    let applied = |name: &&str| answers.applied.iter().any(|applied| applied.rewrite == *name);
+    let own = Form::Tpu.rewrites().iter().map(|rewrite| rewrite.name()).filter(applied);
+    own.map(Chosen::Without).chain([Chosen::None]).collect()
+}
