@@ -11,7 +11,7 @@ use bytes::Bytes;
 use host_memory::MappedFile;
 use prost::Message;
 
-use crate::{ModelProto, TensorError, TensorProto};
+use crate::{GraphProto, ModelProto, TensorError, TensorProto};
 
 /// A file that cannot be read as a model or as a tensor.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,12 @@ impl Model {
             Ok(_) => Err(Error::Decode { path, problem: "it has no graph".to_owned() }),
             Err(error) => Err(Error::Decode { path, problem: error.to_string() }),
         }
+    }
+
+    /// A model of an empty graph, for tensors of their own: their external data is looked for in `folder`.
+    pub fn empty(folder: &Path) -> Self {
+        let proto = ModelProto { graph: Some(GraphProto::default()), ..ModelProto::default() };
+        Self { proto, path: folder.join("model.onnx"), external: Mutex::default() }
     }
 
     /// The message.

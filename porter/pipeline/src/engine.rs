@@ -170,7 +170,7 @@ impl Engine {
     }
 
     /// Evaluates the weights in the types that the programs take, and hands them to the device.
-    fn load(
+    pub(crate) fn load(
         &self,
         programs: &[Compilable],
         weights: &WeightMap,

@@ -7,8 +7,8 @@
 //! what does not is streamed by the product itself, which waits for its first tiles every time: 0.75 to 0.87 of HBM's
 //! bandwidth. In pieces every weight is fetched ahead and a decode step is bound by HBM alone. The products of prefill
 //! are shorter in one dimension: down projections gain a tenth, others nothing. A weight of very many pieces (the head)
-//! stays whole: it waits once for much, and its pieces cost the compiler more than they gain. So does one whose products
-//! are sums over devices: joining what was exchanged costs a prefill more than a decode step gains.
+//! stays whole: it waits once for much, and its pieces cost the compiler more than they gain. So does one of two
+//! whose products are sums over devices: joining what was exchanged costs a prefill more than a decode step gains.
 //!
 //! **Before and after.** `y = x·Wᵀ` becomes `y = [x·W₀ᵀ, x·W₁ᵀ, ...]`, `W₀`, `W₁` being rows of `W`: of each device's
 //! rows where these are divided over a mesh, so that a device's rows stay its own.
@@ -82,7 +82,8 @@ impl Pieces {
         let own = weight.rows / parts.max(1);
         let count = weight.device_bytes().div_ceil(limits.most_bytes.max(1));
         let step = own.div_ceil(count.max(1)).next_multiple_of(limits.tile.max(1));
-        let worth = step < own && count <= limits.most_pieces && summed <= 1;
+        let few = summed > 1 && count <= 2;
+        let worth = step < own && count <= limits.most_pieces && !few;
         (own * parts == weight.rows && worth).then(|| Self {
             name: weight.name.clone(),
             columns: weight.columns,
@@ -203,8 +204,9 @@ mod tests {
     }
 
     #[test]
-    fn a_weight_whose_products_are_summed_over_devices_stays_whole() {
+    fn a_weight_of_two_pieces_whose_products_are_summed_over_devices_stays_whole() {
         let port = port(Some([vec![], vec!["tensor".into()]]));
         assert!(split(1 << 16).propose(&port).is_empty());
+        assert!(!split(1 << 15).propose(&port).is_empty());
     }
 }

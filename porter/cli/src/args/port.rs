@@ -5,7 +5,7 @@ use std::{path::PathBuf, str::FromStr as _};
 use clap::Args;
 use porter_plan::Target;
 
-use super::{MeshArgs, ModelArgs, RewriteArgs, RunDType, WeightForm, WriteArgs, positive};
+use super::{GraphArgs, MeshArgs, ModelArgs, RewriteArgs, RunDType, WeightForm, WriteArgs, positive};
 
 #[derive(Debug, Args)]
 pub(crate) struct PortArgs {
@@ -18,18 +18,23 @@ pub(crate) struct PortArgs {
     /// the same arguments
     #[arg(long, short, value_name = "OUT")]
     pub(crate) output: PathBuf,
-    /// Rows of the programs
-    #[arg(long, value_name = "N", default_value = "1", value_parser = positive)]
-    pub(crate) batch: usize,
+    #[command(flatten)]
+    pub(crate) graph: GraphArgs,
+    /// Sample inputs of an ONNX graph: the program takes their shapes, and the values that shapes depend on
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub(crate) input: Option<PathBuf>,
+    /// Rows of the programs; 1 if left out
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(crate) batch: Option<usize>,
     /// Tokens of a prefill program; repeat it for more of them. The context if left out
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(crate) prompt: Vec<usize>,
     /// Slots of the cache: prompt and answer together; 1024 if left out, or the model's positions
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(crate) context: Option<usize>,
-    /// The type of weights, activations and cache
-    #[arg(long, value_enum, default_value = "bf16")]
-    pub(crate) dtype: RunDType,
+    /// The type of weights, activations and cache; bf16 if left out. An ONNX graph runs in its own types
+    #[arg(long, value_enum)]
+    pub(crate) dtype: Option<RunDType>,
     /// Narrow the weights of linear layers, but for the head
     #[arg(long, value_enum, value_name = "FORM")]
     pub(crate) quantize: Option<WeightForm>,
@@ -37,8 +42,8 @@ pub(crate) struct PortArgs {
     pub(crate) rewrites: RewriteArgs,
     #[command(flatten)]
     pub(crate) mesh: MeshArgs,
-    /// Compare what the programs give with this bundle first, on the CPU plugin or that of --plugin; nothing
-    /// is written where a number is over its budget
+    /// Compare what the programs give with this bundle (of an ONNX graph also a folder of test data) first, on the
+    /// CPU plugin or that of --plugin; nothing is written where a number is over its budget
     #[arg(long, value_name = "BUNDLE")]
     pub(crate) reference: Option<PathBuf>,
     /// Write it even if numbers are over their budgets; the manifest says so

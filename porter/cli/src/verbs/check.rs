@@ -9,7 +9,7 @@ mod ported;
 use std::{fs, iter, path::Path};
 
 use porter_numerics::{Measured, Named, Outcome, Report, Sides, TokenComparison, Verdict, html, junit};
-use porter_pipeline::{artefact::Artefact, onnx::find};
+use porter_pipeline::{artefact, onnx::find};
 
 use crate::{
     args::{CheckArgs, Global},
@@ -23,7 +23,7 @@ use crate::{
 pub(crate) fn run(args: &CheckArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
     let report = match find(&args.model.model, &Fetching::new(console))? {
         Some(graph) => onnx::execute(&graph, args, global, console)?,
-        None => match Artefact::find(&args.model.model)? {
+        None => match artefact::find(&args.model.model)? {
             Some(artefact) => ported::execute(&artefact, args, global, console)?,
             None => execute::execute(args, global, console)?,
         },

@@ -8,8 +8,7 @@ use std::{collections::BTreeMap, env, fs, iter, time::Duration};
 
 use porter_ir::Mesh;
 use porter_pipeline::{
-    Ahead, Answer, Answers, Fitting, Variant, artefact::Artefact, compiler_for, onnx::find, open_config,
-    phases,
+    Ahead, Answer, Answers, Fitting, Variant, artefact, compiler_for, onnx::find, open_config, phases,
 };
 use porter_plan::{Estimate, Target, html};
 use porter_rewrite::{Applied, Collective};
@@ -98,7 +97,7 @@ pub(super) fn run(args: &CompileArgs, global: &Global, console: &Console) -> Res
     if let Ok(Some(graph)) = find(&args.model, &Fetching::new(console)) {
         return onnx::run(&graph, target(args)?, args, global, console);
     }
-    if let Some(artefact) = Artefact::find(&args.model)? {
+    if let Some(artefact) = artefact::find(&args.model)? {
         return ported::run(artefact, args, global, console);
     }
     let target = target(args)?;

@@ -18,7 +18,7 @@ use crate::{
     progress::Fetching,
     table,
 };
-use porter_pipeline::{PipelineError, artefact::Artefact, checkpoint, model, weight_map};
+use porter_pipeline::{PipelineError, artefact, checkpoint, model, weight_map};
 
 /// What `porter inspect` says.
 #[derive(Serialize)]
@@ -101,7 +101,7 @@ pub(super) fn run(args: &InspectArgs, console: &Console) -> Result<Exit, Failure
     if let Some(graph) = porter_pipeline::onnx::find(&args.model.model, &Fetching::new(console))? {
         return onnx::run(&graph, args, console);
     }
-    if let Some(artefact) = Artefact::find(&args.model.model)? {
+    if let Some(artefact) = artefact::find(&args.model.model)? {
         return ported::run(&artefact, args, console);
     }
     let source = Source::parse(&args.model.model).map_err(PipelineError::from)?;

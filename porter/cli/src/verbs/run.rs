@@ -4,7 +4,7 @@ mod forward;
 mod generate;
 mod ported;
 
-use porter_pipeline::artefact::Artefact;
+use porter_pipeline::artefact::{Found, find};
 
 pub(super) use forward::in_own_types;
 
@@ -16,17 +16,22 @@ use crate::{
 
 /// Generates from a prompt, or runs the forward program on recorded inputs.
 pub(crate) fn run(args: &RunArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
-    let artefact = Artefact::find(&args.model.model)?;
-    match (&args.prompt, &args.input) {
-        (Some(prompt), _) if let Some(artefact) = &artefact => {
-            ported::run(prompt, artefact, args, global, console)
+    match (find(&args.model.model)?, &args.prompt, &args.input) {
+        (Some(Found::Model(artefact)), Some(prompt), _) => {
+            ported::run(prompt, &artefact, args, global, console)
         }
-        (None, Some(_)) if artefact.is_some() => Err(Failure::new(
+        (Some(Found::Model(_)), None, Some(_)) => Err(Failure::new(
             Exit::Usage,
             "a port is run with --prompt; porter check compares it on recorded inputs",
         )),
-        (Some(prompt), _) => generate::run(prompt, args, global, console),
-        (None, Some(input)) => forward::run(input, args, global, console),
-        (None, None) => Err(Failure::new(Exit::Usage, "give --prompt TEXT or --input FILE.safetensors")),
+        (Some(Found::Graph(artefact)), None, Some(input)) => {
+            forward::ported(&artefact, input, args, global, console)
+        }
+        (Some(Found::Graph(_)), Some(_), _) => {
+            Err(Failure::new(Exit::Usage, "a ported graph generates no text: give --input FILE.safetensors"))
+        }
+        (None, Some(prompt), _) => generate::run(prompt, args, global, console),
+        (None, None, Some(input)) => forward::run(input, args, global, console),
+        (_, None, None) => Err(Failure::new(Exit::Usage, "give --prompt TEXT or --input FILE.safetensors")),
     }
 }

@@ -28,14 +28,17 @@ pub struct Manifest {
     pub target: String,
     /// The axes of the target's devices, outermost first; none where it is one.
     pub mesh: Option<Vec<(String, usize)>>,
-    /// The type of weights, activations and cache.
-    pub dtype: String,
+    /// The type of weights, activations and cache; none of a graph, which has its own types.
+    pub dtype: Option<String>,
     /// The narrow form of the linear layers' weights.
     pub quantize: Option<String>,
     /// What was done to the programs, in order.
     pub rewrites: Vec<RewriteRecord>,
     /// The programs, all over the same weights.
     pub programs: Vec<ProgramEntry>,
+    /// What the program of an ONNX graph was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph: Option<GraphRecord>,
     /// The way back to the source's tensors.
     pub undo: Undo,
     /// The comparison that the port was let through with.
@@ -47,14 +50,39 @@ pub struct Manifest {
 pub struct SourceRecord {
     /// What the user named.
     pub name: String,
-    /// The class of the model, as `LlamaForCausalLM`.
+    /// The class of the model, as `LlamaForCausalLM`, or `ONNX`.
     pub architecture: String,
+    /// The SHA-256 of the file that holds an ONNX graph.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph_sha256: Option<String>,
     /// The SHA-256 of its `config.json`.
     pub config_sha256: Option<String>,
     /// The SHA-256 of its tensors' names, types and shapes, in name order.
     pub tensors_sha256: String,
     /// The weights' files, their sizes and times.
     pub weights: String,
+}
+
+/// What the program of an ONNX graph was made for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GraphRecord {
+    /// The sizes that named dimensions were given.
+    pub dims: BTreeMap<String, usize>,
+    /// The names of the graph's inputs, in its file's order: ONNX's test data is numbered so.
+    pub inputs: Vec<String>,
+    /// The names of its results, in its file's order.
+    pub outputs: Vec<String>,
+    /// By name, the inputs that the program has as constants, since shapes depend on them.
+    pub fixed: BTreeMap<String, FixedRecord>,
+}
+
+/// The value that an input is fixed to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FixedRecord {
+    /// Its type and shape: `i64[3]`.
+    pub ty: String,
+    /// The SHA-256 of its elements, little-endian in row-major order.
+    pub sha256: String,
 }
 
 /// A rewrite that was applied.

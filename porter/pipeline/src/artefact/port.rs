@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use porter_ir::{DType, InputRole, TensorType};
+use porter_ir::{DType, Entry, InputRole, TensorType};
 use porter_numerics::Findings;
 use porter_plan::Target;
 use porter_rewrite::{Applied, Effect};
@@ -18,7 +18,7 @@ use super::{
     manifest::{
         CheckRecord, MANIFEST, Manifest, OutputRecord, RewriteRecord, SCHEMA, SourceRecord, Undo, UndoTensor,
     },
-    program::ProgramEntry,
+    program::{PhaseRecord, ProgramEntry},
 };
 use crate::{
     Meshing, Opened, PipelineError, Quantize, Variant,
@@ -92,42 +92,24 @@ impl<'a> Port<'a> {
         max_shard_bytes: Option<u64>,
         check: Option<CheckRecord>,
     ) -> Result<Layout, PipelineError> {
-        let dtypes = self.dtypes();
-        let checkpoint = &*self.opened.checkpoint;
         let weights = &self.lowered.port.weights;
-        let tensors = weights.parameters().iter().filter_map(|(name, parameter)| match parameter {
-            Parameter::Computed { shape, expr } => Some(OutputTensor {
-                name: name.clone(),
-                expr: expr.clone(),
-                shape: shape.clone(),
-                encoding: Encoding::Plain(*dtypes.get(name.as_str())?),
-            }),
-            Parameter::Tied { .. } => None,
-        });
-        let options = safetensors::SafetensorsOptions {
-            stem: WEIGHTS.to_owned(),
-            max_shard_bytes,
-            metadata: BTreeMap::from([("format".to_owned(), SCHEMA.to_owned())]),
-        };
-        let mut layout = safetensors::plan(tensors.collect(), &options)?;
+        let entries: Vec<&Entry> = self.jobs.iter().map(|job| &job.program.entry).collect();
+        let mut layout = weights_layout(weights, &entries, max_shard_bytes)?;
         layout.closing.extend(self.beside()?);
-        let mut programs = Vec::new();
-        for (phase, job) in self.phases.iter().zip(&self.jobs) {
-            let text = job.program.text.clone().into_bytes();
-            programs.push(ProgramEntry::new(phase, job, hex::encode(Sha256::digest(&text))));
-            layout.closing.push(OutputFile::bytes(program_path(&job.program.entry.name), text));
-        }
-        let undo = undo(weights, checkpoint, |name, ty| dtypes.get(name).copied().unwrap_or(ty.dtype))?;
+        let phases = self.phases.iter().map(|&phase| phase.into());
+        let programs = write_programs(phases.zip(&self.jobs), &mut layout);
+        let undo = undo(weights, &*self.opened.checkpoint, &entries)?;
         let manifest = Manifest {
             schema: SCHEMA.to_owned(),
             porter: env!("CARGO_PKG_VERSION").to_owned(),
             source: self.source()?,
             target: self.target.to_string(),
             mesh: self.lowered.mesh.as_ref().map(|mesh| mesh.axes.clone()),
-            dtype: self.variant.dtype.name().to_owned(),
+            dtype: Some(self.variant.dtype.name().to_owned()),
             quantize: self.variant.quantize.map(Quantize::name).map(str::to_owned),
             rewrites: self.lowered.applied.iter().map(RewriteRecord::from).collect(),
             programs,
+            graph: None,
             undo,
             check,
         };
@@ -144,37 +126,83 @@ impl<'a> Port<'a> {
         beside.files(Change { dtype: None, numbers: true, quantised: None })
     }
 
-    /// In which type each weight is stored: that in which the programs take it.
-    fn dtypes(&self) -> HashMap<&str, DType> {
-        let inputs = self.jobs.iter().flat_map(|job| &job.program.entry.inputs);
-        let weights = inputs.filter(|input| input.role == InputRole::Weight);
-        weights.map(|input| (input.name.as_str(), input.ty.dtype)).collect()
-    }
-
     fn source(&self) -> Result<SourceRecord, PipelineError> {
         let Opened { files, checkpoint, model, .. } = self.opened;
-        let mut tensors = Sha256::new();
-        for (name, info) in checkpoint.tensors() {
-            tensors.update(format!("{name} {} {}\n", info.encoding, info.shape));
-        }
         let config =
             files.config.as_ref().map(|config| hex::encode(Sha256::digest(config.value.to_string())));
         Ok(SourceRecord {
             name: files.name.clone(),
             architecture: model.class().to_owned(),
+            graph_sha256: None,
             config_sha256: config,
-            tensors_sha256: hex::encode(tensors.finalize()),
+            tensors_sha256: tensors_sha256(&**checkpoint),
             weights: checkpoint.identity()?,
         })
     }
 }
 
+/// In which type each weight is stored: that in which the programs take it.
+fn dtypes<'a>(entries: &[&'a Entry]) -> HashMap<&'a str, DType> {
+    let inputs = entries.iter().flat_map(|entry| &entry.inputs);
+    let weights = inputs.filter(|input| input.role == InputRole::Weight);
+    weights.map(|input| (input.name.as_str(), input.ty.dtype)).collect()
+}
+
+/// The files of the weights, as programs take them.
+pub(super) fn weights_layout(
+    weights: &WeightMap,
+    entries: &[&Entry],
+    max_shard_bytes: Option<u64>,
+) -> Result<Layout, PipelineError> {
+    let dtypes = dtypes(entries);
+    let tensors = weights.parameters().iter().filter_map(|(name, parameter)| match parameter {
+        Parameter::Computed { shape, expr } => Some(OutputTensor {
+            name: name.clone(),
+            expr: expr.clone(),
+            shape: shape.clone(),
+            encoding: Encoding::Plain(*dtypes.get(name.as_str())?),
+        }),
+        Parameter::Tied { .. } => None,
+    });
+    let options = safetensors::SafetensorsOptions {
+        stem: WEIGHTS.to_owned(),
+        max_shard_bytes,
+        metadata: BTreeMap::from([("format".to_owned(), SCHEMA.to_owned())]),
+    };
+    Ok(safetensors::plan(tensors.collect(), &options)?)
+}
+
+/// Adds the programs' files to `layout`, and gives what the manifest says of them.
+pub(super) fn write_programs<'a>(
+    programs: impl Iterator<Item = (PhaseRecord, &'a Job)>,
+    layout: &mut Layout,
+) -> Vec<ProgramEntry> {
+    let entries = programs.map(|(phase, job)| {
+        let text = job.program.text.clone().into_bytes();
+        let sha256 = hex::encode(Sha256::digest(&text));
+        layout.closing.push(OutputFile::bytes(program_path(&job.program.entry.name), text));
+        ProgramEntry::new(phase, job, sha256)
+    });
+    entries.collect()
+}
+
+/// The SHA-256 of a checkpoint's names, types and shapes, in name order.
+pub(super) fn tensors_sha256(checkpoint: &dyn Checkpoint) -> String {
+    let mut tensors = Sha256::new();
+    for (name, info) in checkpoint.tensors() {
+        tensors.update(format!("{name} {} {}\n", info.encoding, info.shape));
+    }
+    hex::encode(tensors.finalize())
+}
+
 /// The way back to the tensors of a checkpoint.
-fn undo(
+pub(super) fn undo(
     weights: &WeightMap,
     checkpoint: &dyn Checkpoint,
-    dtype: impl Fn(&str, &TensorType) -> DType,
+    entries: &[&Entry],
 ) -> Result<Undo, PipelineError> {
+    let dtypes = dtypes(entries);
+    let dtype = |name: &str, ty: &TensorType| dtypes.get(name).copied().unwrap_or(ty.dtype);
     let unfit =
         |source| porter_weights::Error::Parameter { parameter: "the port's weights".to_owned(), source };
     let inverse = weights.inverse(checkpoint, dtype).map_err(unfit)?;

@@ -28,10 +28,28 @@ pub struct ProgramEntry {
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
 pub enum PhaseRecord {
-    Forward { batch: usize, tokens: usize },
-    Prefill { batch: usize, tokens: usize, cache: usize },
-    Extend { batch: usize, tokens: usize, cache: usize },
-    Decode { batch: usize, cache: usize },
+    Forward {
+        batch: usize,
+        tokens: usize,
+    },
+    Prefill {
+        batch: usize,
+        tokens: usize,
+        cache: usize,
+    },
+    Extend {
+        batch: usize,
+        tokens: usize,
+        cache: usize,
+    },
+    Decode {
+        batch: usize,
+        cache: usize,
+    },
+    /// The program of an ONNX graph. Those of its weights that are no tensors are results of `weights`.
+    Graph,
+    /// What is computed of a graph's weights alone, once they are loaded.
+    Weights,
 }
 
 /// An input or an output.
@@ -52,7 +70,7 @@ pub struct SlotRecord {
 }
 
 impl ProgramEntry {
-    pub(super) fn new(phase: &Phase, job: &Job, sha256: String) -> Self {
+    pub(super) fn new(phase: PhaseRecord, job: &Job, sha256: String) -> Self {
         let Entry { name, inputs, outputs, .. } = &job.program.entry;
         let input = |role| match role {
             InputRole::Weight => "weight",
@@ -65,7 +83,7 @@ impl ProgramEntry {
         };
         Self {
             name: name.clone(),
-            phase: (*phase).into(),
+            phase,
             sha256,
             flops: job.flops,
             inputs: inputs.iter().map(|slot| SlotRecord::new(slot, input(slot.role))).collect(),
@@ -155,13 +173,15 @@ impl From<Phase> for PhaseRecord {
     }
 }
 
-impl From<PhaseRecord> for Phase {
-    fn from(phase: PhaseRecord) -> Self {
-        match phase {
-            PhaseRecord::Forward { batch, tokens } => Self::Forward { batch, tokens, taps: Taps::None },
-            PhaseRecord::Prefill { batch, tokens, cache } => Self::Prefill { batch, tokens, cache },
-            PhaseRecord::Extend { batch, tokens, cache } => Self::Extend { batch, tokens, cache },
-            PhaseRecord::Decode { batch, cache } => Self::Decode { batch, cache },
-        }
+impl PhaseRecord {
+    /// The phase of a model of sequences; none of a graph.
+    pub(super) fn of_sequences(self) -> Option<Phase> {
+        Some(match self {
+            Self::Forward { batch, tokens } => Phase::Forward { batch, tokens, taps: Taps::None },
+            Self::Prefill { batch, tokens, cache } => Phase::Prefill { batch, tokens, cache },
+            Self::Extend { batch, tokens, cache } => Phase::Extend { batch, tokens, cache },
+            Self::Decode { batch, cache } => Phase::Decode { batch, cache },
+            Self::Graph | Self::Weights => return None,
+        })
     }
 }

@@ -1,5 +1,7 @@
 //! A graph's numbers against a reference's.
 
+use std::collections::BTreeMap;
+
 use porter_ir::{DType, Kind};
 use porter_numerics::{
     Budget, Comparison, Findings, Floor, Judge, Level, MeasureError, Measured, Named, Positions, View,
@@ -36,27 +38,38 @@ pub fn check(
         let program = graph.program_of(dims, Some(&case.inputs), &case.lengths)?;
         let (running, _) = graph.bring_up(engine, program)?;
         let results = running.run(&case.inputs)?;
-        let twin = |name: &str| case.outputs.iter().find(|o| o.name.strip_suffix(DOUBLE) == Some(name));
-        let is_twin = |output: &Recorded| {
-            let of = output.name.strip_suffix(DOUBLE);
-            of.is_some_and(|of| case.outputs.iter().any(|o| o.name == of))
-        };
-        for output in case.outputs.iter().filter(|output| !is_twin(output)) {
-            let name = named(case, output, reference);
-            let Some(found) = results.get(&output.name) else {
-                let why = "the graph returns no such output".to_owned();
-                findings.problems.push(Named { name, why });
-                continue;
-            };
-            match measure(&name, found, output, twin(&output.name), judge) {
-                Ok(Some(measured)) => findings.comparisons.push(measured),
-                Ok(None) => findings.skipped.push(Named { name, why: "it has no elements".to_owned() }),
-                Err(error) => findings.problems.push(Named { name, why: error.to_string() }),
-            }
-        }
+        compare_case(case, &results, reference, judge, &mut findings);
         observer.step("cases", i + 1, reference.cases.len());
     }
     Ok(findings)
+}
+
+/// Compares what a case recorded with `results`. A recorded output that is not among them is a problem.
+pub(crate) fn compare_case(
+    case: &ReferenceCase,
+    results: &BTreeMap<String, HostTensor>,
+    reference: &Reference,
+    judge: &Judge<'_>,
+    findings: &mut Findings,
+) {
+    let twin = |name: &str| case.outputs.iter().find(|o| o.name.strip_suffix(DOUBLE) == Some(name));
+    let is_twin = |output: &Recorded| {
+        let of = output.name.strip_suffix(DOUBLE);
+        of.is_some_and(|of| case.outputs.iter().any(|o| o.name == of))
+    };
+    for output in case.outputs.iter().filter(|output| !is_twin(output)) {
+        let name = named(case, output, reference);
+        let Some(found) = results.get(&output.name) else {
+            let why = "the graph returns no such output".to_owned();
+            findings.problems.push(Named { name, why });
+            continue;
+        };
+        match measure(&name, found, output, twin(&output.name), judge) {
+            Ok(Some(measured)) => findings.comparisons.push(measured),
+            Ok(None) => findings.skipped.push(Named { name, why: "it has no elements".to_owned() }),
+            Err(error) => findings.problems.push(Named { name, why: error.to_string() }),
+        }
+    }
 }
 
 /// The name of an output in the report.

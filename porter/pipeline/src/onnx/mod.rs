@@ -13,14 +13,18 @@ mod test_data;
 
 use std::{collections::BTreeMap, path::Path};
 
+use onnx_protobuf::ValueInfoProto;
 use porter_import::{ModelFiles, Progress, Source, resolve};
 use porter_ir::Program;
 use porter_onnx::{Model, Options, Recorded, import, import_for};
 
 use crate::PipelineError;
 pub use check::check;
+pub(crate) use check::compare_case;
 pub(crate) use checkpoint::OnnxCheckpoint;
+pub(crate) use prepared::prepare;
 pub use running::Running;
+pub(crate) use running::bring_up;
 pub use summary::{Interface, Operator, Summary};
 pub use tensors::{read_tensors, write_tensors};
 pub use test_data::{Reference, ReferenceCase};
@@ -63,6 +67,15 @@ impl Graph {
         self.program_of(dims, inputs, &BTreeMap::new())
     }
 
+    /// The names of its inputs that have no initial values, and of its outputs, in the file's order.
+    pub(crate) fn names(&self) -> [Vec<String>; 2] {
+        let Some(graph) = &self.model.proto().graph else { return [Vec::new(), Vec::new()] };
+        let initial = |name: &str| graph.initializer.iter().any(|tensor| tensor.name() == name);
+        let inputs = graph.input.iter().map(ValueInfoProto::name).filter(|name| !initial(name));
+        let outputs = graph.output.iter().map(ValueInfoProto::name);
+        [inputs.map(str::to_owned).collect(), outputs.map(str::to_owned).collect()]
+    }
+
     /// `program` with what is recognised in it as composites, and how often each is.
     pub fn recognised(&self, program: &Program) -> Result<(Program, BTreeMap<String, usize>), PipelineError> {
         let weight = |name: &str| porter_onnx::weight(&self.model, name);
@@ -81,11 +94,22 @@ impl Graph {
         inputs: Option<&[Recorded]>,
         lengths: &BTreeMap<String, usize>,
     ) -> Result<Program, PipelineError> {
+        self.fixed_program(dims, inputs, lengths).map(|(program, _)| program)
+    }
+
+    /// A program, and the names of the inputs whose values it has as constants.
+    pub(crate) fn fixed_program(
+        &self,
+        dims: &Dims,
+        inputs: Option<&[Recorded]>,
+        lengths: &BTreeMap<String, usize>,
+    ) -> Result<(Program, Vec<String>), PipelineError> {
         let mut options = Options { dims: dims.clone(), lengths: lengths.clone(), ..Options::default() };
         let imported = match inputs {
             Some(inputs) => import_for(&self.model, inputs, &mut options),
             None => import(&self.model, &options),
         };
-        imported.map_err(|error| PipelineError::Onnx { path: self.files.weights.clone(), error })
+        let refuse = |error| PipelineError::Onnx { path: self.files.weights.clone(), error };
+        Ok((imported.map_err(refuse)?, options.values.into_keys().collect()))
     }
 }

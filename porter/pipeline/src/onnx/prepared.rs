@@ -6,19 +6,33 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use porter_ir::{InputRole, Op, Program, Value, program::Definition};
 
-use crate::PipelineError;
+use crate::{Compilable, PipelineError};
 
 /// A program in two parts. Inputs of `main` that `weights` gives have its results' names.
-pub(super) struct Prepared {
+pub(crate) struct Prepared {
     /// Weights in, what `main` reads out; none where nothing is worth computing before.
-    pub(super) weights: Option<Program>,
+    pub(crate) weights: Option<Program>,
     /// The rest.
-    pub(super) main: Program,
+    pub(crate) main: Program,
+}
+
+impl Prepared {
+    /// `main`, whose inputs that `weights` gives are weights too.
+    pub(crate) fn compilable(&self) -> Compilable {
+        let mut main = Compilable::from(&self.main);
+        let made = |name: &str| {
+            self.weights.iter().any(|weights| weights.outputs().iter().any(|output| output.name == name))
+        };
+        for input in main.entry.inputs.iter_mut().filter(|input| made(&input.name)) {
+            input.role = InputRole::Weight;
+        }
+        main
+    }
 }
 
 /// Splits a program. No value is computed before that has more elements than the largest weight that it is made
 /// of, so that what is kept in memory grows by element types only.
-pub(super) fn prepare(program: Program) -> Result<Prepared, PipelineError> {
+pub(crate) fn prepare(program: Program) -> Result<Prepared, PipelineError> {
     let made = made_of_weights(&program);
     let chosen = boundary(&program, &made);
     if chosen.is_empty() {

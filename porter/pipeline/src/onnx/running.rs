@@ -3,17 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use host_memory::AlignedBytes;
-use porter_ir::{Program, TensorType};
+use porter_ir::{Entry, InputRole, Program, TensorType};
 use porter_onnx::Recorded;
 use porter_rewrite::CompilerFlag;
-use porter_runtime::{
-    Arg, DeviceTensor, HostTensor, LoadedExecutable, Placement, SINGLE_YNN_OPS, States, Step, Weights,
-};
+use porter_runtime::{HostTensor, Placement, SINGLE_YNN_OPS, States, Step, Weights};
 
-use super::{
-    Graph,
-    prepared::{Prepared, prepare},
-};
+use super::{Graph, prepared::prepare};
 use crate::{Compilable, Engine, PipelineError, Resident};
 
 /// A graph's products may have one number, repeated, as a factor: `ConstantOfShape` makes such.
@@ -22,10 +17,8 @@ const FLAGS: [CompilerFlag; 1] = [CompilerFlag::text(SINGLE_YNN_OPS.0, SINGLE_YN
 /// A program of a graph, bound to its weights on a device.
 pub struct Running<'a> {
     engine: &'a Engine,
-    program: Program,
-    executable: LoadedExecutable,
-    /// By the names of inputs: weights, and what was computed of them.
-    resident: Weights,
+    entry: Entry,
+    step: Step,
 }
 
 impl Graph {
@@ -36,29 +29,16 @@ impl Graph {
         engine: &'a Engine,
         program: Program,
     ) -> Result<(Running<'a>, Resident), PipelineError> {
-        let started = Instant::now();
-        let flags = if engine.client.platform() == "cpu" { &FLAGS[..] } else { &[] };
-        let flagged = |program: &Program| Compilable { flags: flags.to_vec(), ..Compilable::from(program) };
-        let Prepared { weights, main: program } = prepare(program)?;
-        let cached = engine.compile(&flagged(&program))?;
-        let before =
-            weights.map(|weights| Ok::<_, PipelineError>((engine.compile(&flagged(&weights))?, weights)));
-        let before = before.transpose()?;
-        let (compile, started) = (started.elapsed(), Instant::now());
-        let mut compiled = vec![cached.outcome];
-        let mut resident = self.weights(engine, &program)?;
-        if let Some((cached, weights)) = before {
-            compiled.push(cached.outcome);
-            let loaded = self.weights(engine, &weights)?;
-            let step = Step::new(&weights.entry(), cached.executable, &engine.devices, &loaded)?;
-            let made = step.run(&[], &mut States::zeros(&engine.devices, &weights.entry())?)?;
-            for (name, tensor) in made {
-                resident.insert(name, Arc::new(engine.devices.upload(&tensor, &Placement::One)?));
+        let prepared = prepare(program)?;
+        let before = prepared.weights.as_ref().map(Compilable::from);
+        let load = || {
+            let mut all = Weights::new();
+            for program in prepared.weights.iter().chain([&prepared.main]) {
+                all.extend(self.weights(engine, program)?);
             }
-        }
-        let weight_bytes = resident.values().map(|buffer| buffer.ty().host_bytes()).sum();
-        let took = Resident { steps: Vec::new(), compile, compiled, load: started.elapsed(), weight_bytes };
-        Ok((Running { engine, program, executable: cached.executable, resident }, took))
+            Ok(all)
+        };
+        bring_up(engine, &prepared.compilable(), before.as_ref(), load)
     }
 
     fn weights(&self, engine: &Engine, program: &Program) -> Result<Weights, PipelineError> {
@@ -71,40 +51,64 @@ impl Graph {
     }
 }
 
+/// Compiles `main` and the program `before` it, whose results are weights of `main`, loads the weights that both
+/// read, and computes those.
+pub(crate) fn bring_up<'a>(
+    engine: &'a Engine,
+    main: &Compilable,
+    before: Option<&Compilable>,
+    load: impl FnOnce() -> Result<Weights, PipelineError>,
+) -> Result<(Running<'a>, Resident), PipelineError> {
+    let started = Instant::now();
+    let flags = if engine.client.platform() == "cpu" { &FLAGS[..] } else { &[] };
+    let compile =
+        |program: &Compilable| engine.compile(&Compilable { flags: flags.to_vec(), ..program.clone() });
+    let cached = compile(main)?;
+    let before = before.map(|program| Ok::<_, PipelineError>((program, compile(program)?))).transpose()?;
+    let (compile, started) = (started.elapsed(), Instant::now());
+    let mut compiled = vec![cached.outcome];
+    let mut resident = load()?;
+    if let Some((program, cached)) = before {
+        compiled.push(cached.outcome);
+        let step = Step::new(&program.entry, cached.executable, &engine.devices, &resident)?;
+        let made = step.run(&[], &mut States::zeros(&engine.devices, &program.entry)?)?;
+        for (name, tensor) in made {
+            resident.insert(name, Arc::new(engine.devices.upload(&tensor, &Placement::One)?));
+        }
+    }
+    let entry = main.entry.clone();
+    resident.retain(|name, _| {
+        entry.inputs.iter().any(|input| input.role == InputRole::Weight && input.name == *name)
+    });
+    let step = Step::new(&entry, cached.executable, &engine.devices, &resident)?;
+    let weight_bytes = resident.values().map(|buffer| buffer.ty().host_bytes()).sum();
+    let took = Resident { steps: Vec::new(), compile, compiled, load: started.elapsed(), weight_bytes };
+    Ok((Running { engine, entry, step }, took))
+}
+
 impl Running<'_> {
     /// The results on recorded inputs. Inputs that the program has as constants are left out; all that it lacks or
     /// takes in another type are reported.
     pub fn run(&self, inputs: &[Recorded]) -> Result<BTreeMap<String, HostTensor>, PipelineError> {
-        let uploads = self.upload(inputs)?;
-        let mut given = uploads.iter();
-        let inputs = self.program.inputs().iter();
-        let held = inputs.filter_map(|input| match self.resident.get(&input.name) {
-            Some(tensor) => Some(&**tensor),
-            None => given.next(),
-        });
-        let args = held.flat_map(DeviceTensor::parts).map(Arg::Keep).collect();
-        let values = self.executable.execute(args)?;
-        let outputs = self.program.outputs().iter().zip(values);
-        outputs.map(|(output, buffer)| Ok((output.name.clone(), buffer.download()?))).collect()
+        let arguments = arguments(&self.entry, inputs)?;
+        let mut states = States::zeros(&self.engine.devices, &self.entry)?;
+        Ok(self.step.run(&arguments, &mut states)?)
     }
+}
 
-    /// The arguments on the device, in the order of the program's inputs.
-    fn upload(&self, inputs: &[Recorded]) -> Result<Vec<DeviceTensor>, PipelineError> {
-        let (mut uploads, mut problems) = (Vec::new(), Vec::new());
-        for wanted in self.program.inputs().iter().filter(|i| !self.resident.contains_key(&i.name)) {
-            let ty = self.program.ty(wanted.value);
-            match inputs.iter().find(|input| input.name == wanted.name) {
-                Some(input) if input.ty == *ty => {
-                    let bytes = Arc::new(AlignedBytes::copy_of(&input.bytes));
-                    let tensor = HostTensor::new(input.ty.clone(), bytes)?;
-                    uploads.push(self.engine.devices.upload(&tensor, &Placement::One)?);
-                }
-                Some(input) => {
-                    problems.push(format!("input {:?} is {}, the graph takes {ty}", input.name, input.ty));
-                }
-                None => problems.push(format!("input {:?} is missing, the graph takes {ty}", wanted.name)),
+/// The arguments of a program, of recorded inputs.
+fn arguments<'a>(entry: &'a Entry, inputs: &[Recorded]) -> Result<Vec<(&'a str, HostTensor)>, PipelineError> {
+    let (mut arguments, mut problems) = (Vec::new(), Vec::new());
+    for wanted in entry.inputs.iter().filter(|input| input.role == InputRole::Argument) {
+        let (name, ty) = (wanted.name.as_str(), &wanted.ty);
+        match inputs.iter().find(|input| input.name == name) {
+            Some(input) if input.ty == *ty => {
+                let bytes = Arc::new(AlignedBytes::copy_of(&input.bytes));
+                arguments.push((name, HostTensor::new(input.ty.clone(), bytes)?));
             }
+            Some(input) => problems.push(format!("input {name:?} is {}, the graph takes {ty}", input.ty)),
+            None => problems.push(format!("input {name:?} is missing, the graph takes {ty}")),
         }
-        if problems.is_empty() { Ok(uploads) } else { Err(PipelineError::Usage(problems.join("\n"))) }
     }
+    if problems.is_empty() { Ok(arguments) } else { Err(PipelineError::Usage(problems.join("\n"))) }
 }

@@ -6,11 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use onnx_protobuf::{TensorProto, ValueInfoProto};
+use onnx_protobuf::{Model, TypeProto};
 use porter_onnx::{Recorded, Value};
 
 use super::{Graph, read_tensors};
-use crate::PipelineError;
+use crate::{PipelineError, artefact::GraphRecord};
 
 /// Recorded runs of one graph.
 pub struct Reference {
@@ -35,6 +35,18 @@ impl Reference {
     /// Reads ONNX's test data (`test_data_set_N/input_M.pb` and `output_M.pb`, in the folder or, for one run, as
     /// the folder) or a bundle (`inputs.safetensors` with `reference.safetensors` or `outputs.safetensors`).
     pub fn open(folder: &Path, graph: &Graph) -> Result<Self, PipelineError> {
+        Self::read(folder, &Interface::of(graph))
+    }
+
+    /// [`open`](Self::open) for a graph that was ported, which takes and gives plain tensors.
+    pub fn of_port(folder: &Path, record: &GraphRecord) -> Result<Self, PipelineError> {
+        let model = Model::empty(folder);
+        let untyped = |names: &'_ [String]| names.iter().map(|name| (name.clone(), None)).collect();
+        let [inputs, outputs] = [untyped(&record.inputs), untyped(&record.outputs)];
+        Self::read(folder, &Interface { model: &model, inputs, outputs })
+    }
+
+    fn read(folder: &Path, interface: &Interface<'_>) -> Result<Self, PipelineError> {
         let bundle = folder.join("inputs.safetensors");
         if bundle.exists() {
             let outputs = ["reference.safetensors", "outputs.safetensors"].map(|name| folder.join(name));
@@ -43,7 +55,7 @@ impl Reference {
             return Ok(Self { cases: vec![ReferenceCase { inputs, outputs, ..ReferenceCase::default() }] });
         }
         let sets = data_sets(folder)?;
-        let cases = sets.iter().map(|set| case(set, graph)).collect::<Result<Vec<_>, _>>()?;
+        let cases = sets.iter().map(|set| case(set, interface)).collect::<Result<Vec<_>, _>>()?;
         if cases.is_empty() {
             return Err(PipelineError::Usage(format!(
                 "{} is no reference of an ONNX file: test_data_set_0 with input_0.pb and output_0.pb, or \
@@ -52,6 +64,28 @@ impl Reference {
             )));
         }
         Ok(Self { cases })
+    }
+}
+
+/// What a graph's recorded runs are numbered by, with the types of what is no tensor.
+struct Interface<'a> {
+    model: &'a Model,
+    inputs: Vec<(String, Option<&'a TypeProto>)>,
+    outputs: Vec<(String, Option<&'a TypeProto>)>,
+}
+
+impl<'a> Interface<'a> {
+    fn of(graph: &'a Graph) -> Self {
+        let main = graph.model.proto().graph.iter();
+        let infos = main.flat_map(|main| main.input.iter().chain(&main.output));
+        let types: BTreeMap<&str, &TypeProto> =
+            infos.filter_map(|info| Some((info.name(), info.r#type.as_ref()?))).collect();
+        let typed = |name: String| {
+            let ty = types.get(name.as_str()).copied();
+            (name, ty)
+        };
+        let [inputs, outputs] = graph.names().map(|names| names.into_iter().map(typed).collect());
+        Self { model: &graph.model, inputs, outputs }
     }
 }
 
@@ -72,33 +106,36 @@ fn data_sets(folder: &Path) -> Result<Vec<PathBuf>, PipelineError> {
     Ok(sets.into_iter().map(|(_, path)| path).collect())
 }
 
-fn case(set: &Path, graph: &Graph) -> Result<ReferenceCase, PipelineError> {
+fn case(set: &Path, interface: &Interface<'_>) -> Result<ReferenceCase, PipelineError> {
     let mut case = ReferenceCase {
         name: set.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         ..ReferenceCase::default()
     };
-    let Some(main) = &graph.model.proto().graph else { return Ok(case) };
-    let given =
-        |input: &&ValueInfoProto| main.initializer.iter().map(TensorProto::name).all(|i| i != input.name());
-    for (i, input) in main.input.iter().filter(given).enumerate() {
-        let Some(value) = value(graph, &set.join(format!("input_{i}.pb")), input)? else { continue };
+    for (i, (name, ty)) in interface.inputs.iter().enumerate() {
+        let path = set.join(format!("input_{i}.pb"));
+        let Some(value) = value(interface.model, &path, name, *ty)? else { continue };
         case.inputs.extend(value.tensors);
-        case.lengths.extend(value.length.map(|length| (input.name().to_owned(), length)));
+        case.lengths.extend(value.length.map(|length| (name.clone(), length)));
     }
-    for (i, output) in main.output.iter().enumerate() {
-        let value = value(graph, &set.join(format!("output_{i}.pb")), output)?;
+    for (i, (name, ty)) in interface.outputs.iter().enumerate() {
+        let value = value(interface.model, &set.join(format!("output_{i}.pb")), name, *ty)?;
         case.outputs.extend(value.into_iter().flat_map(|value| value.tensors));
     }
     Ok(case)
 }
 
 /// A recorded value; `None` where the file is not there.
-fn value(graph: &Graph, path: &Path, info: &ValueInfoProto) -> Result<Option<Value>, PipelineError> {
+fn value(
+    model: &Model,
+    path: &Path,
+    name: &str,
+    ty: Option<&TypeProto>,
+) -> Result<Option<Value>, PipelineError> {
     if !path.exists() {
         return Ok(None);
     }
     let failed = |source| PipelineError::File { doing: "read", path: path.to_owned(), source };
     let bytes = fs::read(path).map_err(failed)?;
-    let value = Value::decode(&graph.model, &bytes, info.name(), info.r#type.as_ref());
+    let value = Value::decode(model, &bytes, name, ty);
     value.map(Some).map_err(|problem| PipelineError::Recorded { path: path.to_owned(), problem })
 }

@@ -1,7 +1,7 @@
 //! Checking a port by its own programs.
 
 use porter_numerics::{BudgetFile, Bundle, Judge, Report};
-use porter_pipeline::{PipelineError, artefact::Artefact};
+use porter_pipeline::{PipelineError, artefact::Found, onnx::Reference};
 
 use super::super::port;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub(super) fn execute(
-    artefact: &Artefact,
+    artefact: &Found,
     args: &CheckArgs,
     global: &Global,
     console: &Console,
@@ -27,8 +27,18 @@ pub(super) fn execute(
         ));
     }
     let budgets = args.budget.as_deref().map(BudgetFile::open).transpose().map_err(PipelineError::from)?;
-    let bundle = Bundle::open(path).map_err(PipelineError::from)?;
     let judge = Judge { level: args.level, file: budgets.as_ref(), ..Judge::default() };
-    let name = path.display().to_string();
-    port::report(&artefact.ported(), &artefact.files.name, &bundle, (&name, judge), global, console)
+    match artefact {
+        Found::Model(artefact) => {
+            let bundle = Bundle::open(path).map_err(PipelineError::from)?;
+            let reference = (&*path.display().to_string(), judge);
+            port::report(&artefact.ported(), &artefact.files.name, &bundle, reference, global, console)
+        }
+        Found::Graph(artefact) => {
+            let ported = artefact.ported();
+            let reference = Reference::of_port(path, ported.record)?;
+            let name = &artefact.files.name;
+            port::graph_report(&ported, name, &reference, (path, judge), global, console)
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use porter_ir::Mesh;
-use porter_pipeline::{Ahead, Answer, Answers, artefact::Artefact};
+use porter_pipeline::{Ahead, Answer, Answers, artefact::Found};
 
 use super::{Sizes, compiler, document, present};
 use crate::{
@@ -16,26 +16,31 @@ use crate::{
 const EXECUTABLES: &str = "executables";
 
 pub(super) fn run(
-    artefact: Artefact,
+    artefact: Found,
     args: &CompileArgs,
     global: &Global,
     console: &Console,
 ) -> Result<Exit, Failure> {
-    let target = args.target.clone().unwrap_or_else(|| artefact.target.clone());
-    let mesh = artefact.ported().mesh.cloned();
+    let target = args.target.clone().unwrap_or_else(|| artefact.target().clone());
+    let (mesh, architecture, dtype) = match &artefact {
+        Found::Model(model) => {
+            (model.ported().mesh.cloned(), model.model.class(), model.ported().dtype.name())
+        }
+        Found::Graph(_) => (None, "ONNX", "its own types"),
+    };
     let devices = mesh.as_ref().map_or(1, Mesh::devices);
     if devices != target.devices() {
         let message = format!(
             "{} is laid out over {devices} devices, {target} has {}: port the model for it",
-            artefact.files.name,
+            artefact.files().name,
             target.devices()
         );
         return Err(Failure::new(Exit::No, message));
     }
     let compiler = compiler(args.time_limit, global, console)?;
-    let (name, root) = (artefact.files.name.clone(), artefact.files.root.clone());
-    let subject = (name, artefact.model.class());
-    let sizes = Sizes::Ported { dtype: artefact.ported().dtype.name() };
+    let (name, root) = (artefact.files().name.clone(), artefact.files().root.clone());
+    let subject = (name, architecture);
+    let sizes = Sizes::Ported { dtype };
     let jobs = artefact.jobs();
     console.note(&format!("compiling {} programs of {} for {target}", jobs.len(), subject.0));
     let ahead = Ahead { compiler, target: target.clone(), meshing: args.mesh.meshing()? };

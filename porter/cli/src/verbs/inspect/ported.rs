@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use porter_ir::Mesh;
-use porter_pipeline::artefact::{Artefact, CheckRecord, Manifest, OutputRecord, PhaseRecord, ProgramEntry};
+use porter_pipeline::artefact::{CheckRecord, Found, Manifest, OutputRecord, PhaseRecord, ProgramEntry};
 use serde::Serialize;
 
 use super::{Stored, encodings, map, stored};
@@ -28,16 +28,16 @@ struct Document<'a> {
     map: Option<Vec<map::Row>>,
 }
 
-pub(super) fn run(artefact: &Artefact, args: &InspectArgs, console: &Console) -> Result<Exit, Failure> {
-    let checkpoint = &*artefact.checkpoint;
+pub(super) fn run(artefact: &Found, args: &InspectArgs, console: &Console) -> Result<Exit, Failure> {
+    let checkpoint = artefact.checkpoint();
     let encodings = stored(checkpoint);
     let document = Document {
-        model: &artefact.files.name,
-        manifest: &artefact.manifest,
+        model: &artefact.files().name,
+        manifest: artefact.manifest(),
         tensors: checkpoint.tensors().len(),
         bytes: encodings.iter().fold(0, |sum, e| sum.saturating_add(e.bytes)),
         encodings,
-        map: args.map.then(|| map::back(&artefact.manifest.undo.tensors, checkpoint)),
+        map: args.map.then(|| map::back(&artefact.manifest().undo.tensors, checkpoint)),
     };
     console.result(&document, |document| render(document, console))?;
     Ok(Exit::Done)
@@ -47,6 +47,7 @@ fn render(d: &Document<'_>, console: &Console) -> String {
     let Manifest { source, target, mesh, dtype, quantize, rewrites, programs, undo, check, .. } = d.manifest;
     let over = |axes: &Vec<(String, usize)>| format!(" over {}", Mesh { axes: axes.clone() });
     let mesh = mesh.as_ref().map_or_else(String::new, over);
+    let dtype = dtype.as_deref().unwrap_or("its own types");
     let narrow = quantize.as_ref().map_or_else(String::new, |form| format!(", {form} weights"));
     let mut lines = vec![
         console.paint(&printable(d.model), Tone::Strong),
@@ -82,7 +83,14 @@ fn not_given_back(lost: &BTreeMap<String, String>) -> impl Iterator<Item = Strin
 }
 
 fn row(program: &ProgramEntry) -> Vec<String> {
+    let arguments = || {
+        let spelled = program.inputs.iter().filter(|input| input.role == "argument");
+        let spelled = spelled.map(|input| format!("{} {}{:?}", input.name, input.dtype, input.shape));
+        printable(&spelled.collect::<Vec<_>>().join(", "))
+    };
     let sizes = match program.phase {
+        PhaseRecord::Graph => arguments(),
+        PhaseRecord::Weights => "once, of the weights".to_owned(),
         PhaseRecord::Forward { batch, tokens } => format!("{batch} rows of {tokens} tokens"),
         PhaseRecord::Prefill { batch, tokens, cache } | PhaseRecord::Extend { batch, tokens, cache } => {
             format!("{batch} rows of {tokens} tokens, {cache} slots")

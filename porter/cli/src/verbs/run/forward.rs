@@ -17,7 +17,9 @@ use crate::{
     table,
 };
 use porter_pipeline::{
-    Engine, PipelineError, Running, Sequences, Variant, bring_up,
+    Engine, PipelineError, Running, Sequences, Variant,
+    artefact::GraphArtefact,
+    bring_up,
     onnx::{Graph, find, read_tensors, write_tensors},
     open_with,
 };
@@ -69,6 +71,30 @@ fn graph_outputs(
     let (running, took) = graph.bring_up(&engine, program)?;
     console.detail(&took.summary());
     Ok(running.run(&inputs)?)
+}
+
+/// Runs a ported graph on the tensors of a file.
+pub(super) fn ported(
+    artefact: &GraphArtefact,
+    input: &Path,
+    args: &RunArgs,
+    global: &Global,
+    console: &Console,
+) -> Result<Exit, Failure> {
+    in_own_types(args.dtype)?;
+    if !args.graph.dims().is_empty() {
+        return Err(Failure::new(
+            Exit::Usage,
+            "a port has its sizes: leave --dim out, or port the graph again",
+        ));
+    }
+    let inputs = read_tensors(input)?;
+    let ported = artefact.ported();
+    ported.fits(&inputs)?;
+    let engine = Engine::start(global.plugin.as_deref(), &mut |note| console.note(note))?;
+    let (running, took) = ported.bring_up(&engine)?;
+    console.detail(&took.summary());
+    finish(args, &running.run(&inputs)?, console)
 }
 
 /// Refuses another type than the file's.

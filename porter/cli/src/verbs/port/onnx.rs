@@ -1,0 +1,88 @@
+//! Porting an ONNX graph.
+
+use std::{path::Path, time::Instant};
+
+use porter_numerics::{Judge, Report, Subject};
+use porter_pipeline::{
+    Engine,
+    artefact::{GraphPort, PortedGraph},
+    onnx::{Graph, Reference, read_tensors},
+};
+use porter_weights::stream::Conversion;
+
+use super::{Checked, checked, write};
+use crate::{
+    args::{Global, PortArgs},
+    console::Console,
+    exit::{Exit, Failure},
+    progress::Working,
+};
+
+/// Ports the graph. It runs in the types of the file.
+pub(super) fn run(
+    graph: &Graph,
+    args: &PortArgs,
+    global: &Global,
+    console: &Console,
+) -> Result<Exit, Failure> {
+    let started = Instant::now();
+    refuse_sequences(args)?;
+    let inputs = args.input.as_deref().map(read_tensors).transpose()?;
+    let port = GraphPort::new(graph, &args.graph.dims(), inputs.as_deref(), &args.target)?;
+    if let Some(recognised) = port.recognised() {
+        console.note(&format!("{}: {}", recognised.rewrite, recognised.reason));
+    }
+    let check = |folder: &Path| {
+        let reference = Reference::open(folder, graph)?;
+        report(&port.ported(), &graph.files.name, &reference, (folder, Judge::default()), global, console)
+    };
+    let record = match checked(args, check, console)? {
+        Checked::Refused(exit) => return Ok(exit),
+        Checked::Written(record) => record,
+    };
+    let layout = port.layout(args.writing.max_shard_size.0, record)?;
+    let what = format!("{} ported to {}: {:?}", graph.files.name, args.target, port.record());
+    write(&Conversion { what: &what, checkpoint: port.checkpoint(), layout: &layout }, args, started, console)
+}
+
+/// Refuses what a model of sequences alone is asked for.
+fn refuse_sequences(args: &PortArgs) -> Result<(), Failure> {
+    let flags = [
+        ("--dtype", args.dtype.is_some()),
+        ("--batch", args.batch.is_some()),
+        ("--prompt", !args.prompt.is_empty()),
+        ("--context", args.context.is_some()),
+        ("--quantize", args.quantize.is_some()),
+        ("--without", args.rewrites.given()),
+        ("--mesh", args.mesh.mesh.is_some()),
+    ];
+    let given: Vec<&str> = flags.iter().filter(|(_, given)| *given).map(|(flag, _)| *flag).collect();
+    if given.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "an ONNX graph has its own types and sizes: leave {} out; --dim and --input say what it leaves open",
+        given.join(", ")
+    );
+    Err(Failure::new(Exit::Usage, message))
+}
+
+/// A ported graph's numbers against what was recorded.
+pub(in super::super) fn report(
+    ported: &PortedGraph<'_>,
+    model: &str,
+    reference: &Reference,
+    (folder, judge): (&Path, Judge<'_>),
+    global: &Global,
+    console: &Console,
+) -> Result<Report, Failure> {
+    let engine = Engine::start(global.plugin.as_deref(), &mut |note| console.note(note))?;
+    let findings = ported.check(&engine, reference, &judge, &Working::new(console))?;
+    let subject = Subject {
+        model: model.to_owned(),
+        dtype: "its own types".to_owned(),
+        reference: folder.display().to_string(),
+        plugin: engine.client.platform().to_owned(),
+    };
+    Ok(Report::new(subject, findings))
+}

@@ -1,0 +1,205 @@
+//! From an ONNX graph to an artefact.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, BufRead, BufReader},
+    path::Path,
+};
+
+use porter_ir::InputRole;
+use porter_onnx::Recorded;
+use porter_plan::Target;
+use porter_weights::{
+    Checkpoint, Expr, WeightMap,
+    write::{Layout, OutputFile},
+};
+use sha2::{Digest, Sha256};
+
+use super::{
+    PortedGraph,
+    manifest::{
+        CheckRecord, FixedRecord, GraphRecord, MANIFEST, Manifest, RewriteRecord, SCHEMA, SourceRecord,
+    },
+    port::{tensors_sha256, undo, weights_layout, write_programs},
+    program::PhaseRecord,
+};
+use crate::{
+    PipelineError,
+    ahead::Job,
+    onnx::{Dims, Graph, OnnxCheckpoint, prepare},
+};
+
+/// Why a tensor of the file is no weight of the programs.
+const FOLDED: &str = "it is a constant in the program, or nothing reads it";
+
+/// A graph for a target, before it is written.
+pub struct GraphPort<'a> {
+    graph: &'a Graph,
+    target: Target,
+    record: GraphRecord,
+    recognised: Option<RewriteRecord>,
+    checkpoint: OnnxCheckpoint,
+    weights: WeightMap,
+    /// The graph's program, and before it what is computed of weights alone.
+    jobs: Vec<(PhaseRecord, Job)>,
+}
+
+impl<'a> GraphPort<'a> {
+    /// The program of a graph with the sizes `dims` of named dimensions; with `inputs`, with their shapes, and with
+    /// the values of those that shapes depend on.
+    pub fn new(
+        graph: &'a Graph,
+        dims: &Dims,
+        inputs: Option<&[Recorded]>,
+        target: &Target,
+    ) -> Result<Self, PipelineError> {
+        if target.devices() > 1 {
+            return Err(PipelineError::Usage(format!(
+                "{target} has {} devices, and an ONNX graph has no logical axes by which a program is divided over \
+                 devices; port it for one device, as v5e:1x1",
+                target.devices()
+            )));
+        }
+        let (program, fixed) = graph.fixed_program(dims, inputs, &Dims::new())?;
+        let (program, recognised) = graph.recognised(&program)?;
+        let prepared = prepare(program)?;
+        let main = Job { program: prepared.compilable(), ..Job::new(&prepared.main, Vec::new()) };
+        let before = prepared.weights.iter().map(|program| Job::new(program, Vec::new()));
+        let jobs = before.map(|job| (PhaseRecord::Weights, job)).chain([(PhaseRecord::Graph, main)]);
+        let jobs: Vec<_> = jobs.map(|(phase, job)| (phase, named(phase, job))).collect();
+        let checkpoint = OnnxCheckpoint::open(&graph.files.weights)?;
+        let mut weights = WeightMap::new();
+        weights.tolerate("*", FOLDED);
+        let read = jobs.iter().flat_map(|(_, job)| &job.program.entry.inputs);
+        for input in read.filter(|input| input.role == InputRole::Weight) {
+            if checkpoint.tensors().contains_key(&input.name) && weights.resolve(&input.name).is_none() {
+                weights.insert(&input.name, input.ty.shape.clone(), Expr::source(&input.name));
+            }
+        }
+        let given = inputs.unwrap_or_default();
+        let fixed = given.iter().filter(|input| fixed.contains(&input.name));
+        let fixed = fixed.map(|input| (input.name.clone(), FixedRecord::of(input))).collect();
+        let [inputs, outputs] = graph.names();
+        let record = GraphRecord { dims: dims.clone(), inputs, outputs, fixed };
+        Ok(Self {
+            graph,
+            target: target.clone(),
+            record,
+            recognised: RewriteRecord::recognised(&recognised),
+            checkpoint,
+            weights,
+            jobs,
+        })
+    }
+
+    /// What was recognised in the graph.
+    pub fn recognised(&self) -> Option<&RewriteRecord> {
+        self.recognised.as_ref()
+    }
+
+    /// The source's weights.
+    pub fn checkpoint(&self) -> &dyn Checkpoint {
+        &self.checkpoint
+    }
+
+    /// What the program was made for.
+    pub fn record(&self) -> &GraphRecord {
+        &self.record
+    }
+
+    /// The port as it will be read, over the source's weights.
+    pub fn ported(&self) -> PortedGraph<'_> {
+        PortedGraph {
+            record: &self.record,
+            programs: self.jobs.iter().map(|(phase, job)| (*phase, &job.program)).collect(),
+            weights: &self.weights,
+            checkpoint: &self.checkpoint,
+        }
+    }
+
+    /// Every file of the artefact.
+    pub fn layout(
+        &self,
+        max_shard_bytes: Option<u64>,
+        check: Option<CheckRecord>,
+    ) -> Result<Layout, PipelineError> {
+        let entries: Vec<_> = self.jobs.iter().map(|(_, job)| &job.program.entry).collect();
+        let mut layout = weights_layout(&self.weights, &entries, max_shard_bytes)?;
+        let programs = write_programs(self.jobs.iter().map(|(phase, job)| (*phase, job)), &mut layout);
+        let mut undo = undo(&self.weights, &self.checkpoint, &entries)?;
+        for name in self.checkpoint.tensors().keys().filter(|name| !undo.tensors.contains_key(*name)) {
+            undo.lost.entry(name.clone()).or_insert_with(|| FOLDED.to_owned());
+        }
+        let manifest = Manifest {
+            schema: SCHEMA.to_owned(),
+            porter: env!("CARGO_PKG_VERSION").to_owned(),
+            source: self.source()?,
+            target: self.target.to_string(),
+            mesh: None,
+            dtype: None,
+            quantize: None,
+            rewrites: self.recognised.iter().cloned().collect(),
+            programs,
+            graph: Some(self.record.clone()),
+            undo,
+            check,
+        };
+        layout.closing.push(OutputFile::bytes(MANIFEST, manifest.bytes()?));
+        Ok(layout)
+    }
+
+    fn source(&self) -> Result<SourceRecord, PipelineError> {
+        let files = &self.graph.files;
+        let failed = |source| PipelineError::File { doing: "read", path: files.weights.clone(), source };
+        Ok(SourceRecord {
+            name: files.name.clone(),
+            architecture: "ONNX".to_owned(),
+            graph_sha256: Some(sha256(&files.weights).map_err(failed)?),
+            config_sha256: None,
+            tensors_sha256: tensors_sha256(&self.checkpoint),
+            weights: self.checkpoint.identity()?,
+        })
+    }
+}
+
+/// The SHA-256 of a file.
+fn sha256(path: &Path) -> io::Result<String> {
+    let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
+    let mut hash = Sha256::new();
+    loop {
+        let bytes = file.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(hex::encode(hash.finalize()));
+        }
+        hash.update(bytes);
+        let read = bytes.len();
+        file.consume(read);
+    }
+}
+
+/// A job under the name of its phase: a graph's own may be no file's.
+fn named(phase: PhaseRecord, mut job: Job) -> Job {
+    let name = if phase == PhaseRecord::Weights { "weights" } else { "graph" };
+    name.clone_into(&mut job.program.entry.name);
+    job
+}
+
+impl FixedRecord {
+    /// The value of an input.
+    pub(super) fn of(input: &Recorded) -> Self {
+        Self { ty: input.ty.to_string(), sha256: hex::encode(Sha256::digest(&input.bytes)) }
+    }
+}
+
+impl RewriteRecord {
+    /// Composites in the place of what exporters wrote out, by name and how often.
+    fn recognised(found: &BTreeMap<String, usize>) -> Option<Self> {
+        let counts: Vec<String> = found.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        (!counts.is_empty()).then(|| Self {
+            rewrite: "recognise".to_owned(),
+            reason: format!("the graph spells out {}", counts.join(", ")),
+            effect: "neutral".to_owned(),
+        })
+    }
+}
