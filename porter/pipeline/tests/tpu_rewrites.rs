@@ -70,7 +70,7 @@ fn tiny_models_pass_under_every_rewrite_alone_and_together() {
     let (vocab, inner) = (PadVocab { tensor: 7 }, PadIntermediate { tensor: 11 });
     let (repeated, added) = (PadHeads { tensor: 8 }, PadHeads { tensor: 5 });
     let blocked = BlockedAttention { least_tokens: 0 };
-    let fuse = FuseParallelDots { most_bytes: usize::MAX, most_parts: usize::MAX };
+    let fuse = FuseParallelDots { most_bytes: usize::MAX, least_divided_bytes: 0 };
     let split = SplitWeights { most_bytes: 1 << 12, most_pieces: usize::MAX, tile: 8 };
     let order = OrderParallelDots { least_bytes: 0, least_rows: 0, most_result_bytes: usize::MAX };
     let all: [&dyn Rewrite; 8] = [&repeated, &vocab, &inner, &blocked, &fuse, &split, &order, &WeightsInOut];

@@ -55,12 +55,12 @@ impl Target {
         match self {
             Target::Cpu => {
                 const FUSE: FuseParallelDots =
-                    FuseParallelDots { most_bytes: usize::MAX, most_parts: usize::MAX };
+                    FuseParallelDots { most_bytes: usize::MAX, least_divided_bytes: 0 };
                 &[&FUSE, &RollLayers, &MatvecAsReduce, &BatchedDotsAsReduce, &PinStateUpdates]
             }
             Target::Tpu => {
                 const FUSE: FuseParallelDots =
-                    FuseParallelDots { most_bytes: 2 * FETCHED_AHEAD, most_parts: 1 };
+                    FuseParallelDots { most_bytes: 2 * FETCHED_AHEAD, least_divided_bytes: FETCHED_AHEAD };
                 const SPLIT: SplitWeights =
                     SplitWeights { most_bytes: FETCHED_AHEAD, most_pieces: 8, tile: MXU };
                 const BLOCKED: BlockedAttention = BlockedAttention { least_tokens: LONG_PROMPT };

@@ -66,7 +66,7 @@ fn every_rewrite_for_tpu_gives_the_same_logits_alone_and_with_the_others() {
         (PadHeads { tensor: 4 }, PadVocab { tensor: 4 }, PadIntermediate { tensor: 4 });
     let more_heads = PadHeads { tensor: 3 };
     let blocked = BlockedAttention { least_tokens: 256 };
-    let fuse = FuseParallelDots { most_bytes: usize::MAX, most_parts: usize::MAX };
+    let fuse = FuseParallelDots { most_bytes: usize::MAX, least_divided_bytes: 0 };
     let split = SplitWeights { most_bytes: 1 << 16, most_pieces: 16, tile: 32 };
     let order = OrderParallelDots { least_bytes: 0, least_rows: 0, most_result_bytes: usize::MAX };
     let all: [&dyn Rewrite; 8] = [&heads, &vocab, &inner, &blocked, &fuse, &split, &order, &WeightsInOut];
