@@ -12,5 +12,6 @@ if [ ! -d "$cache/onnx/backend/test/data" ]; then
         --dest "$cache" --requirement ci/onnx/requirements.txt
     python3 -m zipfile -e "$cache"/onnx-1.22.0-*.whl "$cache"
 fi
-cargo build --quiet --package porter-onnx --example suite --locked
+# Of the whole workspace: its features are those that the tests were built with.
+cargo build --quiet --workspace --example suite --locked
 exec target/debug/examples/suite run "$cache/onnx/backend/test/data" --expect ci/onnx/expectations.txt "$@"
