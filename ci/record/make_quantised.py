@@ -343,18 +343,20 @@ def compressed_tensors(sources: Path) -> None:
     case("ct_pack4_zero", pack, three(11, 24), scheme("group", 4, "int", symmetric=False, group_size=8))
     case("ct_pack8_channel", pack, three(6, 13), scheme("channel", 8, "int", symmetric=False))
 
-    quantise()
+    quantise("quantise_int8", "int", torch.int8)
+    with torch.random.fork_rng():
+        quantise("quantise_fp8", "float", torch.float8_e4m3fn)
     sys.path.insert(0, str(sources / "ct094"))
     for module in [name for name in sys.modules if name.split(".")[0] == "compressed_tensors"]:
         del sys.modules[module]
     ordered()
 
 
-def quantise() -> None:
-    """Weights, and their int8 values and scales of each row by compressed-tensors."""
+def quantise(folder: str, kind: str, to: torch.dtype) -> None:
+    """Weights, and their 8-bit values and scales of each row by compressed-tensors."""
     from compressed_tensors.quantization.lifecycle.forward import quantize as by_package
 
-    args = scheme("channel", 8, "int", symmetric=True).weights
+    args = scheme("channel", 8, kind, symmetric=True).weights
     stored: Tensors = {}
     expected: Tensors = {}
     for dtype in (BF16, F16, F32):
@@ -366,9 +368,9 @@ def quantise() -> None:
         weight = weight.to(dtype)
         scale, _ = parameters(weight, args)
         stored[f"{name}.weight"] = weight
-        expected[f"{name}.weight"] = by_package(weight, scale, None, args, dtype=torch.int8)
+        expected[f"{name}.weight"] = by_package(weight, scale, None, args, dtype=to)
         expected[f"{name}.weight_scale"] = scale
-    write("quantise_int8", {}, stored, expected,
+    write(folder, {}, stored, expected,
           "compressed-tensors 0.20.0, calculate_qparams and quantize", packed_by="torch.randn")  # fmt: skip
 
 

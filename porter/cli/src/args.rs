@@ -356,6 +356,8 @@ pub(crate) enum WeightForm {
     Int8,
     /// And activations as 8-bit integers, one scale a token
     W8a8,
+    /// Weights and activations as 8-bit floats, one scale an output channel and one a token
+    Fp8,
 }
 
 impl From<WeightForm> for porter_pipeline::Quantize {
@@ -363,6 +365,7 @@ impl From<WeightForm> for porter_pipeline::Quantize {
         match form {
             WeightForm::Int8 => Self::Int8,
             WeightForm::W8a8 => Self::W8A8,
+            WeightForm::Fp8 => Self::Fp8,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use porter_ir::DType;
 use porter_plan::Chip;
-use porter_rewrite::{Int8Activations, Int8Weights, Rewrite, Target};
+use porter_rewrite::{Fp8Activations, Int8Activations, Int8Weights, Rewrite, Target};
 use porter_zoo::Precision;
 
 use crate::PipelineError;
@@ -32,17 +32,20 @@ pub enum Quantize {
     Int8,
     /// Weights as in `Int8`, and activations as 8-bit integers with a scale a row, taken as they come.
     W8A8,
+    /// Weights as 8-bit floats with a scale an output channel, and activations as such with a scale a row.
+    Fp8,
 }
 
 impl Quantize {
     /// Every form.
-    pub const ALL: [Self; 2] = [Quantize::Int8, Quantize::W8A8];
+    pub const ALL: [Self; 3] = [Quantize::Int8, Quantize::W8A8, Quantize::Fp8];
 
     /// Its name, as the command line has it.
     pub const fn name(self) -> &'static str {
         match self {
             Quantize::Int8 => "int8",
             Quantize::W8A8 => "w8a8",
+            Quantize::Fp8 => "fp8",
         }
     }
 
@@ -53,25 +56,34 @@ impl Quantize {
 
     /// Whether the matrix units of a chip multiply what it makes; weights alone are read by any.
     pub fn serves(self, chip: &Chip) -> Result<(), PipelineError> {
-        match self {
-            Quantize::W8A8 if chip.peak(DType::I8).is_none() => Err(PipelineError::Usage(format!(
-                "{} has no units for products of 8-bit integers, which {} is for: take {}",
-                chip.name,
-                self.name(),
-                Quantize::Int8.name()
-            ))),
-            Quantize::Int8 | Quantize::W8A8 => Ok(()),
+        let (dtype, numbers, instead) = match self {
+            Quantize::Int8 => return Ok(()),
+            Quantize::W8A8 => (DType::I8, "integers", Quantize::Fp8),
+            Quantize::Fp8 => (DType::F8E4M3FN, "floats", Quantize::W8A8),
+        };
+        if chip.peak(dtype).is_some() {
+            return Ok(());
         }
+        let instead = if instead.serves(chip).is_ok() { instead } else { Quantize::Int8 };
+        Err(PipelineError::Usage(format!(
+            "{} has no units for products of 8-bit {numbers}, which {} is for: take {}",
+            chip.name,
+            self.name(),
+            instead.name()
+        )))
     }
 
     /// What it adds to a product of a layer, as a share of the product's deviation. A weight of 8 bits is off by
     /// a uniform error of at most half a step of 2/255 of its row's largest, which in a hundred numbers of a
     /// normal distribution is 2.5 to 3 deviations: `3 / 255 / 3^0.5`. An activation is off by at most half a step of
-    /// 1/127 of its row's largest, `3 / 254 / 3^0.5`; both errors add in squares.
+    /// 1/127 of its row's largest, `3 / 254 / 3^0.5`; both errors add in squares. A float of 3 mantissa bits is off by
+    /// a uniform error of at most 1/16 of the power of two below it: in numbers spread evenly over a binade, 2.6 % of
+    /// their deviation; both operands are, and add in squares.
     const fn error_of_a_product(self) -> f64 {
         match self {
             Quantize::Int8 => 0.007,
             Quantize::W8A8 => 0.0097,
+            Quantize::Fp8 => 0.037,
         }
     }
 
@@ -85,6 +97,7 @@ impl Quantize {
         match self {
             Quantize::Int8 => &Int8Weights,
             Quantize::W8A8 => &Int8Activations,
+            Quantize::Fp8 => &Fp8Activations,
         }
     }
 }

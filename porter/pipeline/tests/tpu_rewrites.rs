@@ -99,7 +99,7 @@ fn tiny_models_pass_under_every_rewrite_alone_and_together() {
 fn models_of_eight_bits_drift_by_what_rounding_does() {
     let engine = engine();
     let models = ["llama", "qwen3", "mistral", "bert"];
-    for (name, form) in models.iter().flat_map(|name| [(name, Quantize::Int8), (name, Quantize::W8A8)]) {
+    for (name, form) in models.iter().flat_map(|name| Quantize::ALL.map(|form| (name, form))) {
         let (opened, bundle) = opened(name);
         let variant = Variant { quantize: Some(form), ..Variant::new(DType::F32) };
         let findings = check(&engine, &opened, &bundle, variant);

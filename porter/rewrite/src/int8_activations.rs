@@ -21,20 +21,22 @@
 //!
 //! **Evidence.** docs/rewrites.md, "Precision".
 
-use std::collections::BTreeMap;
+use porter_ir::DType;
+use porter_weights::QuantisedTo;
 
-use porter_ir::{DType, OpId, Program, Result, Value};
-
-use crate::{
-    Edit, Effect, Patch, Port, Rewrite, Site,
-    linear::Linear,
-    quantised::{Quantised, quantisable},
-};
+use crate::{Effect, Patch, Port, Rewrite, quantised::RowForm};
 
 /// The largest integer of an activation.
 const LARGEST: i32 = 127;
-/// The most products of `-127..=127` and `-128..=127` whose sum an i32 holds.
-const MOST_COLUMNS: usize = (i32::MAX / (LARGEST * 128)) as usize;
+
+const FORM: RowForm = RowForm {
+    to: QuantisedTo::Int8,
+    // Products of -127..=127 and -128..=128, as many as an i32 holds the sum of.
+    most_columns: (i32::MAX / (LARGEST * 128)) as usize,
+    largest: LARGEST as f64,
+    sum: DType::I32,
+    round: |site, steps| site.b.convert(site.b.round_nearest_even(steps)?, DType::I8),
+};
 
 /// The rewrite; see the module's documentation.
 #[derive(Clone, Copy, Debug)]
@@ -46,84 +48,20 @@ impl Rewrite for Int8Activations {
     }
 
     fn propose(&self, port: &Port) -> Patch {
-        let mut patch = Patch::new(self.name(), Effect::Approximate, port);
-        let (mut count, mut saved) = (0, 0);
-        let mut over: BTreeMap<(usize, Value), Vec<Layer>> = BTreeMap::new();
-        for weight in quantisable(port).filter(|weight| weight.columns <= MOST_COLUMNS) {
-            let Some(quantised) = Quantised::add(&weight, port, &mut patch) else { continue };
-            (count, saved) = (count + 1, saved + weight.device_bytes() / 2);
-            for (at, op, layer) in &weight.layers {
-                let layer = Layer { op: *op, linear: layer.clone(), quantised: quantised.clone() };
-                over.entry((*at, layer.linear.input)).or_default().push(layer);
-            }
-        }
-        for ((at, input), mut layers) in over {
-            layers.sort_by_key(|layer| layer.op);
-            patch.edits[at].push(edit(&port.programs[at], input, layers));
-        }
-        patch.reason = format!(
-            "{count} weights take {} MiB a device less as 8-bit integers and are multiplied with such",
-            saved >> 20
-        );
-        patch
-    }
-}
-
-struct Layer {
-    op: OpId,
-    linear: Linear,
-    quantised: Quantised,
-}
-
-/// Layers over one value.
-fn edit(program: &Program, input: Value, layers: Vec<Layer>) -> Edit {
-    Edit {
-        ops: layers.iter().map(|layer| layer.op).collect(),
-        results: layers.iter().flat_map(|layer| program.op(layer.op).results.clone()).collect(),
-        replacement: Box::new(move |site| {
-            let rows = Rows::of(site, site.value(input)?)?;
-            layers.iter().map(|layer| rows.product(site, layer)).collect()
-        }),
-    }
-}
-
-/// Rows as integers with a scale each.
-struct Rows {
-    /// `i8[.., in]`.
-    values: Value,
-    /// `f32[..]`.
-    scales: Value,
-}
-
-impl Rows {
-    fn of(site: &Site<'_>, x: Value) -> Result<Self> {
-        let b = &site.b;
-        let x = b.convert(x, DType::F32)?;
-        let shape = b.shape(x);
-        let last = shape.rank().saturating_sub(1);
-        let scales = b.multiply_scalar(b.reduce_max(b.abs(x)?, &[last])?, 1.0 / f64::from(LARGEST))?;
-        // A row of zeros has a scale too.
-        let scales = b.maximum(scales, b.full_like(scales, f64::from(f32::MIN_POSITIVE))?)?;
-        let dims: Vec<usize> = (0..last).collect();
-        let steps = b.divide(x, b.broadcast_in_dim(scales, shape, &dims)?)?;
-        Ok(Self { values: b.convert(b.round_nearest_even(steps)?, DType::I8)?, scales })
-    }
-
-    fn product(&self, site: &Site<'_>, layer: &Layer) -> Result<Value> {
-        let b = &site.b;
-        let product = b.linear(self.values, layer.quantised.values(site)?, DType::I32)?;
-        let product = b.convert(product, DType::F32)?;
-        let shape = b.shape(product);
-        let dims: Vec<usize> = (0..shape.rank().saturating_sub(1)).collect();
-        let product = b.multiply(product, b.broadcast_in_dim(self.scales, shape, &dims)?)?;
-        b.convert(layer.quantised.scaled(site, product)?, layer.linear.output.dtype)
+        let patch = Patch::new(self.name(), Effect::Approximate, port);
+        FORM.propose(port, patch, |count, saved| {
+            format!(
+                "{count} weights take {} MiB a device less as 8-bit integers and are multiplied with such",
+                saved >> 20
+            )
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use porter_ir::{Builder, Op, TensorType};
+    use porter_ir::{Builder, Op, TensorType, Value};
     use porter_weights::{Expr, WeightMap};
 
     #[test]

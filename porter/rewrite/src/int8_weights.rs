@@ -18,6 +18,7 @@
 //! **Evidence.** docs/rewrites.md, "Precision".
 
 use porter_ir::{DType, OpId, Program};
+use porter_weights::QuantisedTo;
 
 use crate::{
     Edit, Effect, Patch, Port, Rewrite,
@@ -38,7 +39,9 @@ impl Rewrite for Int8Weights {
         let mut patch = Patch::new(self.name(), Effect::Approximate, port);
         let (mut count, mut saved) = (0, 0);
         for weight in quantisable(port) {
-            let Some(quantised) = Quantised::add(&weight, port, &mut patch) else { continue };
+            let Some(quantised) = Quantised::add(&weight, QuantisedTo::Int8, port, &mut patch) else {
+                continue;
+            };
             (count, saved) = (count + 1, saved + weight.device_bytes() / 2);
             for (at, op, layer) in &weight.layers {
                 patch.edits[*at].push(edit(&port.programs[*at], *op, quantised.clone(), layer));
@@ -85,6 +88,6 @@ mod tests {
         assert_eq!(ty("lm_head.weight"), TensorType::new(DType::BF16, [6, 8]));
         let wide = Expr::source("mlp.up_proj").cast(DType::F32);
         let (_, _, expr) = quantised.weights.resolve("mlp.up_proj.weight").unwrap();
-        assert_eq!(*expr, wide.quantised_values());
+        assert_eq!(*expr, wide.quantised_values(QuantisedTo::Int8));
     }
 }

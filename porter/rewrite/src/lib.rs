@@ -5,6 +5,7 @@
 
 mod batched_dots_as_reduce;
 mod blocked_attention;
+mod fp8_activations;
 mod fuse_parallel_dots;
 mod int8_activations;
 mod int8_weights;
@@ -27,6 +28,7 @@ mod weights_in_out;
 
 pub use batched_dots_as_reduce::BatchedDotsAsReduce;
 pub use blocked_attention::BlockedAttention;
+pub use fp8_activations::Fp8Activations;
 pub use fuse_parallel_dots::FuseParallelDots;
 pub use int8_activations::Int8Activations;
 pub use int8_weights::Int8Weights;

@@ -1,10 +1,13 @@
-//! Weights of linear layers as 8-bit integers, with a scale an output channel.
+//! Weights of linear layers as 8-bit numbers, with a scale an output channel, and rows like that.
 
-use porter_ir::{DType, Result, Sharding, TensorType, Value};
+use std::collections::BTreeMap;
+
+use porter_ir::{DType, OpId, Program, Result, Sharding, TensorType, Value};
+use porter_weights::QuantisedTo;
 
 use crate::{
-    Patch, Port, Site,
-    linear::{LinearWeight, sharded_weight},
+    Edit, Patch, Port, Site,
+    linear::{Linear, LinearWeight, sharded_weight},
 };
 
 /// Parts of the names of weights that keep their type: those that compressed-tensors' recipes leave alone.
@@ -26,16 +29,21 @@ pub(crate) struct Quantised {
 
 impl Quantised {
     /// Adds both to `patch`.
-    pub(crate) fn add(weight: &LinearWeight, port: &Port, patch: &mut Patch) -> Option<Self> {
+    pub(crate) fn add(
+        weight: &LinearWeight,
+        to: QuantisedTo,
+        port: &Port,
+        patch: &mut Patch,
+    ) -> Option<Self> {
         let (_, _, expr) = port.weights.resolve(&weight.name)?;
         let wide = expr.clone().cast(DType::F32);
         let of_rows =
             |sharding: &Sharding| Sharding { dims: sharding.dims.iter().take(1).cloned().collect() };
-        let values = TensorType::new(DType::I8, [weight.rows, weight.columns]);
+        let values = TensorType::new(to.dtype(), [weight.rows, weight.columns]);
         let scales = TensorType::new(DType::F32, [weight.rows]);
         let scale_name = scale_name(&weight.name);
-        patch.weights.push((weight.name.clone(), values.shape.clone(), wide.clone().quantised_values()));
-        let column = wide.quantised_scales().reshape([weight.rows]);
+        patch.weights.push((weight.name.clone(), values.shape.clone(), wide.clone().quantised_values(to)));
+        let column = wide.quantised_scales(to).reshape([weight.rows]);
         patch.weights.push((scale_name.clone(), scales.shape.clone(), column));
         Some(Self {
             values: (weight.name.clone(), values, weight.sharding.clone()),
@@ -43,7 +51,7 @@ impl Quantised {
         })
     }
 
-    /// The integers: `i8[out, in]`.
+    /// The 8-bit numbers: `[out, in]`.
     pub(crate) fn values(&self, site: &Site<'_>) -> Result<Value> {
         let (name, ty, sharding) = &self.values;
         sharded_weight(site, name, ty.clone(), sharding.as_ref())
@@ -65,4 +73,99 @@ fn scale_name(name: &str) -> String {
         Some((module, piece)) => format!("{module}weight_scale{piece}"),
         None => format!("{name}_scale"),
     }
+}
+
+/// How rows are rounded to 8-bit numbers on the way into a product.
+#[derive(Clone, Copy)]
+pub(crate) struct RowForm {
+    /// What weights and rows become.
+    pub(crate) to: QuantisedTo,
+    /// The most columns whose products the sum holds.
+    pub(crate) most_columns: usize,
+    /// What a row's largest becomes.
+    pub(crate) largest: f64,
+    /// The type of the sum.
+    pub(crate) sum: DType,
+    /// `x / r`, of at most `largest`, as such numbers.
+    pub(crate) round: fn(&Site<'_>, Value) -> Result<Value>,
+}
+
+impl RowForm {
+    /// Weights in this form, multiplied with rows in this form; how many there are and the bytes a device that they
+    /// save are told to `reason`.
+    pub(crate) fn propose(
+        self,
+        port: &Port,
+        mut patch: Patch,
+        reason: impl FnOnce(usize, usize) -> String,
+    ) -> Patch {
+        let (mut count, mut saved) = (0, 0);
+        let mut over: BTreeMap<(usize, Value), Vec<Layer>> = BTreeMap::new();
+        for weight in quantisable(port).filter(|weight| weight.columns <= self.most_columns) {
+            let Some(quantised) = Quantised::add(&weight, self.to, port, &mut patch) else { continue };
+            let narrow = weight.device_bytes() * self.to.dtype().bits() / weight.dtype.bits();
+            (count, saved) = (count + 1, saved + weight.device_bytes() - narrow);
+            for (at, op, layer) in &weight.layers {
+                let layer = Layer { op: *op, linear: layer.clone(), quantised: quantised.clone() };
+                over.entry((*at, layer.linear.input)).or_default().push(layer);
+            }
+        }
+        for ((at, input), mut layers) in over {
+            layers.sort_by_key(|layer| layer.op);
+            if let (Some(edits), Some(program)) = (patch.edits.get_mut(at), port.programs.get(at)) {
+                edits.push(self.edit(program, input, layers));
+            }
+        }
+        patch.reason = reason(count, saved);
+        patch
+    }
+
+    /// Layers over one value.
+    fn edit(self, program: &Program, input: Value, layers: Vec<Layer>) -> Edit {
+        Edit {
+            ops: layers.iter().map(|layer| layer.op).collect(),
+            results: layers.iter().flat_map(|layer| program.op(layer.op).results.clone()).collect(),
+            replacement: Box::new(move |site| {
+                let rows = self.rows(site, site.value(input)?)?;
+                layers.iter().map(|layer| self.product(site, &rows, layer)).collect()
+            }),
+        }
+    }
+
+    fn rows(self, site: &Site<'_>, x: Value) -> Result<Rows> {
+        let b = &site.b;
+        let x = b.convert(x, DType::F32)?;
+        let shape = b.shape(x);
+        let last = shape.rank().saturating_sub(1);
+        let scales = b.multiply_scalar(b.reduce_max(b.abs(x)?, &[last])?, 1.0 / self.largest)?;
+        // A row of zeros has a scale too.
+        let scales = b.maximum(scales, b.full_like(scales, f64::from(f32::MIN_POSITIVE))?)?;
+        let dims: Vec<usize> = (0..last).collect();
+        let steps = b.divide(x, b.broadcast_in_dim(scales, shape, &dims)?)?;
+        Ok(Rows { values: (self.round)(site, steps)?, scales })
+    }
+
+    fn product(self, site: &Site<'_>, rows: &Rows, layer: &Layer) -> Result<Value> {
+        let b = &site.b;
+        let product = b.linear(rows.values, layer.quantised.values(site)?, self.sum)?;
+        let product = b.convert(product, DType::F32)?;
+        let shape = b.shape(product);
+        let dims: Vec<usize> = (0..shape.rank().saturating_sub(1)).collect();
+        let product = b.multiply(product, b.broadcast_in_dim(rows.scales, shape, &dims)?)?;
+        b.convert(layer.quantised.scaled(site, product)?, layer.linear.output.dtype)
+    }
+}
+
+struct Layer {
+    op: OpId,
+    linear: Linear,
+    quantised: Quantised,
+}
+
+/// Rows as 8-bit numbers with a scale each.
+struct Rows {
+    /// `[.., in]`.
+    values: Value,
+    /// `f32[..]`.
+    scales: Value,
 }

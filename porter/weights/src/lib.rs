@@ -31,7 +31,7 @@
 //! [`Expr::Dequantise`] of a [`Scheme`] ([`Fp8Block`], [`Mxfp4`], [`Gptq`], [`Awq`],
 //! [`BitsAndBytesInt8`], [`BitsAndBytes4`] of [`FourBits`], and of [`Compressed`] tensors [`Scaled`] and
 //! [`Packed`]). [`holds`] says whether a tensor is there in either form. [`Expr::Quantise`] is the way
-//! back for int8, one [`QuantisedPart`] at a time.
+//! back for int8 and fp8, one [`QuantisedPart`] at a time.
 //!
 //! # Errors
 //! [`Error`] (with [`Problem`]s at [`Place`]s), [`ExprError`] and [`CastError`] say what is wrong
@@ -82,7 +82,7 @@ pub use gguf::{GgmlType, GgufFile, GgufShards};
 pub use header::{Header, HeaderRead, StoredTensor};
 pub use map::{
     Cost, Expr, ExprError, HostTensor, Inverse, Loaded, MisShaped, Missing, NoInverse, Parameter,
-    QuantisedPart, Rename, RenameError, Report, Unfit, Use, WeightMap, rename_all,
+    QuantisedPart, QuantisedTo, Rename, RenameError, Report, Unfit, Use, WeightMap, rename_all,
 };
 pub use metadata::Metadata;
 pub use npz::NpzFile;

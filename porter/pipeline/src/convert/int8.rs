@@ -2,7 +2,7 @@
 //! layout, which vLLM and transformers load.
 
 use porter_ir::{DType, Kind};
-use porter_weights::{Checkpoint, Encoding, write::OutputTensor};
+use porter_weights::{Checkpoint, Encoding, QuantisedTo, write::OutputTensor};
 use serde_json::{Value, json};
 
 /// Parts of the names of matrices that are no linear layers, or that lose most: embeddings, the head,
@@ -50,13 +50,13 @@ impl Int8 {
         let weight = if stored == wanted { expr.clone() } else { expr.clone().cast(wanted) };
         self.tensors.push(OutputTensor {
             name: name.clone(),
-            expr: weight.clone().quantised_values(),
+            expr: weight.clone().quantised_values(QuantisedTo::Int8),
             shape: shape.clone(),
             encoding: Encoding::Plain(DType::I8),
         });
         self.tensors.push(OutputTensor {
             name: format!("{name}_scale"),
-            expr: weight.quantised_scales(),
+            expr: weight.quantised_scales(QuantisedTo::Int8),
             shape: [shape[0], 1].into(),
             encoding: Encoding::Plain(wanted),
         });

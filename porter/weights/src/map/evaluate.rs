@@ -96,12 +96,12 @@ impl<'a> Build<'a> {
                 let pieces = pieces.collect::<Result<Vec<_>, ExprError>>()?;
                 Ok((ty.shape, Node::Dequantised(Dequantised::new(kernel, pieces, types, dtype)?)))
             }
-            Expr::Quantise { input, part } => {
+            Expr::Quantise { input, to, part } => {
                 let inner = input.infer(self.checkpoint)?;
-                let ty = expr.infer(self.checkpoint)?;
+                let shape = expr.infer(self.checkpoint)?.shape;
                 // What the input's dtype holds, f32 holds.
                 let input = self.node(&input.as_ref().clone().cast(inner.dtype), DType::F32)?.1;
-                Ok((ty.shape.clone(), Node::Quantised(Quantised::new(*part, input, &inner, &ty, dtype)?)))
+                Ok((shape, Node::Quantised(Quantised::new((*to, *part), input, &inner, dtype)?)))
             }
             _ => self.moved(expr, dtype),
         }

@@ -104,27 +104,56 @@ pub enum Expr {
         /// The pieces, each as it is stored, in the order that the scheme says.
         inputs: Vec<Expr>,
     },
-    /// Rows as 8-bit integers, or the scale of each, as compressed-tensors quantises weights by output
+    /// Rows as 8-bit numbers, or the scale of each, as compressed-tensors quantises weights by output
     /// channel.
     #[serde(skip)]
     Quantise {
         /// Weights of bf16, f16 or f32: a matrix, or several.
         input: Box<Expr>,
+        /// What its elements become.
+        to: QuantisedTo,
         /// Which of the two.
         part: QuantisedPart,
     },
 }
 
+/// The 8-bit numbers that a quantised weight is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuantisedTo {
+    /// Integers from -128 to 127.
+    Int8,
+    /// Floats of 4 exponent and 3 mantissa bits, from -448 to 448 (arXiv:2209.05433).
+    Fp8,
+}
+
+impl QuantisedTo {
+    /// Their type.
+    pub const fn dtype(self) -> DType {
+        match self {
+            QuantisedTo::Int8 => DType::I8,
+            QuantisedTo::Fp8 => DType::F8E4M3FN,
+        }
+    }
+
+    /// The least and the largest.
+    pub const fn range(self) -> [f32; 2] {
+        match self {
+            QuantisedTo::Int8 => [-128.0, 127.0],
+            QuantisedTo::Fp8 => [-448.0, 448.0],
+        }
+    }
+}
+
 /// One of the two tensors that a quantised weight is.
 ///
-/// The scale of a row is its largest magnitude over 127.5, and the smallest step from 1 of its dtype
-/// where all are zero; a value is the weight over the scale, at least -128 and at most 127, rounded to
+/// The scale of a row is its largest magnitude over half the range of the numbers (127.5, 448), and the smallest
+/// step from 1 of its dtype where all are zero; a value is the weight over the scale, inside the range, rounded to
 /// nearest, ties to even. Both divisions are rounded to the dtype of the weight, as `calculate_qparams`
 /// and `quantize` of compressed-tensors 0.20.0 do: cast the weight to f32 first for scales of full
 /// precision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuantisedPart {
-    /// The integers: i8, of the shape of the weight.
+    /// The 8-bit numbers, in the shape of the weight.
     Values,
     /// The scales: of the dtype of the weight, one column.
     Scales,
@@ -194,16 +223,16 @@ impl Expr {
         Expr::Repeat { input: Box::new(self), dim, times }
     }
 
-    /// The 8-bit integers of this.
+    /// The 8-bit numbers of this.
     #[must_use]
-    pub fn quantised_values(self) -> Self {
-        Expr::Quantise { input: Box::new(self), part: QuantisedPart::Values }
+    pub fn quantised_values(self, to: QuantisedTo) -> Self {
+        Expr::Quantise { input: Box::new(self), to, part: QuantisedPart::Values }
     }
 
-    /// The scales of the 8-bit integers of this.
+    /// The scales of the 8-bit numbers of this.
     #[must_use]
-    pub fn quantised_scales(self) -> Self {
-        Expr::Quantise { input: Box::new(self), part: QuantisedPart::Scales }
+    pub fn quantised_scales(self, to: QuantisedTo) -> Self {
+        Expr::Quantise { input: Box::new(self), to, part: QuantisedPart::Scales }
     }
 
     /// The rows of a llama.cpp query or key projection of `shape` (`[out, in]`, or `[out]` for a

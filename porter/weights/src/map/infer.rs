@@ -17,7 +17,7 @@ impl Expr {
         let inputs = self.inputs().iter().map(|e| e.infer(checkpoint)).collect::<Result<Vec<_>, _>>()?;
         match self {
             Expr::Dequantise { scheme, .. } => return Ok(kernel(scheme, &inputs)?.0),
-            Expr::Quantise { part, .. } => return quantise::ty(*part, &inputs),
+            Expr::Quantise { to, part, .. } => return quantise::ty(*to, *part, &inputs),
             _ => {}
         }
         let shapes: Vec<Shape> = inputs.iter().map(|input| input.shape.clone()).collect();

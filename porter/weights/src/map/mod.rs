@@ -20,7 +20,7 @@ mod weight_map;
 
 pub use cost::Cost;
 pub use error::ExprError;
-pub use expr::{Expr, QuantisedPart};
+pub use expr::{Expr, QuantisedPart, QuantisedTo};
 pub use inverse::{Inverse, NoInverse};
 pub use load::{HostTensor, Loaded};
 pub use rename::{Rename, RenameError, rename_all};

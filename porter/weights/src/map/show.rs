@@ -26,8 +26,10 @@ impl fmt::Display for Expr {
             }
             Expr::Repeat { input, dim, times } => write!(f, "{input} | repeat {times} of {dim}"),
             Expr::Dequantise { scheme, inputs } => write!(f, "dequantise {scheme} ({})", List(inputs)),
-            Expr::Quantise { input, part: QuantisedPart::Values } => write!(f, "{input} | quantise"),
-            Expr::Quantise { input, part: QuantisedPart::Scales } => write!(f, "{input} | scales"),
+            Expr::Quantise { input, to, part: QuantisedPart::Values } => {
+                write!(f, "{input} | quantise {}", to.dtype().name())
+            }
+            Expr::Quantise { input, part: QuantisedPart::Scales, .. } => write!(f, "{input} | scales"),
         }
     }
 }

@@ -7,7 +7,9 @@ use std::{
 };
 
 use porter_ir::DType;
-use porter_weights::{Checkpoint, Encoding, Expr, Fp8Block, GgmlType, QuantisedPart, Scheme, Use, WeightMap};
+use porter_weights::{
+    Checkpoint, Encoding, Expr, Fp8Block, GgmlType, QuantisedPart, QuantisedTo, Scheme, Use, WeightMap,
+};
 use proptest::prelude::*;
 
 use crate::{
@@ -228,8 +230,10 @@ impl Growing {
             }
             4 => expr.pad(shape.iter().zip(dice).map(|(_, d)| (d % 3, d / 3 % 2)).collect::<Vec<_>>()),
             5 => expr.repeat(dim, 1 + dice[1] % 3),
-            7 if rank > 1 && dice[1].is_multiple_of(2) => expr.quantised_values().cast(DType::F32),
-            7 if rank > 1 => expr.quantised_scales(),
+            7 if rank > 1 && dice[1].is_multiple_of(2) => {
+                expr.quantised_values(QuantisedTo::Int8).cast(DType::F32)
+            }
+            7 if rank > 1 => expr.quantised_scales(QuantisedTo::Int8),
             8 if rank > 1 => {
                 Expr::concat([expr, self.dequantised(&shape, [1 + dice[1] % 3, 1 + dice[2] % 3])], dim)
             }

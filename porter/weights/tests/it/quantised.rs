@@ -4,7 +4,7 @@ use std::fs;
 
 use porter_ir::DType;
 use porter_weights::{
-    Checkpoint, Encoding, Error, Expr, QuantisedConfig, QuantisedTensors, WeightMap, holds,
+    Checkpoint, Encoding, Error, Expr, QuantisedConfig, QuantisedTensors, QuantisedTo, WeightMap, holds,
     stream::{self, Conversion, LocalStore, Options, Share},
     write::{OutputTensor, safetensors},
 };
@@ -307,11 +307,20 @@ fn configs_are_understood_or_refused_by_name() {
 
 #[test]
 fn int8_is_what_compressed_tensors_makes_of_the_same_weights() {
-    let open =
-        |file: &str| porter_weights::open(&fixture(&format!("quantised/quantise_int8/{file}"))).unwrap();
+    quantises_as_compressed_tensors("quantise_int8", QuantisedTo::Int8);
+}
+
+#[test]
+fn fp8_is_what_compressed_tensors_makes_of_the_same_weights() {
+    quantises_as_compressed_tensors("quantise_fp8", QuantisedTo::Fp8);
+}
+
+fn quantises_as_compressed_tensors(folder: &str, to: QuantisedTo) {
+    let open = |file: &str| porter_weights::open(&fixture(&format!("quantised/{folder}/{file}"))).unwrap();
     let (stored, expected) = (open("model.safetensors"), open("expected.safetensors"));
     for (name, info) in stored.tensors() {
-        let (values, scales) = (Expr::source(name).quantised_values(), Expr::source(name).quantised_scales());
+        let (values, scales) =
+            (Expr::source(name).quantised_values(to), Expr::source(name).quantised_scales(to));
         for (expr, key) in [(values, name.clone()), (scales, format!("{name}_scale"))] {
             let reference = expected.tensor(&key).unwrap();
             let found = expr.infer(stored.as_ref()).unwrap();
@@ -331,7 +340,7 @@ fn what_has_no_integer_is_refused() {
     for value in [f32::NAN, f32::INFINITY] {
         let mut memory = Memory::default();
         memory.insert_f32("w", &[2, 3], &[1.0, 2.0, 3.0, 4.0, value, 5.0]);
-        let expr = Expr::source("w").quantised_scales();
+        let expr = Expr::source("w").quantised_scales(QuantisedTo::Int8);
         let error = expr.evaluate(&memory, DType::F32, &mut [0; 8]).unwrap_err();
         assert!(error.to_string().contains("row 1"), "{error}");
     }
@@ -339,7 +348,7 @@ fn what_has_no_integer_is_refused() {
     memory.insert_f32("v", &[3], &[1.0, 2.0, 3.0]);
     memory.insert("i", Encoding::Plain(DType::I32), &[1, 3], vec![0; 12]);
     for name in ["v", "i"] {
-        assert!(Expr::source(name).quantised_values().infer(&memory).is_err());
+        assert!(Expr::source(name).quantised_values(QuantisedTo::Int8).infer(&memory).is_err());
     }
 }
 

@@ -1,35 +1,37 @@
-//! Rows as 8-bit integers with a scale each.
+//! Rows as 8-bit numbers with a scale each.
 
 use porter_ir::{DType, TensorType};
 
 use crate::{
     CastError, Encoding,
-    convert::Cast,
-    map::{ExprError, QuantisedPart, evaluate::Node},
+    convert::{Cast, f32_to_f8_e4m3fn},
+    map::{ExprError, QuantisedPart, QuantisedTo, evaluate::Node},
     quantised::{Rounding, rounding},
     read::Fault,
     scratch::Scratch,
 };
 
-/// Half the range of the integers, which the scale divides: `(127 + 128) / 2`.
-const HALF_RANGE: f32 = 127.5;
 /// Added to a number below 2^22, it leaves no bit for a fraction: the sum is rounded to nearest, ties to
 /// even, and its last bits are the whole number.
 const WHOLE: f32 = 12_582_912.0;
 /// Elements of a row that are read at a time.
 const STRETCH: usize = 1 << 16;
-/// Integers computed at a time.
+/// Values computed at a time.
 const TILE: usize = 1024;
 
 /// What the part of a weight is.
-pub(crate) fn ty(part: QuantisedPart, inputs: &[TensorType]) -> Result<TensorType, ExprError> {
+pub(crate) fn ty(
+    to: QuantisedTo,
+    part: QuantisedPart,
+    inputs: &[TensorType],
+) -> Result<TensorType, ExprError> {
     let refuse = |what| ExprError::Term { term: "quantise", what };
     let [input] = inputs else { return Err(refuse(format!("{} inputs; expected one", inputs.len()))) };
     if input.shape.rank() < 2 || !matches!(input.dtype, DType::BF16 | DType::F16 | DType::F32) {
         return Err(refuse(format!("{input} is not a matrix, or several, of bf16, f16 or f32")));
     }
     Ok(match part {
-        QuantisedPart::Values => TensorType::new(DType::I8, input.shape.clone()),
+        QuantisedPart::Values => TensorType::new(to.dtype(), input.shape.clone()),
         QuantisedPart::Scales => {
             let mut shape = input.shape.to_vec();
             shape.pop();
@@ -41,6 +43,7 @@ pub(crate) fn ty(part: QuantisedPart, inputs: &[TensorType]) -> Result<TensorTyp
 
 /// One part of a quantised weight, for results of one dtype.
 pub(crate) struct Quantised<'a> {
+    to: QuantisedTo,
     part: QuantisedPart,
     /// The weight, in f32.
     input: Box<Node<'a>>,
@@ -48,21 +51,22 @@ pub(crate) struct Quantised<'a> {
     round: Rounding,
     /// The scale of zeros.
     epsilon: f32,
+    /// From what is computed, integers or f32, to the result.
     cast: Cast,
     bytes: usize,
 }
 
 impl<'a> Quantised<'a> {
     pub(crate) fn new(
-        part: QuantisedPart,
+        (to, part): (QuantisedTo, QuantisedPart),
         input: Node<'a>,
         weight: &TensorType,
-        ty: &TensorType,
-        to: DType,
+        result: DType,
     ) -> Result<Self, CastError> {
         // The scales are computed in f32, of which they are numbers.
-        let from = if part == QuantisedPart::Values { ty.dtype } else { DType::F32 };
+        let from = if part == QuantisedPart::Values { to.dtype() } else { DType::F32 };
         Ok(Self {
+            to,
             part,
             input: Box::new(input),
             columns: weight.shape.last().copied().unwrap_or(1),
@@ -72,8 +76,8 @@ impl<'a> Quantised<'a> {
                 DType::F16 => 1.0 / 1024.0,
                 _ => f32::EPSILON,
             },
-            cast: Cast::new(&Encoding::Plain(from), to)?,
-            bytes: to.host_bytes(),
+            cast: Cast::new(&Encoding::Plain(from), result)?,
+            bytes: result.host_bytes(),
         })
     }
 
@@ -129,15 +133,25 @@ impl<'a> Quantised<'a> {
                 *steps = f32::from_le_bytes(*weight) / scale;
             }
             (self.round)(steps);
-            let mut integers = [0; TILE];
-            for (integer, steps) in integers.iter_mut().zip(steps) {
-                *integer = (steps.clamp(-128.0, 127.0) + WHOLE).to_bits() as u8;
-            }
-            self.cast.run(&integers[..count], now)?;
+            let mut narrow = [0; TILE];
+            self.narrow(steps, &mut narrow[..count]);
+            self.cast.run(&narrow[..count], now)?;
             position += count;
             out = later;
         }
         Ok(())
+    }
+
+    /// Steps as 8-bit numbers.
+    fn narrow(&self, steps: &[f32], out: &mut [u8]) {
+        let [least, largest] = self.to.range();
+        let inside = steps.iter().map(|steps| steps.clamp(least, largest));
+        for (out, steps) in out.iter_mut().zip(inside) {
+            *out = match self.to {
+                QuantisedTo::Int8 => (steps + WHOLE).to_bits() as u8,
+                QuantisedTo::Fp8 => f32_to_f8_e4m3fn(steps),
+            };
+        }
     }
 
     /// The scale of a row.
@@ -150,10 +164,11 @@ impl<'a> Quantised<'a> {
         }
         let largest = f32::from_bits(largest);
         if !largest.is_finite() {
-            let what = format!("row {row} holds {largest}, which has no integer");
+            let what = format!("row {row} holds {largest}, which no scale brings into the range");
             return Err(Fault::Refused { term: "quantise", what });
         }
-        let mut scale = [largest / HALF_RANGE];
+        let [low, high] = self.to.range();
+        let mut scale = [largest / ((high - low) / 2.0)];
         (self.round)(&mut scale);
         let [scale] = scale;
         Ok(if scale == 0.0 { self.epsilon } else { scale })
