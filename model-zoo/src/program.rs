@@ -123,7 +123,7 @@ pub struct Precision {
     pub weights: DType,
     /// The residual stream and what lies between operations.
     pub activations: DType,
-    /// The KV cache.
+    /// The KV cache, and what it is multiplied with; of 8 bits, what is stored alone.
     pub cache: DType,
 }
 

@@ -113,7 +113,12 @@ impl Sequence {
         let starts = [zero, zero, self.offset.unwrap_or(zero), zero];
         let updated = b.dynamic_update_slice(state, cast(b, x, self.precision.cache)?, &starts)?;
         b.update(name, named(b, updated, &axes)?)?;
-        Ok(updated)
+        // Numbers of 8 bits are stored, not computed with: queries and attention weights keep their type.
+        if self.precision.cache.bits() < 16 {
+            cast(b, updated, self.precision.activations)
+        } else {
+            Ok(updated)
+        }
     }
 
     /// Which keys each token sees, `bool[batch, tokens, keys]`: those at or before it, not in the

@@ -370,6 +370,25 @@ impl From<WeightForm> for porter_pipeline::Quantize {
     }
 }
 
+/// The types of a KV cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CacheType {
+    F32,
+    Bf16,
+    /// 8-bit floats of 3 mantissa bits (E4M3), without scales
+    Fp8,
+}
+
+impl From<CacheType> for DType {
+    fn from(dtype: CacheType) -> Self {
+        match dtype {
+            CacheType::F32 => DType::F32,
+            CacheType::Bf16 => DType::BF16,
+            CacheType::Fp8 => DType::F8E4M3FN,
+        }
+    }
+}
+
 /// The types that models run in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RunDType {

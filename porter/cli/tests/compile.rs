@@ -154,11 +154,13 @@ fn wrong_targets_and_sizes_are_wrong_usage() {
 
 #[test]
 fn products_that_a_chip_has_no_units_for_are_wrong_usage() {
-    let refused =
-        compile(&tiny("llama"), &["--target", "7x:1x1x1", "--mesh", "tensor=2", "--quantize", "w8a8"]);
-    refused
-        .code(2)
-        .stderr(contains("7x has no units for products of 8-bit integers").and(contains("take int8")));
+    let refused = |target: &str, form: &str, numbers: &str, instead: &str| {
+        let refused = compile(&tiny("llama"), &["--target", target, "--quantize", form]);
+        let numbers = contains(format!("no units for products of 8-bit {numbers}"));
+        refused.code(2).stderr(numbers.and(contains(format!("take {instead}"))));
+    };
+    refused("7x:1x1x1", "w8a8", "integers", "fp8");
+    refused("v5e:1x1", "fp8", "floats", "w8a8");
 }
 
 #[test]

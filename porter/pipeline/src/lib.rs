@@ -38,4 +38,5 @@ pub use search::{Search, Trial};
 pub use sequences::Sequences;
 pub use sizes::Sizes;
 pub use text::TextSide;
+pub(crate) use variant::cache_error;
 pub use variant::{Chosen, Quantize, Variant};

@@ -16,6 +16,8 @@ pub struct Variant<'a> {
     pub dtype: DType,
     /// How the weights of linear layers are narrowed.
     pub quantize: Option<Quantize>,
+    /// The type of the KV cache, where it is another than that of activations.
+    pub cache: Option<DType>,
     /// Rewrites of the model as the zoo writes it, before those of the target.
     pub before: &'a [&'a dyn Rewrite],
     /// Which of the target's rewrites apply.
@@ -23,7 +25,7 @@ pub struct Variant<'a> {
 }
 
 /// Products of a layer: three or four of attention and two or three of feed-forward.
-pub(crate) const PRODUCTS: usize = 7;
+const PRODUCTS: usize = 7;
 
 /// A narrow form of the products of linear layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +104,12 @@ impl Quantize {
     }
 }
 
+/// What a cache of `dtype` adds to a value behind `layers` layers, as a share of the value's deviation: of 8 bits, a
+/// float's 2.6 % (see [`Quantize`]) of what scores and of what is mixed in each layer, independently.
+pub(crate) fn cache_error(dtype: DType, layers: usize) -> f64 {
+    if dtype.bits() < 16 { 0.026 * ((2 * layers) as f64).sqrt() } else { 0.0 }
+}
+
 /// Which of a target's rewrites apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chosen<'a> {
@@ -129,7 +137,7 @@ impl fmt::Display for Chosen<'_> {
 impl Variant<'_> {
     /// A model in `dtype`, in the form that its target wants.
     pub const fn new(dtype: DType) -> Self {
-        Variant { dtype, quantize: None, before: &[], rewrites: Chosen::All }
+        Variant { dtype, quantize: None, cache: None, before: &[], rewrites: Chosen::All }
     }
 
     /// In which types a model runs where the user asks for `dtype` on `target`.
@@ -138,10 +146,11 @@ impl Variant<'_> {
     /// nothing there and rounds less, and attention over an f32 cache is faster (docs/performance.md).
     /// Elsewhere activations and the cache are narrow too.
     pub fn precision(&self, target: Target) -> Precision {
-        match target {
+        let own = match target {
             Target::Cpu => Precision { weights: self.dtype, activations: DType::F32, cache: DType::F32 },
             Target::Tpu | Target::Plain => Precision::uniform(self.dtype),
-        }
+        };
+        Precision { cache: self.cache.unwrap_or(own.cache), ..own }
     }
 
     /// The rewrites that apply on `target`, in their order.

@@ -5,7 +5,7 @@ use std::{path::PathBuf, str::FromStr as _};
 use clap::Args;
 use porter_plan::Target;
 
-use super::{GraphArgs, MeshArgs, RewriteArgs, RunDType, WeightForm, positive};
+use super::{CacheType, GraphArgs, MeshArgs, RewriteArgs, RunDType, WeightForm, positive};
 
 #[derive(Debug, Args)]
 pub(crate) struct CompileArgs {
@@ -41,6 +41,9 @@ pub(crate) struct CompileArgs {
     /// Narrow the weights of linear layers, but for the head
     #[arg(long, value_enum, value_name = "FORM")]
     pub(crate) quantize: Option<WeightForm>,
+    /// The type of the KV cache alone; that of activations if left out. fp8 halves what a long context takes
+    #[arg(long, value_enum, value_name = "TYPE")]
+    pub(crate) cache_dtype: Option<CacheType>,
     #[command(flatten)]
     pub(crate) rewrites: RewriteArgs,
     /// Say what each of the target's rewrites brings: compile without it too, and without any

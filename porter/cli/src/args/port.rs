@@ -5,7 +5,9 @@ use std::{path::PathBuf, str::FromStr as _};
 use clap::Args;
 use porter_plan::Target;
 
-use super::{GraphArgs, MeshArgs, ModelArgs, RewriteArgs, RunDType, WeightForm, WriteArgs, positive};
+use super::{
+    CacheType, GraphArgs, MeshArgs, ModelArgs, RewriteArgs, RunDType, WeightForm, WriteArgs, positive,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct PortArgs {
@@ -38,6 +40,9 @@ pub(crate) struct PortArgs {
     /// Narrow the weights of linear layers, but for the head
     #[arg(long, value_enum, value_name = "FORM")]
     pub(crate) quantize: Option<WeightForm>,
+    /// The type of the KV cache alone; that of activations if left out. fp8 halves what a long context takes
+    #[arg(long, value_enum, value_name = "TYPE")]
+    pub(crate) cache_dtype: Option<CacheType>,
     #[command(flatten)]
     pub(crate) rewrites: RewriteArgs,
     #[command(flatten)]

@@ -116,7 +116,8 @@ pub(super) fn run(args: &CompileArgs, global: &Global, console: &Console) -> Res
     let ahead = Ahead { compiler, target: target.clone(), meshing };
     let quantize = args.quantize.map(Into::into);
     let rewrites = args.rewrites.chosen()?;
-    let variant = Variant { quantize, rewrites, ..Variant::new(args.dtype.into()) };
+    let cache = args.cache_dtype.map(Into::into);
+    let variant = Variant { quantize, cache, rewrites, ..Variant::new(args.dtype.into()) };
     let answers = ahead.compile(&model, &phases, &variant)?;
     let forms = || {
         let all = (&answers.programs[..], &answers.applied[..]);

@@ -45,7 +45,8 @@ pub(super) fn run(args: &PortArgs, global: &Global, console: &Console) -> Result
     let phases = phases(&opened.model, batch, &prompts, context)?;
     let quantize = args.quantize.map(Into::into);
     let rewrites = args.rewrites.chosen()?;
-    let variant = Variant { quantize, rewrites, ..Variant::new(dtype.into()) };
+    let cache = args.cache_dtype.map(Into::into);
+    let variant = Variant { quantize, cache, rewrites, ..Variant::new(dtype.into()) };
     let port = Port::new(&opened, phases, variant, &args.target, &args.mesh.meshing()?)?;
     for applied in port.applied() {
         console.note(&format!("{}: {}", applied.rewrite, applied.reason));
@@ -62,12 +63,13 @@ pub(super) fn run(args: &PortArgs, global: &Global, console: &Console) -> Result
     };
     let layout = port.layout(args.writing.max_shard_size.0, record)?;
     let what = format!(
-        "{} ported to {}: dtype {}, {:?}, rewrites {rewrites}, batch {}, prompts {prompts:?}, context \
+        "{} ported to {}: dtype {}, {:?}, cache {:?}, rewrites {rewrites}, batch {}, prompts {prompts:?}, context \
          {context}",
         opened.files.name,
         args.target,
         dtype.name(),
         args.quantize,
+        args.cache_dtype,
         batch
     );
     let conversion = Conversion { what: &what, checkpoint: &*opened.checkpoint, layout: &layout };

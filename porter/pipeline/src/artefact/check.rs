@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, iter};
 
-use porter_ir::DType;
+use porter_ir::{DType, InputRole};
 use porter_numerics::{
     Budget, Bundle, Case, Findings, Generated, Judge, MeasureError, Measured, Named, Noise, Output,
     Roundings, TokenComparison, View,
@@ -16,7 +16,7 @@ use porter_text::{Sampler, SamplerOptions};
 use porter_zoo::{Phase, Precision, Taps, Task};
 
 use super::Ported;
-use crate::{Engine, Observer, PipelineError, Sequences, variant::PRODUCTS};
+use crate::{Engine, Observer, PipelineError, Sequences, cache_error};
 
 /// The output that every position has.
 const LOGITS: &str = "logits";
@@ -106,21 +106,23 @@ impl Checker<'_> {
     fn held(&self, measured: Measured) -> Measured {
         // How noisy the reference is in f32 says nothing of a port that rounds to less.
         let measured = if self.is_narrow() { measured.with_floor(None) } else { measured };
-        let Some(form) = self.ported.quantize.filter(|_| measured.loosened.is_none()) else {
-            return measured;
-        };
         let layers = self.ported.model.dimensions().layers;
-        let (products, error) = (PRODUCTS * layers, form.error(layers));
+        let cache = self.cache().map_or(0.0, |dtype| cache_error(dtype, layers));
+        let weights = self.ported.quantize.map_or(0.0, |form| form.error(layers));
+        let error = weights.hypot(cache);
+        if error == 0.0 || measured.loosened.is_some() {
+            return measured;
+        }
+        let form = self.ported.quantize.map(|form| format!("{} weights", form.name()));
+        let of = form.into_iter().chain((cache > 0.0).then(|| "an 8-bit cache".to_owned()));
+        let of = of.collect::<Vec<_>>().join(" and ");
         // Of many errors the greatest is compared.
         let greatest = (2.0 * (measured.comparison.count.max(2) as f64).ln()).sqrt();
         let added = error * greatest * measured.comparison.scale;
         let why = format!(
-            "{}, and {} weights: {error:.2e} of {products} products x {greatest:.1}, the greatest of {} errors, x the \
+            "{}, and {of}: {error:.2e} of {layers} layers x {greatest:.1}, the greatest of {} errors, x the \
              reference's std {:.3e}",
-            measured.budget.why,
-            form.name(),
-            measured.comparison.count,
-            measured.comparison.scale
+            measured.budget.why, measured.comparison.count, measured.comparison.scale
         );
         let max_abs = measured.budget.max_abs + added;
         let budget = Budget { max_abs, why, ..measured.budget.clone() };
@@ -242,7 +244,14 @@ impl Checker<'_> {
     }
 
     fn is_narrow(&self) -> bool {
-        self.ported.dtype != DType::F32 || self.ported.quantize.is_some()
+        let cache = self.cache().is_some_and(|dtype| dtype != DType::F32);
+        self.ported.dtype != DType::F32 || self.ported.quantize.is_some() || cache
+    }
+
+    /// The type of the KV cache, where there is one.
+    fn cache(&self) -> Option<DType> {
+        let inputs = self.ported.programs.iter().flat_map(|(_, program)| &program.entry.inputs);
+        inputs.filter(|input| input.role == InputRole::State).map(|input| input.ty.dtype).next()
     }
 
     /// The roundings that reach the outputs of a phase as the zoo writes it: what a rewrite adds is no excuse.

@@ -53,6 +53,7 @@ fn refuse_sequences(args: &PortArgs) -> Result<(), Failure> {
         ("--prompt", !args.prompt.is_empty()),
         ("--context", args.context.is_some()),
         ("--quantize", args.quantize.is_some()),
+        ("--cache-dtype", args.cache_dtype.is_some()),
         ("--without", args.rewrites.given()),
         ("--mesh", args.mesh.mesh.is_some()),
     ];
