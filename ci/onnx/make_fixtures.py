@@ -50,6 +50,23 @@ def reshape():
     return helper.make_graph(nodes, "reshape", [value("x", [2, 6]), value("shape", [2], TensorProto.INT64)], [value("z", ["a", "b"])])
 
 
+def convolutions():
+    """Kernels that convolutions alone read, one of them by groups; one that a sum reads too; a matrix as [out, in]."""
+    nodes = [
+        helper.make_node("Conv", ["x", "stem.weight", "stem.bias"], ["a"], strides=[2, 2], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Conv", ["b", "deep.weight"], ["c"], group=12, pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["c", "point"], ["d"]),
+        helper.make_node("GlobalAveragePool", ["d"], ["e"]),
+        helper.make_node("Add", ["e", "point"], ["f"]),
+        helper.make_node("Flatten", ["f"], ["g"]),
+        helper.make_node("Gemm", ["g", "head.weight"], ["y"], transB=1),
+    ]
+    weights = [normal("stem.weight", 12, 4, 3, 3), normal("stem.bias", 12), normal("deep.weight", 12, 1, 3, 3)]
+    weights += [normal("point", 12, 12, 1, 1), normal("head.weight", 3, 12)]
+    return helper.make_graph(nodes, "convolutions", [value("x", [1, 4, 9, 9])], [value("y", [12, 3])], weights)
+
+
 def unsupported():
     """Two operators that nobody knows, an attribute that nobody knows, a data-dependent shape."""
     nodes = [
@@ -88,3 +105,4 @@ record(
     {"x": RANDOM.normal(size=(2, 6)).astype(numpy.float32), "shape": numpy.array([3, -1], numpy.int64)},
 )
 onnx.save(unsupported(), OUT / "unsupported.onnx")
+record(OUT / "convolutions", convolutions(), {"x": RANDOM.normal(size=(1, 4, 9, 9)).astype(numpy.float32)})

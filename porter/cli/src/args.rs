@@ -329,11 +329,6 @@ pub(crate) struct RewriteArgs {
 }
 
 impl RewriteArgs {
-    /// Whether anything is left out.
-    pub(crate) const fn given(&self) -> bool {
-        self.without.is_some()
-    }
-
     /// What is left.
     pub(crate) fn chosen(&self) -> Result<Chosen<'_>, Failure> {
         let names: Vec<&str> = Target::Tpu.rewrites().iter().map(|rewrite| rewrite.name()).collect();

@@ -77,6 +77,42 @@ fn a_ported_graph_gives_what_onnx_runtime_gives() {
         .stdout(contains("x float32[5, 12]").and(contains("within budget")));
 }
 
+/// The manifest says which rewrites of the TPU applied, and how what they turned is turned back.
+#[test]
+fn kernels_lie_as_a_tpu_reads_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = fixture("convolutions/model.onnx");
+    let reference = fixture("convolutions");
+    let out = port(&folder, &model, &["--reference", text(&reference)]);
+    let written = manifest(&out);
+    let rewrites: Vec<&str> =
+        written["rewrites"].as_array().unwrap().iter().map(|r| r["rewrite"].as_str().unwrap()).collect();
+    assert_eq!(rewrites, ["conv_kernels_hwio"]);
+    assert_eq!(
+        written["undo"]["tensors"]["stem.weight"],
+        json!({ "dtype": "f32", "shape": [12, 4, 3, 3],
+                "expr": { "permute": { "input": { "source": "stem.kernel" }, "dims": [3, 2, 0, 1] } } })
+    );
+    let bytes = fs::read(out.join("weights.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let shape = |name: &str| tensors.tensor(name).unwrap().shape().to_vec();
+    assert_eq!((shape("stem.kernel"), shape("deep.kernel")), (vec![3, 3, 4, 12], vec![3, 3, 1, 12]));
+    assert_eq!(shape("point"), [12, 12, 1, 1], "a sum reads it too");
+    for data in ["convolutions", "convolutions/test_data_set_0"] {
+        porter("check", &out, &["--reference", text(&fixture(data))]).success();
+    }
+}
+
+#[test]
+fn a_graph_without_a_rewrite_keeps_its_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = port(&folder, &fixture("convolutions/model.onnx"), &["--without", "conv_kernels_hwio"]);
+    assert_eq!(manifest(&out)["rewrites"], json!([]));
+    porter("check", &out, &["--reference", text(&fixture("convolutions"))]).success();
+    let args = ["--target", "v5e:1x1", "--without", "kernels", "-o", "nowhere"];
+    porter("port", &fixture("convolutions/model.onnx"), &args).code(2).stderr(contains("conv_kernels_hwio"));
+}
+
 /// The inputs and outputs in a file that `generate.py` wrote, as a bundle in `folder`.
 fn recorded(file: &Path, folder: &Path) {
     fs::create_dir(folder).unwrap();

@@ -33,7 +33,7 @@ pub use lower::{Lowered, lower, programs};
 pub use meshing::Meshing;
 pub use observer::{Observer, Silent};
 pub use open::{Opened, checkpoint, model, open, open_with, weight_map};
-pub use plan::{Candidate, Objective, Padding, Plan, PlannedProgram, Planner};
+pub use plan::{Candidate, GraphPlan, Objective, Padding, Plan, PlannedProgram, Planner};
 pub use search::{Search, Trial};
 pub use sequences::Sequences;
 pub use sizes::Sizes;

@@ -123,6 +123,18 @@ pub enum Chosen<'a> {
     Without(&'a str),
 }
 
+impl<'a> Chosen<'a> {
+    /// Those of a target, in their order.
+    pub(crate) fn of(self, target: Target) -> impl Iterator<Item = &'static dyn Rewrite> + use<'a> {
+        target.rewrites().iter().copied().filter(move |rewrite| match self {
+            Chosen::All => true,
+            Chosen::None => false,
+            Chosen::Only(name) => rewrite.name() == name,
+            Chosen::Without(name) => rewrite.name() != name,
+        })
+    }
+}
+
 impl fmt::Display for Chosen<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -155,12 +167,7 @@ impl Variant<'_> {
 
     /// The rewrites that apply on `target`, in their order.
     pub fn rewrites(&self, target: Target) -> Vec<&dyn Rewrite> {
-        let own = target.rewrites().iter().copied().filter(|rewrite| match self.rewrites {
-            Chosen::All => true,
-            Chosen::None => false,
-            Chosen::Only(name) => rewrite.name() == name,
-            Chosen::Without(name) => rewrite.name() != name,
-        });
+        let own = self.rewrites.of(target);
         let narrow = self.quantize.map(Quantize::rewrite);
         self.before.iter().copied().chain(narrow).chain(own.map(|rewrite| rewrite as &dyn Rewrite)).collect()
     }

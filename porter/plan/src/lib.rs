@@ -14,6 +14,7 @@ pub mod hlo;
 pub mod html;
 mod model_flops;
 mod target;
+mod window;
 
 pub use chip::{Chip, Figure, Ici, Mxu, Peak, Source, Topologies};
 pub use chips::CHIPS;

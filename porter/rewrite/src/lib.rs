@@ -5,10 +5,12 @@
 
 mod batched_dots_as_reduce;
 mod blocked_attention;
+mod conv_kernels_hwio;
 mod fp8_activations;
 mod fuse_parallel_dots;
 mod int8_activations;
 mod int8_weights;
+mod kernel_name;
 mod linear;
 mod matvec_as_reduce;
 mod order_parallel_dots;
@@ -28,6 +30,7 @@ mod weights_in_out;
 
 pub use batched_dots_as_reduce::BatchedDotsAsReduce;
 pub use blocked_attention::BlockedAttention;
+pub use conv_kernels_hwio::ConvKernelsHwio;
 pub use fp8_activations::Fp8Activations;
 pub use fuse_parallel_dots::FuseParallelDots;
 pub use int8_activations::Int8Activations;

@@ -3,8 +3,8 @@
 use porter_ir::OpError;
 
 use crate::{
-    BatchedDotsAsReduce, BlockedAttention, Effect, FuseParallelDots, MatvecAsReduce, OrderParallelDots,
-    PinStateUpdates, Port, Rewrite, RollLayers, SplitWeights, WeightsInOut,
+    BatchedDotsAsReduce, BlockedAttention, ConvKernelsHwio, Effect, FuseParallelDots, MatvecAsReduce,
+    OrderParallelDots, PinStateUpdates, Port, Rewrite, RollLayers, SplitWeights, WeightsInOut,
 };
 
 /// The largest weight that a TPU fetches ahead whole, in bytes: it shares vector memory (64 MiB a core on v5p and 7x,
@@ -69,7 +69,7 @@ impl Target {
                     least_rows: MXU,
                     most_result_bytes: FETCHED_AHEAD,
                 };
-                &[&BLOCKED, &FUSE, &SPLIT, &ORDER, &WeightsInOut]
+                &[&BLOCKED, &FUSE, &SPLIT, &ORDER, &WeightsInOut, &ConvKernelsHwio]
             }
             Target::Plain => &[],
         }

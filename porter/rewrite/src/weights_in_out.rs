@@ -18,6 +18,7 @@ use porter_ir::{DotDimensions, OpId, Program, Sharding, TensorType};
 
 use crate::{
     Edit, Effect, Patch, Port, Rewrite,
+    kernel_name::kernel_name,
     linear::{Linear, LinearWeight, sharded_weight},
 };
 
@@ -34,7 +35,7 @@ impl Rewrite for WeightsInOut {
         let mut patch = Patch::new(self.name(), Effect::Neutral, port);
         for weight in LinearWeight::all(port) {
             let Some((_, _, expr)) = port.weights.resolve(&weight.name) else { continue };
-            let kernel = Kernel::of(&weight);
+            let kernel = Kernel::of(&weight, kernel_name(&weight.name, port, &patch));
             patch.weights.push((kernel.name.clone(), kernel.ty.shape.clone(), expr.clone().transpose()));
             for (at, op, layer) in &weight.layers {
                 patch.edits[*at].push(edit(&port.programs[*at], *op, kernel.clone(), layer));
@@ -54,21 +55,13 @@ struct Kernel {
 }
 
 impl Kernel {
-    fn of(weight: &LinearWeight) -> Self {
+    fn of(weight: &LinearWeight, name: String) -> Self {
         let reversed = |sharding: &Sharding| Sharding { dims: sharding.dims.iter().rev().cloned().collect() };
         Self {
-            name: kernel_name(&weight.name),
+            name,
             ty: TensorType::new(weight.dtype, [weight.columns, weight.rows]),
             sharding: weight.sharding.as_ref().map(reversed),
         }
-    }
-}
-
-/// `q_proj.weight[0:256]` → `q_proj.kernel[0:256]`.
-fn kernel_name(name: &str) -> String {
-    match name.rsplit_once("weight") {
-        Some((module, piece)) => format!("{module}kernel{piece}"),
-        None => format!("{name}.kernel"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, str::FromStr as _};
 use clap::{Args, ValueEnum};
 use porter_plan::Target;
 
-use super::{MeshArgs, RunDType, positive};
+use super::{GraphArgs, MeshArgs, RunDType, positive};
 
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
@@ -15,6 +15,11 @@ pub(crate) struct PlanArgs {
     /// The chip and the shape of the slice, as v6e:2x4, v5p:4x4x4 or 7x:2x2x1
     #[arg(long, value_name = "CHIP:SHAPE", value_parser = Target::from_str)]
     pub(crate) target: Target,
+    #[command(flatten)]
+    pub(crate) graph: GraphArgs,
+    /// Sample inputs of an ONNX graph: the program takes their shapes, and the values that shapes depend on
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub(crate) input: Option<PathBuf>,
     /// Rows; one if left out, and with --objective throughput as many as give the most tokens a second
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(crate) batch: Option<usize>,
@@ -28,12 +33,13 @@ pub(crate) struct PlanArgs {
     /// Slots of the cache: prompt and answer together; 1024 if left out, or the model's positions
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(crate) context: Option<usize>,
-    /// What to be best at: the time of a decode step, tokens a second, or memory left
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) objective: PlanFor,
-    /// The type of weights, activations and cache
-    #[arg(long, value_enum, default_value = "bf16")]
-    pub(crate) dtype: RunDType,
+    /// What to be best at: the time of a decode step, tokens a second, or memory left;
+    /// latency if left out
+    #[arg(long, value_enum)]
+    pub(crate) objective: Option<PlanFor>,
+    /// The type of weights, activations and cache; bf16 if left out. An ONNX graph runs in its own types
+    #[arg(long, value_enum)]
+    pub(crate) dtype: Option<RunDType>,
     #[command(flatten)]
     pub(crate) mesh: MeshArgs,
     /// Have the TPU compiler judge the best mesh
@@ -52,6 +58,13 @@ pub(crate) struct PlanArgs {
     /// A configuration key that Porter does not know and that changes nothing; may be given again
     #[arg(long, value_name = "KEY")]
     pub(crate) ignore_config: Vec<String>,
+}
+
+impl PlanArgs {
+    /// The type of a model of sequences.
+    pub(crate) fn dtype(&self) -> RunDType {
+        self.dtype.unwrap_or(RunDType::Bf16)
+    }
 }
 
 /// `porter plan --objective`.

@@ -1,5 +1,6 @@
-//! `porter plan MODEL --target CHIP:SHAPE`: which mesh, and whether the model fits, from its config alone.
+//! `porter plan MODEL --target CHIP:SHAPE`: which mesh, and whether the model fits, from its config or graph alone.
 
+mod onnx;
 mod search;
 
 use std::{fs, path::Path};
@@ -7,7 +8,7 @@ use std::{fs, path::Path};
 use porter_ir::Mesh;
 use porter_pipeline::{
     Ahead, Candidate, Configured, Meshing, Objective, Padding, PipelineError, Plan, Planner, Variant,
-    open_config, phases,
+    onnx::find, open_config, phases,
 };
 use porter_plan::{Buckets, Memory, Prompts, Roofline, Target, Verdict};
 use porter_rewrite::{Shard, Tables};
@@ -112,6 +113,13 @@ struct Smallest {
 }
 
 pub(super) fn run(args: &PlanArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
+    // A configuration alone is no model to the resolver; what is nothing at all is told below.
+    if let Ok(Some(graph)) = find(&args.model, &Fetching::new(console)) {
+        return onnx::run(&graph, args, global, console);
+    }
+    if args.input.is_some() || !args.graph.dims().is_empty() {
+        return Err(Failure::new(Exit::Usage, "--dim and --input are for ONNX graphs: leave them out"));
+    }
     let model = open_config(&args.model, &args.ignore_config, &Fetching::new(console))?;
     let Meshing { mesh, tables } = args.mesh.meshing()?;
     let tables = match args.mesh.rules {
@@ -125,12 +133,12 @@ pub(super) fn run(args: &PlanArgs, global: &Global, console: &Console) -> Result
     let context = args.context.unwrap_or_else(|| prompt.unwrap_or(CONTEXT).max(CONTEXT).min(positions));
     let planner = Planner {
         model: &model,
-        variant: Variant::new(args.dtype.into()),
+        variant: Variant::new(args.dtype().into()),
         tables,
         batch: args.batch,
         prompt: prompt.unwrap_or(context),
         context,
-        objective: args.objective.into(),
+        objective: args.objective.unwrap_or_default().into(),
     };
     let plan = planner.plan(&args.target, mesh.as_ref())?;
     let smallest = if plan.winner().is_some() { None } else { planner.smallest(&args.target)? };
@@ -184,7 +192,7 @@ fn verify(
         &planner.variant,
     )?;
     let sizes = compile::Sizes::Sequences {
-        dtype: args.dtype.name(),
+        dtype: args.dtype().name(),
         batch: winner.batch,
         prompt: planner.prompt,
         context: planner.context,
@@ -221,7 +229,7 @@ fn document(
         parameters: parameters.values().map(porter_ir::Shape::elements).sum(),
         target: target.clone(),
         devices: target.devices(),
-        dtype: args.dtype.name(),
+        dtype: args.dtype().name(),
         prompt: planner.prompt,
         context: planner.context,
         available: target.chip().usable_hbm.value as u64,

@@ -7,11 +7,10 @@ use std::{
     path::Path,
 };
 
-use porter_ir::InputRole;
 use porter_onnx::Recorded;
 use porter_plan::Target;
 use porter_weights::{
-    Checkpoint, Expr, WeightMap,
+    Checkpoint, WeightMap,
     write::{Layout, OutputFile},
 };
 use sha2::{Digest, Sha256};
@@ -25,20 +24,17 @@ use super::{
     program::PhaseRecord,
 };
 use crate::{
-    PipelineError,
+    Chosen, PipelineError,
     ahead::Job,
-    onnx::{Dims, Graph, OnnxCheckpoint, prepare},
+    onnx::{Dims, FOLDED, ForTpu, Graph, OnnxCheckpoint, one_device},
 };
-
-/// Why a tensor of the file is no weight of the programs.
-const FOLDED: &str = "it is a constant in the program, or nothing reads it";
 
 /// A graph for a target, before it is written.
 pub struct GraphPort<'a> {
     graph: &'a Graph,
     target: Target,
     record: GraphRecord,
-    recognised: Option<RewriteRecord>,
+    rewrites: Vec<RewriteRecord>,
     checkpoint: OnnxCheckpoint,
     weights: WeightMap,
     /// The graph's program, and before it what is computed of weights alone.
@@ -53,49 +49,34 @@ impl<'a> GraphPort<'a> {
         dims: &Dims,
         inputs: Option<&[Recorded]>,
         target: &Target,
+        rewrites: Chosen<'_>,
     ) -> Result<Self, PipelineError> {
-        if target.devices() > 1 {
-            return Err(PipelineError::Usage(format!(
-                "{target} has {} devices, and an ONNX graph has no logical axes by which a program is divided over \
-                 devices; port it for one device, as v5e:1x1",
-                target.devices()
-            )));
-        }
-        let (program, fixed) = graph.fixed_program(dims, inputs, &Dims::new())?;
-        let (program, recognised) = graph.recognised(&program)?;
-        let prepared = prepare(program)?;
-        let main = Job { program: prepared.compilable(), ..Job::new(&prepared.main, Vec::new()) };
-        let before = prepared.weights.iter().map(|program| Job::new(program, Vec::new()));
-        let jobs = before.map(|job| (PhaseRecord::Weights, job)).chain([(PhaseRecord::Graph, main)]);
-        let jobs: Vec<_> = jobs.map(|(phase, job)| (phase, named(phase, job))).collect();
+        one_device(target)?;
+        let ForTpu { before, main, recognised, applied, weights, fixed, .. } =
+            graph.for_tpu(dims, inputs, rewrites)?;
+        let before = before.map(|job| (PhaseRecord::Weights, job));
+        let jobs = before.into_iter().chain([(PhaseRecord::Graph, main)]).collect();
         let checkpoint = OnnxCheckpoint::open(&graph.files.weights)?;
-        let mut weights = WeightMap::new();
-        weights.tolerate("*", FOLDED);
-        let read = jobs.iter().flat_map(|(_, job)| &job.program.entry.inputs);
-        for input in read.filter(|input| input.role == InputRole::Weight) {
-            if checkpoint.tensors().contains_key(&input.name) && weights.resolve(&input.name).is_none() {
-                weights.insert(&input.name, input.ty.shape.clone(), Expr::source(&input.name));
-            }
-        }
         let given = inputs.unwrap_or_default();
         let fixed = given.iter().filter(|input| fixed.contains(&input.name));
         let fixed = fixed.map(|input| (input.name.clone(), FixedRecord::of(input))).collect();
         let [inputs, outputs] = graph.names();
+        let recognised = RewriteRecord::recognised(&recognised);
         let record = GraphRecord { dims: dims.clone(), inputs, outputs, fixed };
         Ok(Self {
             graph,
             target: target.clone(),
             record,
-            recognised: RewriteRecord::recognised(&recognised),
+            rewrites: recognised.into_iter().chain(applied.iter().map(RewriteRecord::from)).collect(),
             checkpoint,
             weights,
             jobs,
         })
     }
 
-    /// What was recognised in the graph.
-    pub fn recognised(&self) -> Option<&RewriteRecord> {
-        self.recognised.as_ref()
+    /// What was recognised in the graph, and what else was done to its programs.
+    pub fn rewrites(&self) -> &[RewriteRecord] {
+        &self.rewrites
     }
 
     /// The source's weights.
@@ -139,7 +120,7 @@ impl<'a> GraphPort<'a> {
             mesh: None,
             dtype: None,
             quantize: None,
-            rewrites: self.recognised.iter().cloned().collect(),
+            rewrites: self.rewrites.clone(),
             programs,
             graph: Some(self.record.clone()),
             undo,
@@ -176,13 +157,6 @@ fn sha256(path: &Path) -> io::Result<String> {
         let read = bytes.len();
         file.consume(read);
     }
-}
-
-/// A job under the name of its phase: a graph's own may be no file's.
-fn named(phase: PhaseRecord, mut job: Job) -> Job {
-    let name = if phase == PhaseRecord::Weights { "weights" } else { "graph" };
-    name.clone_into(&mut job.program.entry.name);
-    job
 }
 
 impl FixedRecord {

@@ -5,6 +5,7 @@
 
 mod check;
 mod checkpoint;
+mod for_tpu;
 mod prepared;
 mod running;
 mod summary;
@@ -22,7 +23,8 @@ use crate::PipelineError;
 pub use check::check;
 pub(crate) use check::compare_case;
 pub(crate) use checkpoint::OnnxCheckpoint;
-pub(crate) use prepared::prepare;
+pub use for_tpu::ForTpu;
+pub(crate) use for_tpu::{FOLDED, one_device};
 pub use running::Running;
 pub(crate) use running::bring_up;
 pub use summary::{Interface, Operator, Summary};

@@ -20,13 +20,15 @@ impl Prepared {
     /// `main`, whose inputs that `weights` gives are weights too.
     pub(crate) fn compilable(&self) -> Compilable {
         let mut main = Compilable::from(&self.main);
-        let made = |name: &str| {
-            self.weights.iter().any(|weights| weights.outputs().iter().any(|output| output.name == name))
-        };
-        for input in main.entry.inputs.iter_mut().filter(|input| made(&input.name)) {
+        for input in main.entry.inputs.iter_mut().filter(|input| self.makes(&input.name)) {
             input.role = InputRole::Weight;
         }
         main
+    }
+
+    /// Whether `weights` gives this input of `main`.
+    pub(crate) fn makes(&self, name: &str) -> bool {
+        self.weights.iter().any(|weights| weights.outputs().iter().any(|output| output.name == name))
     }
 }
 

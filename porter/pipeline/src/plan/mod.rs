@@ -1,5 +1,6 @@
 //! Planning: which mesh, and whether the model fits, from its configuration alone.
 
+mod graph;
 mod written;
 
 use porter_ir::Mesh;
@@ -7,6 +8,7 @@ use porter_plan::{Demand, Memory, Roofline, Target, Verdict, meshes};
 use porter_rewrite::{Applied, Shard, ShardError, Tables};
 
 use crate::{Configured, PipelineError, Variant, ahead::phases, meshing::check_devices};
+pub use graph::GraphPlan;
 use written::{Form, Written};
 
 /// The mesh axes that are searched over: rows, rows with weights that are gathered, tensors.

@@ -124,6 +124,8 @@ fn is_held(op: &Op) -> bool {
     matches!(
         op,
         Op::DotGeneral(_)
+            | Op::Convolution(_)
+            | Op::ReduceWindow(_)
             | Op::Composite(_)
             | Op::Add(_)
             | Op::Gather(_)

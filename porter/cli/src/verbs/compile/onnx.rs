@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use porter_ir::{InputRole, Program};
 use porter_pipeline::{
     Ahead, Job,
-    onnx::{Graph, read_tensors},
+    onnx::{ForTpu, Graph, read_tensors},
 };
 use porter_plan::Target;
 
-use super::{Document, Row, Sizes, compiler, present};
+use super::{Document, Rewrite, Row, Sizes, compiler, present};
 use crate::{
     args::{CompileArgs, Global},
     console::Console,
@@ -17,7 +16,7 @@ use crate::{
     table,
 };
 
-/// Compiles the graph's program. It runs in the types of the file.
+/// Compiles the graph's programs. They run in the types of the file.
 pub(super) fn run(
     graph: &Graph,
     target: &Target,
@@ -26,13 +25,13 @@ pub(super) fn run(
     console: &Console,
 ) -> Result<Exit, Failure> {
     let inputs = args.input.as_deref().map(read_tensors).transpose()?;
-    let program = graph.program(&args.graph.dims(), inputs.as_deref())?;
-    let (program, recognised) = graph.recognised(&program)?;
+    let graph_for_tpu = graph.for_tpu(&args.graph.dims(), inputs.as_deref(), args.rewrites.chosen()?)?;
+    let ForTpu { before, main, arguments, recognised, applied, .. } = graph_for_tpu;
     let compiler = compiler(args.time_limit, global, console)?;
     console.note(&format!("compiling {} for {}", graph.files.name, target));
     let ahead = Ahead { compiler, target: target.clone(), meshing: args.mesh.meshing()? };
-    let sizes = sizes(&program);
-    let answers = ahead.answers(&[Job::new(&program, Vec::new())], false)?;
+    let jobs: Vec<Job> = before.into_iter().chain([main]).collect();
+    let answers = ahead.answers(&jobs, false)?;
     let document = Document {
         model: graph.files.name.clone(),
         architecture: "ONNX",
@@ -40,8 +39,8 @@ pub(super) fn run(
         chips: target.chips(),
         devices: target.devices(),
         mesh: None,
-        sizes,
-        rewrites: Vec::new(),
+        sizes: Sizes::Inputs { inputs: arguments },
+        rewrites: applied.into_iter().map(Rewrite::from).collect(),
         programs: answers.into_iter().map(Row::new).collect(),
         attribution: None,
         notes: unsharded(target).into_iter().chain(lifted(&recognised)).collect(),
@@ -60,11 +59,4 @@ fn unsharded(target: &Target) -> Option<String> {
     let text =
         || format!("not sharded: each program runs on one of {devices} devices, the others would run copies");
     (devices > 1).then(text)
-}
-
-/// The types of the program's arguments.
-fn sizes(program: &Program) -> Sizes {
-    let arguments = program.inputs().iter().filter(|input| input.role == InputRole::Argument);
-    let spelled = arguments.map(|input| (input.name.clone(), program.ty(input.value).to_string()));
-    Sizes::Inputs { inputs: spelled.collect() }
 }

@@ -28,9 +28,10 @@ pub(super) fn run(
     let started = Instant::now();
     refuse_sequences(args)?;
     let inputs = args.input.as_deref().map(read_tensors).transpose()?;
-    let port = GraphPort::new(graph, &args.graph.dims(), inputs.as_deref(), &args.target)?;
-    if let Some(recognised) = port.recognised() {
-        console.note(&format!("{}: {}", recognised.rewrite, recognised.reason));
+    let rewrites = args.rewrites.chosen()?;
+    let port = GraphPort::new(graph, &args.graph.dims(), inputs.as_deref(), &args.target, rewrites)?;
+    for done in port.rewrites() {
+        console.note(&format!("{}: {}", done.rewrite, done.reason));
     }
     let check = |folder: &Path| {
         let reference = Reference::open(folder, graph)?;
@@ -41,7 +42,8 @@ pub(super) fn run(
         Checked::Written(record) => record,
     };
     let layout = port.layout(args.writing.max_shard_size.0, record)?;
-    let what = format!("{} ported to {}: {:?}", graph.files.name, args.target, port.record());
+    let what =
+        format!("{} ported to {}: {:?}, rewrites {rewrites}", graph.files.name, args.target, port.record());
     write(&Conversion { what: &what, checkpoint: port.checkpoint(), layout: &layout }, args, started, console)
 }
 
@@ -54,7 +56,6 @@ fn refuse_sequences(args: &PortArgs) -> Result<(), Failure> {
         ("--context", args.context.is_some()),
         ("--quantize", args.quantize.is_some()),
         ("--cache-dtype", args.cache_dtype.is_some()),
-        ("--without", args.rewrites.given()),
         ("--mesh", args.mesh.mesh.is_some()),
     ];
     let given: Vec<&str> = flags.iter().filter(|(_, given)| *given).map(|(flag, _)| *flag).collect();
