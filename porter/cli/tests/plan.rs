@@ -171,7 +171,7 @@ fn the_compiler_finds_the_bytes_and_collectives_that_were_planned() {
     }
 }
 
-/// 7x multiplies no 8-bit integers, so that w8a8 is no form for it.
+/// 7x multiplies 8-bit floats and no integers, so that fp8 is a form for it and w8a8 is none.
 #[test]
 fn the_compiler_chooses_among_the_precisions_and_rewrites_of_the_chip() {
     let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ci/fixtures/tiny/llama");
@@ -190,11 +190,14 @@ fn the_compiler_chooses_among_the_precisions_and_rewrites_of_the_chip() {
         forms
     };
     assert_eq!(forms("bf16"), ["all", "none", "without weights_in_out"]);
-    assert_eq!(forms("int8"), forms("bf16"));
-    assert_eq!(rows.len(), 6);
-    // int8 rounds what bf16 does, and its weights.
+    assert_eq!((forms("int8"), forms("fp8")), (forms("bf16"), forms("bf16")));
+    let cached = ["bf16, fp8 cache", "int8, fp8 cache", "fp8, fp8 cache"];
+    assert!(cached.iter().all(|precision| forms(precision) == ["all"]));
+    assert_eq!(rows.len(), 12);
+    // int8 rounds what bf16 does, and its weights; fp8 rounds coarser than int8.
     let drift = |precision: &str| of(precision)[0]["drift"].as_f64().unwrap();
     assert!(drift("bf16") > 1e-4 && drift("int8") > 1.2 * drift("bf16") && drift("int8") < 0.1, "{rows:?}");
+    assert!(drift("fp8") > 2.0 * drift("int8") && drift("bf16, fp8 cache") > 1.2 * drift("bf16"), "{rows:?}");
     assert_eq!(rows[0]["pareto"], true);
     let dominated = |row: &&Value| {
         let better = |other: &Value| {

@@ -34,7 +34,7 @@ pub use meshing::Meshing;
 pub use observer::{Observer, Silent};
 pub use open::{Opened, checkpoint, model, open, open_with, weight_map};
 pub use plan::{Candidate, GraphPlan, Objective, Padding, Plan, PlannedProgram, Planner};
-pub use search::{Search, Trial};
+pub use search::{Narrow, Search, Trial};
 pub use sequences::Sequences;
 pub use sizes::Sizes;
 pub use text::TextSide;

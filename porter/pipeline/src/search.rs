@@ -1,21 +1,50 @@
 //! Letting the compiler choose: the best meshes of a plan in every precision, and the best of these under fewer
 //! rewrites.
 
+use porter_ir::DType;
 use porter_rewrite::Target as Form;
 use porter_runtime::aot::Compiler;
-use porter_zoo::Phase;
+use porter_zoo::{Phase, Task};
 
 use crate::{
     Ahead, Answers, Candidate, Chosen, Meshing, Objective, PipelineError, Plan, Planner, Quantize, Variant,
-    ahead::phases,
+    ahead::phases, cache_error,
 };
+
+/// What is narrower than the type that a model runs in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Narrow {
+    /// The weights of linear layers.
+    pub quantize: Option<Quantize>,
+    /// The KV cache.
+    pub cache: Option<DType>,
+}
+
+impl Narrow {
+    /// What it adds to a value behind `layers` layers, as a share of the value's deviation.
+    pub fn error(self, layers: usize) -> f64 {
+        let weights = self.quantize.map_or(0.0, |form| form.error(layers));
+        weights.hypot(self.cache.map_or(0.0, |dtype| cache_error(dtype, layers)))
+    }
+
+    /// The variant with this in it.
+    pub const fn of(self, variant: Variant<'_>) -> Variant<'_> {
+        Variant { quantize: self.quantize, cache: self.cache, ..variant }
+    }
+
+    /// Its name, where the rest is in `dtype`: `bf16`, `int8`, `int8, fp8 cache`.
+    pub fn name(self, dtype: DType) -> String {
+        let weights = self.quantize.map_or(dtype.name(), Quantize::name);
+        self.cache.map_or_else(|| weights.to_owned(), |_| format!("{weights}, fp8 cache"))
+    }
+}
 
 /// A form of a model, and what the compiler says of it.
 pub struct Trial<'a> {
     /// How it lies, and for how many rows.
     pub candidate: &'a Candidate,
-    /// How its weights are narrowed.
-    pub quantize: Option<Quantize>,
+    /// What is narrower than the type that is asked for.
+    pub narrow: Narrow,
     /// Which of the target's rewrites apply.
     pub rewrites: Chosen<'static>,
     /// What the compiler says, the program that runs once a token first.
@@ -64,8 +93,9 @@ pub struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Every precision of the chip over each of the best meshes; then the best of each precision without each of
-    /// the rewrites that it has, and as the zoo writes it. Best first. `note` hears what is compiled.
+    /// Every precision of the chip over each of the best meshes; then the best of each precision with a cache of 8
+    /// bits, without each of the rewrites that it has, and as the zoo writes it. Best first. `note` hears what is
+    /// compiled.
     pub fn trials<'p>(
         &self,
         plan: &'p Plan,
@@ -77,15 +107,20 @@ impl Search<'_> {
         let precisions: Vec<Option<Quantize>> = std::iter::once(None).chain(narrow).collect();
         let mut all = Vec::new();
         for quantize in precisions {
+            let narrow = Narrow { quantize, cache: None };
             let mut trials = Vec::new();
             for candidate in plan.candidates.iter().take(self.meshes) {
-                trials.push(self.trial(plan, candidate, quantize, Chosen::All, note)?);
+                trials.push(self.trial(plan, candidate, narrow, Chosen::All, note)?);
             }
             trials.sort_by(|a, b| by_key(a.key(objective), b.key(objective)));
             if let Some(best) = trials.first().filter(|best| best.seconds().is_some()) {
                 let (candidate, forms) = (best.candidate, fewer(&best.answers));
+                if self.planner.model.model.task() == Task::Generate {
+                    let narrow = Narrow { cache: Some(DType::F8E4M3FN), ..narrow };
+                    trials.push(self.trial(plan, candidate, narrow, Chosen::All, note)?);
+                }
                 for rewrites in forms {
-                    trials.push(self.trial(plan, candidate, quantize, rewrites, note)?);
+                    trials.push(self.trial(plan, candidate, narrow, rewrites, note)?);
                 }
             }
             all.extend(trials);
@@ -98,13 +133,13 @@ impl Search<'_> {
         &self,
         plan: &Plan,
         candidate: &'p Candidate,
-        quantize: Option<Quantize>,
+        narrow: Narrow,
         rewrites: Chosen<'static>,
         note: &mut dyn FnMut(&str),
     ) -> Result<Trial<'p>, PipelineError> {
         let planner = self.planner;
         let mesh = candidate.shard.mesh.clone();
-        let precision = quantize.map_or(planner.variant.dtype.name(), Quantize::name);
+        let precision = narrow.name(planner.variant.dtype);
         let over = if mesh.axes.is_empty() { String::new() } else { format!("{mesh} ") };
         note(&format!("compiling {over}in {precision}, {} rows, rewrites: {rewrites}", candidate.batch));
         let phases: Vec<Phase> =
@@ -112,9 +147,9 @@ impl Search<'_> {
         let tables = candidate.shard.tables.clone();
         let meshing = Meshing { mesh: (mesh.devices() > 1).then_some(mesh), tables };
         let ahead = Ahead { compiler: self.compiler.clone(), target: plan.target.clone(), meshing };
-        let variant = Variant { quantize, rewrites, ..planner.variant };
+        let variant = Variant { rewrites, ..narrow.of(planner.variant) };
         let answers = ahead.compile(planner.model, &phases, &variant)?;
-        Ok(Trial { candidate, quantize, rewrites, answers })
+        Ok(Trial { candidate, narrow, rewrites, answers })
     }
 }
 

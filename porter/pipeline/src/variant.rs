@@ -28,7 +28,7 @@ pub struct Variant<'a> {
 const PRODUCTS: usize = 7;
 
 /// A narrow form of the products of linear layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Quantize {
     /// 8-bit integers with a scale an output channel.
     Int8,

@@ -45,7 +45,7 @@ fn convolution(program: &Program, op: &Convolution, [input, kernel]: [Value; 2],
             size: of(kernel, op.kernel.spatial.get(i)) as u64,
             stride: distance(&op.window.strides),
             padding_low: op.window.padding.get(i).map_or(0, |(low, _)| *low),
-            window_dilation: distance(&op.window.window_dilations),
+            dilation: distance(&op.window.window_dilations),
             base_dilation: distance(&op.window.base_dilations),
         };
         let (input, output) = (of(input, op.input.spatial.get(i)), of(result, op.output.spatial.get(i)));

@@ -10,7 +10,7 @@ pub(crate) struct Window {
     pub(crate) size: u64,
     pub(crate) stride: i64,
     pub(crate) padding_low: i64,
-    pub(crate) window_dilation: i64,
+    pub(crate) dilation: i64,
     pub(crate) base_dilation: i64,
 }
 
@@ -44,7 +44,7 @@ impl Window {
     fn meets(&self, input: u64, output: u64) -> f64 {
         let positive = |value: i64| i128::from(value.max(1));
         let (stride, window_dilation, base_dilation) =
-            (positive(self.stride), positive(self.window_dilation), positive(self.base_dilation));
+            (positive(self.stride), positive(self.dilation), positive(self.base_dilation));
         if self.size as f64 * output as f64 > COUNTED {
             return self.size as f64 * output as f64;
         }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     fn window(size: u64, stride: i64, padding_low: i64, base_dilation: i64) -> Window {
-        Window { size, stride, padding_low, window_dilation: 1, base_dilation }
+        Window { size, stride, padding_low, dilation: 1, base_dilation }
     }
 
     /// A batched product over a dimension of 8, written as XLA writes it: the input dilated so that each

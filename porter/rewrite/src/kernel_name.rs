@@ -16,7 +16,7 @@ pub(crate) fn kernel_name(name: &str, port: &Port, patch: &Patch) -> String {
 }
 
 fn is_taken(name: &str, port: &Port, patch: &Patch) -> bool {
-    let inputs = || port.programs.iter().flat_map(|program| program.inputs());
+    let inputs = || port.programs.iter().flat_map(porter_ir::Program::inputs);
     patch.weights.iter().any(|(new, ..)| new == name)
         || port.weights.resolve(name).is_some()
         || inputs().any(|input| input.name == name)

@@ -16,7 +16,7 @@ use porter_text::{Sampler, SamplerOptions};
 use porter_zoo::{Phase, Precision, Taps, Task};
 
 use super::Ported;
-use crate::{Engine, Observer, PipelineError, Sequences, cache_error};
+use crate::{Engine, Narrow, Observer, PipelineError, Sequences};
 
 /// The output that every position has.
 const LOGITS: &str = "logits";
@@ -107,14 +107,14 @@ impl Checker<'_> {
         // How noisy the reference is in f32 says nothing of a port that rounds to less.
         let measured = if self.is_narrow() { measured.with_floor(None) } else { measured };
         let layers = self.ported.model.dimensions().layers;
-        let cache = self.cache().map_or(0.0, |dtype| cache_error(dtype, layers));
-        let weights = self.ported.quantize.map_or(0.0, |form| form.error(layers));
-        let error = weights.hypot(cache);
+        let quantize = self.ported.quantize;
+        let cache = self.cache().filter(|dtype| dtype.bits() < 16);
+        let error = Narrow { quantize, cache }.error(layers);
         if error == 0.0 || measured.loosened.is_some() {
             return measured;
         }
-        let form = self.ported.quantize.map(|form| format!("{} weights", form.name()));
-        let of = form.into_iter().chain((cache > 0.0).then(|| "an 8-bit cache".to_owned()));
+        let form = quantize.map(|form| format!("{} weights", form.name()));
+        let of = form.into_iter().chain(cache.map(|_| "an 8-bit cache".to_owned()));
         let of = of.collect::<Vec<_>>().join(" and ");
         // Of many errors the greatest is compared.
         let greatest = (2.0 * (measured.comparison.count.max(2) as f64).ln()).sqrt();

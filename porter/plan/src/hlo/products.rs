@@ -42,7 +42,7 @@ fn convolution(
 
 fn window(dimension: &WindowDimension) -> Window {
     let &WindowDimension { size: elements, stride, padding_low, window_dilation, base_dilation } = dimension;
-    Window { size: size(elements), stride, padding_low, window_dilation, base_dilation }
+    Window { size: size(elements), stride, padding_low, dilation: window_dilation, base_dilation }
 }
 
 fn size(dim: i64) -> u64 {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use porter_ir::{DType, Mesh};
 use porter_numerics::Judge;
 use porter_pipeline::{
-    Chosen, Engine, Opened, Plan, Planner, Quantize, Search, Trial, Variant,
+    Chosen, Engine, Narrow, Opened, Plan, Planner, Quantize, Search, Trial, Variant,
     check::{Checker, Computed, Inputs},
     open_with,
 };
@@ -29,7 +29,8 @@ pub(super) struct Row {
     mesh: String,
     rules: String,
     batch: usize,
-    precision: &'static str,
+    /// The type, or the form of the weights, and of the cache where it is another.
+    precision: String,
     /// `all`, `none`, or `without NAME`.
     #[serde(serialize_with = "spelled")]
     rewrites: Chosen<'static>,
@@ -45,6 +46,8 @@ pub(super) struct Row {
     pareto: bool,
     #[serde(skip)]
     mesh_flag: Option<Mesh>,
+    #[serde(skip)]
+    narrow: Narrow,
 }
 
 /// Has the compiler judge forms of the best meshes; the best first.
@@ -61,7 +64,7 @@ pub(super) fn rows(
     let mut drifts = Drifts::new(args, planner, console)?;
     let mut rows = Vec::new();
     for trial in &trials {
-        let drift = drifts.of(trial.quantize, console)?;
+        let drift = drifts.of(trial.narrow, console)?;
         rows.push((trial.cost(planner.objective), Row::new(trial, planner, drift, drifts.measures())));
     }
     let points: Vec<(f64, f64)> = rows.iter().map(|(cost, row)| (*cost, row.drift)).collect();
@@ -85,7 +88,7 @@ impl Row {
             mesh: name(&shard.mesh),
             rules: shard.tables.name.clone(),
             batch: trial.candidate.batch,
-            precision: trial.quantize.map_or(planner.variant.dtype.name(), Quantize::name),
+            precision: trial.narrow.name(planner.variant.dtype),
             rewrites: trial.rewrites,
             fits: trial.seconds().is_some(),
             seconds: trial.seconds(),
@@ -94,6 +97,7 @@ impl Row {
             drift_measured,
             pareto: false,
             mesh_flag: (shard.mesh.devices() > 1).then(|| shard.mesh.clone()),
+            narrow: trial.narrow,
         }
     }
 
@@ -110,7 +114,7 @@ impl Row {
             self.mesh.clone(),
             self.rules.clone(),
             self.batch.to_string(),
-            self.precision.to_owned(),
+            self.precision.clone(),
             self.rewrites.to_string(),
             time(0),
             time(1),
@@ -127,7 +131,8 @@ impl Row {
     /// What `porter port` is given for this form.
     fn flags(&self) -> String {
         let mesh = self.mesh_flag.as_ref().map(|mesh| format!("--mesh {mesh} --rules {}", self.rules));
-        let quantize = Quantize::named(self.precision).map(|form| format!("--quantize {}", form.name()));
+        let quantize = self.narrow.quantize.map(Quantize::name).map(|form| format!("--quantize {form}"));
+        let cache = self.narrow.cache.map(|_| "--cache-dtype fp8".to_owned());
         let without = match self.rewrites {
             Chosen::None => Some("all"),
             Chosen::Without(name) => Some(name),
@@ -135,7 +140,7 @@ impl Row {
         };
         let rewrites = without.map(|name| format!("--without {name}"));
         let batch = Some(format!("--batch {}", self.batch));
-        [batch, mesh, quantize, rewrites].into_iter().flatten().collect::<Vec<_>>().join(" ")
+        [batch, mesh, quantize, cache, rewrites].into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -169,7 +174,7 @@ struct Measured<'a> {
     engine: Engine,
     hard: Computed,
     variant: Variant<'a>,
-    known: HashMap<&'static str, f64>,
+    known: HashMap<Narrow, f64>,
 }
 
 impl<'a> Drifts<'a> {
@@ -190,25 +195,25 @@ impl<'a> Drifts<'a> {
         matches!(self, Self::Measured(_))
     }
 
-    fn of(&mut self, quantize: Option<Quantize>, console: &Console) -> Result<f64, Failure> {
+    fn of(&mut self, narrow: Narrow, console: &Console) -> Result<f64, Failure> {
         match self {
-            Self::Derived { layers } => Ok(quantize.map_or(0.0, |form| form.error(*layers))),
-            Self::Measured(model) => model.drift(quantize, console),
+            Self::Derived { layers } => Ok(narrow.error(*layers)),
+            Self::Measured(model) => model.drift(narrow, console),
         }
     }
 }
 
 impl Measured<'_> {
-    fn drift(&mut self, quantize: Option<Quantize>, console: &Console) -> Result<f64, Failure> {
-        let name = quantize.map_or(self.variant.dtype.name(), Quantize::name);
-        if let Some(&known) = self.known.get(name) {
+    fn drift(&mut self, narrow: Narrow, console: &Console) -> Result<f64, Failure> {
+        if let Some(&known) = self.known.get(&narrow) {
             return Ok(known);
         }
+        let name = narrow.name(self.variant.dtype);
         console.note(&format!("measuring the drift of {name} on hard inputs"));
         let checker = Checker {
             engine: &self.engine,
             opened: &self.opened,
-            variant: Variant { quantize, ..self.variant },
+            variant: narrow.of(self.variant),
             reference: DType::F32,
             judge: Judge::default(),
             observer: &Working::new(console),
@@ -216,7 +221,7 @@ impl Measured<'_> {
         let findings = checker.check(self.hard.bundle())?;
         let drifts = findings.comparisons.iter().map(|m| m.comparison.rmse / m.comparison.scale);
         let worst = drifts.fold(0.0, f64::max);
-        self.known.insert(name, worst);
+        self.known.insert(narrow, worst);
         Ok(worst)
     }
 }
