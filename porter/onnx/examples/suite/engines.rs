@@ -1,4 +1,4 @@
-//! What runs a program: the CPU plugin, and Porter's own executor.
+//! What runs a program: a plugin, and Porter's own executor.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,8 +9,8 @@ use porter_executor::{ExecuteError, Executor, Floats, Tensor};
 use porter_ir::{Input, TensorType};
 use porter_onnx::{Model, Program, Recorded};
 use porter_runtime::{
-    Client, ClientOptions, CompileOptions, Devices, Flag, HostTensor, Placement, Plugin, SINGLE_YNN_OPS,
-    Signature, States, Step, Weights, plugins,
+    Client, ClientOptions, CompileOptions, Devices, Flag, HostTensor, NamedValue, Placement, Plugin,
+    SINGLE_YNN_OPS, Signature, States, Step, Value, Weights, plugins,
 };
 
 /// A kind of failure, and what failed.
@@ -18,13 +18,24 @@ pub(crate) type Failure = (&'static str, String);
 /// Type and host bytes of each output.
 pub(crate) type Outputs = BTreeMap<String, (TensorType, Vec<u8>)>;
 
+/// The plugin, by path or name, where it is not the CPU's.
+const PLUGIN: &str = "PORTER_SUITE_PLUGIN";
+
 pub(crate) fn client() -> Client {
-    let located = plugins::ensure(Some("cpu"), &mut |_| {}).expect("a CPU plugin");
-    let options = ClientOptions { cpu_device_count: Some(1), ..ClientOptions::default() };
+    let wanted = std::env::var(PLUGIN).ok();
+    let located = plugins::ensure(Some(wanted.as_deref().unwrap_or("cpu")), &mut |_| {}).expect("a plugin");
+    let options = match wanted {
+        None => ClientOptions { cpu_device_count: Some(1), ..ClientOptions::default() },
+        // Children share the device's memory.
+        Some(_) => ClientOptions {
+            other: vec![NamedValue::new("preallocate", Value::Bool(false))],
+            ..ClientOptions::default()
+        },
+    };
     Client::create(&Plugin::load(&located.path).expect("a plugin"), &options).expect("a client")
 }
 
-/// The program as StableHLO on the CPU plugin.
+/// The program as StableHLO on the plugin.
 pub(crate) fn plugin(
     client: &Client,
     model: &Model,
@@ -41,11 +52,13 @@ pub(crate) fn plugin(
             devices.upload(&tensor(&ty, &bytes)?, &Placement::One).map_err(|e| ("execute", e.to_string()))?;
         weights.insert(name, Arc::new(weight));
     }
+    // The suite rounds f16 after every op.
+    let options = CompileOptions::default().flag("xla_allow_excess_precision", Flag::Bool(false));
     let (flag, value) = SINGLE_YNN_OPS;
-    let options = CompileOptions::default()
-        .flag(flag, Flag::String(value.to_owned()))
-        // The suite rounds f16 after every op.
-        .flag("xla_allow_excess_precision", Flag::Bool(false));
+    let options = match client.platform() {
+        "cpu" => options.flag(flag, Flag::String(value.to_owned())),
+        _ => options,
+    };
     let executable = client
         .compile(&program.to_string(), &Signature::of(&program.entry()), &options)
         .map_err(|e| ("compile", e.to_string()))?;

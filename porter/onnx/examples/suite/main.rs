@@ -4,9 +4,10 @@
 //! from `BUNDLE/outputs.safetensors`.
 //!
 //! `suite run DATA [--filter TEXT] [--expect FILE] [--table FILE]` runs every case under `DATA` (the folder
-//! `onnx/backend/test/data` of the wheel) in child processes, two at a time, so that an abort of the plugin
+//! `onnx/backend/test/data` of the wheel) in child processes, two at least at a time, so that an abort of the plugin
 //! is the failure of one case. With `--expect` every outcome is compared with the file: a case that it does
 //! not list must pass on both engines, one that it lists must fail as it says. `--bless` rewrites the file, `--table` the page.
+//! `PORTER_SUITE_PLUGIN` is the path or name of another plugin than the CPU's.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(clippy::float_cmp, reason = "equal infinities are close")]
 

@@ -130,7 +130,8 @@ fn print(results: &BTreeMap<String, Results>) {
 
 fn results(folders: Vec<PathBuf>) -> Vec<(PathBuf, Results)> {
     let queue = Arc::new(Mutex::new(VecDeque::from(folders)));
-    let workers: Vec<_> = (0..2)
+    let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
+    let workers: Vec<_> = (0..workers)
         .map(|_| {
             let queue = Arc::clone(&queue);
             std::thread::spawn(move || worker(&queue))
