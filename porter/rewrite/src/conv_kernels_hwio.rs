@@ -17,17 +17,15 @@
 //!
 //! **Evidence.** docs/rewrites.md, "Kernels of convolutions"; docs/performance.md.
 
-use std::collections::BTreeMap;
-
 use porter_ir::{
-    Input, InputRole, Op, OpId, Program, Sharding, TensorType, Value,
+    Op, OpId, Program, Sharding, TensorType, Value,
     ops::{Convolution, ConvolutionLayout},
 };
 
 use crate::{
     Edit, Effect, Patch, Port, Rewrite,
     kernel_name::kernel_name,
-    linear::{reads, sharded_weight},
+    linear::{read_only_as, sharded_weight},
 };
 
 /// The rewrite; see the module's documentation.
@@ -41,16 +39,18 @@ impl Rewrite for ConvKernelsHwio {
 
     fn propose(&self, port: &Port) -> Patch {
         let mut patch = Patch::new(self.name(), Effect::Neutral, port);
-        for weight in ConvolutionWeight::all(port) {
-            let Some((_, _, expr)) = port.weights.resolve(weight.name) else { continue };
-            let (order, expr) = (hwio(weight.ty.shape.rank()), expr.clone());
+        for (program, weight, readers) in read_only_as(port, reader) {
+            let Some((_, _, expr)) = port.weights.resolve(&weight.name) else { continue };
+            let ty = program.ty(weight.value);
+            let (order, expr) = (hwio(ty.shape.rank()), expr.clone());
+            let permuted_dims = |sharding: &Sharding| Sharding { dims: permuted(&sharding.dims, &order) };
             let kernel = Kernel {
-                name: kernel_name(weight.name, port, &patch),
-                ty: TensorType::new(weight.ty.dtype, permuted(&weight.ty.shape, &order)),
-                sharding: weight.sharding.map(|sharding| Sharding { dims: permuted(&sharding.dims, &order) }),
+                name: kernel_name(&weight.name, port, &patch),
+                ty: TensorType::new(ty.dtype, permuted(&ty.shape, &order)),
+                sharding: weight.sharding.as_ref().map(permuted_dims),
             };
             patch.weights.push((kernel.name.clone(), kernel.ty.shape.clone(), expr.permute(order)));
-            for (at, op, reader) in weight.readers {
+            for (at, op, reader) in readers {
                 patch.edits[at].push(edit(&port.programs[at], op, reader, kernel.clone()));
             }
         }
@@ -82,42 +82,6 @@ struct Kernel {
 struct Reader {
     input: Value,
     convolution: Convolution,
-}
-
-/// A weight in PyTorch's order that convolutions read as their kernel and nothing else does, in any program.
-struct ConvolutionWeight<'a> {
-    name: &'a str,
-    ty: &'a TensorType,
-    sharding: Option<&'a Sharding>,
-    /// With the positions of their programs.
-    readers: Vec<(usize, OpId, Reader)>,
-}
-
-impl<'a> ConvolutionWeight<'a> {
-    /// Every such weight of a port, by name.
-    fn all(port: &'a Port) -> Vec<Self> {
-        let mut found: BTreeMap<&str, Option<Self>> = BTreeMap::new();
-        for (at, program) in port.programs.iter().enumerate() {
-            let reads = reads(program);
-            for input in program.inputs().iter().filter(|input| input.role == InputRole::Weight) {
-                let returned = program.outputs().iter().any(|output| output.value == input.value);
-                let ops = reads.get(&input.value).map_or(&[][..], Vec::as_slice);
-                let readers = ops.iter().map(|&op| Some((at, op, reader(program, op, input.value)?)));
-                let readers: Option<Vec<_>> = if returned { None } else { readers.collect() };
-                let known = found.entry(&input.name).or_insert_with(|| Some(Self::of(program, input)));
-                match (known.as_mut(), readers) {
-                    (Some(weight), Some(readers)) => weight.readers.extend(readers),
-                    _ => *known = None,
-                }
-            }
-        }
-        found.into_values().flatten().filter(|weight| !weight.readers.is_empty()).collect()
-    }
-
-    fn of(program: &'a Program, input: &'a Input) -> Self {
-        let (name, ty, sharding) = (&input.name, program.ty(input.value), input.sharding.as_ref());
-        Self { name, ty, sharding, readers: Vec::new() }
-    }
 }
 
 /// The convolution `op`, if it reads `weight` as a kernel in PyTorch's order.

@@ -24,18 +24,18 @@
 use porter_ir::DType;
 use porter_weights::QuantisedTo;
 
-use crate::{Effect, Patch, Port, Rewrite, quantised::RowForm};
+use crate::{Patch, Port, Rewrite, quantised::RowForm};
 
 const FORM: RowForm = RowForm {
     to: QuantisedTo::Fp8,
     most_columns: usize::MAX,
-    largest: 448.0,
+    numbers: "floats",
     sum: DType::F32,
     round: |site, steps| {
         // What a division rounds up past the range would be NaN.
         let b = &site.b;
-        let [low, high] = [b.full_like(steps, -448.0)?, b.full_like(steps, 448.0)?];
-        b.convert(b.clamp(low, steps, high)?, DType::F8E4M3FN)
+        let [low, high] = QuantisedTo::Fp8.range().map(|bound| b.full_like(steps, f64::from(bound)));
+        b.convert(b.clamp(low?, steps, high?)?, DType::F8E4M3FN)
     },
 };
 
@@ -49,13 +49,7 @@ impl Rewrite for Fp8Activations {
     }
 
     fn propose(&self, port: &Port) -> Patch {
-        let patch = Patch::new(self.name(), Effect::Approximate, port);
-        FORM.propose(port, patch, |count, saved| {
-            format!(
-                "{count} weights take {} MiB a device less as 8-bit floats and are multiplied with such",
-                saved >> 20
-            )
-        })
+        FORM.propose(self.name(), port)
     }
 }
 

@@ -24,7 +24,7 @@
 use porter_ir::DType;
 use porter_weights::QuantisedTo;
 
-use crate::{Effect, Patch, Port, Rewrite, quantised::RowForm};
+use crate::{Patch, Port, Rewrite, quantised::RowForm};
 
 /// The largest integer of an activation.
 const LARGEST: i32 = 127;
@@ -33,7 +33,7 @@ const FORM: RowForm = RowForm {
     to: QuantisedTo::Int8,
     // Products of -127..=127 and -128..=128, as many as an i32 holds the sum of.
     most_columns: (i32::MAX / (LARGEST * 128)) as usize,
-    largest: LARGEST as f64,
+    numbers: "integers",
     sum: DType::I32,
     round: |site, steps| site.b.convert(site.b.round_nearest_even(steps)?, DType::I8),
 };
@@ -48,13 +48,7 @@ impl Rewrite for Int8Activations {
     }
 
     fn propose(&self, port: &Port) -> Patch {
-        let patch = Patch::new(self.name(), Effect::Approximate, port);
-        FORM.propose(port, patch, |count, saved| {
-            format!(
-                "{count} weights take {} MiB a device less as 8-bit integers and are multiplied with such",
-                saved >> 20
-            )
-        })
+        FORM.propose(self.name(), port)
     }
 }
 

@@ -77,27 +77,14 @@ pub(crate) struct LinearWeight {
 impl LinearWeight {
     /// Every such weight of a port, by name.
     pub(crate) fn all(port: &Port) -> Vec<Self> {
-        let mut found: BTreeMap<&str, Option<Self>> = BTreeMap::new();
-        for (at, program) in port.programs.iter().enumerate() {
-            let reads = reads(program);
-            for input in program.inputs().iter().filter(|input| input.role == InputRole::Weight) {
-                let returned = program.outputs().iter().any(|output| output.value == input.value);
-                let ops = reads.get(&input.value).map_or(&[][..], Vec::as_slice);
-                let only = |layer: &Linear| layer.weight == input.value && layer.input != input.value;
-                let layers = ops.iter().map(|&op| {
-                    let layer = linear(program, program.op(op)).filter(only)?;
-                    Some((at, op, layer))
-                });
-                let layers: Option<Vec<_>> = if returned { None } else { layers.collect() };
-                let known = found.entry(&input.name).or_insert_with(|| Self::of(program, input));
-                match (known.as_mut(), layers) {
-                    (Some(weight), Some(layers)) => weight.layers.extend(layers),
-                    (_, None) => *known = None,
-                    (None, _) => {}
-                }
-            }
-        }
-        found.into_values().flatten().filter(|weight| !weight.layers.is_empty()).collect()
+        let layer = |program: &Program, op: OpId, weight: Value| {
+            let only = |layer: &Linear| layer.weight == weight && layer.input != weight;
+            linear(program, program.op(op)).filter(only)
+        };
+        let weights = read_only_as(port, layer).into_iter();
+        weights
+            .filter_map(|(program, input, layers)| Some(Self { layers, ..Self::of(program, input)? }))
+            .collect()
     }
 
     fn of(program: &Program, input: &Input) -> Option<Self> {
@@ -145,8 +132,34 @@ pub(crate) fn sharded_weight(
     Ok(weight)
 }
 
+/// The first program of a weight, the weight, and its readers with the positions of their programs.
+pub(crate) type ReadWeight<'a, R> = (&'a Program, &'a Input, Vec<(usize, OpId, R)>);
+
+/// The weights of which `reader` knows every op that reads them, in any program, and that none returns, by name.
+pub(crate) fn read_only_as<R>(
+    port: &Port,
+    reader: impl Fn(&Program, OpId, Value) -> Option<R>,
+) -> Vec<ReadWeight<'_, R>> {
+    let mut found: BTreeMap<&str, Option<ReadWeight<'_, R>>> = BTreeMap::new();
+    for (at, program) in port.programs.iter().enumerate() {
+        let reads = reads(program);
+        for input in program.inputs().iter().filter(|input| input.role == InputRole::Weight) {
+            let returned = program.outputs().iter().any(|output| output.value == input.value);
+            let ops = reads.get(&input.value).map_or(&[][..], Vec::as_slice);
+            let readers = ops.iter().map(|&op| Some((at, op, reader(program, op, input.value)?)));
+            let readers: Option<Vec<_>> = if returned { None } else { readers.collect() };
+            let known = found.entry(&input.name).or_insert_with(|| Some((program, input, Vec::new())));
+            match (known.as_mut(), readers) {
+                (Some((.., all)), Some(readers)) => all.extend(readers),
+                _ => *known = None,
+            }
+        }
+    }
+    found.into_values().flatten().filter(|(.., readers)| !readers.is_empty()).collect()
+}
+
 /// The ops that read each value.
-pub(crate) fn reads(program: &Program) -> HashMap<Value, Vec<OpId>> {
+fn reads(program: &Program) -> HashMap<Value, Vec<OpId>> {
     let mut reads: HashMap<Value, Vec<OpId>> = HashMap::new();
     for (id, data) in program.ops() {
         for &operand in &data.operands {

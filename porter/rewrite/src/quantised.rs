@@ -6,7 +6,7 @@ use porter_ir::{DType, OpId, Program, Result, Sharding, TensorType, Value};
 use porter_weights::QuantisedTo;
 
 use crate::{
-    Edit, Patch, Port, Site,
+    Edit, Effect, Patch, Port, Site,
     linear::{Linear, LinearWeight, sharded_weight},
 };
 
@@ -82,23 +82,18 @@ pub(crate) struct RowForm {
     pub(crate) to: QuantisedTo,
     /// The most columns whose products the sum holds.
     pub(crate) most_columns: usize,
-    /// What a row's largest becomes.
-    pub(crate) largest: f64,
+    /// What they are called.
+    pub(crate) numbers: &'static str,
     /// The type of the sum.
     pub(crate) sum: DType,
-    /// `x / r`, of at most `largest`, as such numbers.
+    /// `x / r`, of at most the largest of them, as such numbers.
     pub(crate) round: fn(&Site<'_>, Value) -> Result<Value>,
 }
 
 impl RowForm {
-    /// Weights in this form, multiplied with rows in this form; how many there are and the bytes a device that they
-    /// save are told to `reason`.
-    pub(crate) fn propose(
-        self,
-        port: &Port,
-        mut patch: Patch,
-        reason: impl FnOnce(usize, usize) -> String,
-    ) -> Patch {
+    /// Weights in this form, multiplied with rows in this form, for the rewrite of that name.
+    pub(crate) fn propose(self, name: &'static str, port: &Port) -> Patch {
+        let mut patch = Patch::new(name, Effect::Approximate, port);
         let (mut count, mut saved) = (0, 0);
         let mut over: BTreeMap<(usize, Value), Vec<Layer>> = BTreeMap::new();
         for weight in quantisable(port).filter(|weight| weight.columns <= self.most_columns) {
@@ -116,7 +111,11 @@ impl RowForm {
                 edits.push(self.edit(program, input, layers));
             }
         }
-        patch.reason = reason(count, saved);
+        patch.reason = format!(
+            "{count} weights take {} MiB a device less as 8-bit {} and are multiplied with such",
+            saved >> 20,
+            self.numbers
+        );
         patch
     }
 
@@ -137,7 +136,8 @@ impl RowForm {
         let x = b.convert(x, DType::F32)?;
         let shape = b.shape(x);
         let last = shape.rank().saturating_sub(1);
-        let scales = b.multiply_scalar(b.reduce_max(b.abs(x)?, &[last])?, 1.0 / self.largest)?;
+        let [_, largest] = self.to.range();
+        let scales = b.multiply_scalar(b.reduce_max(b.abs(x)?, &[last])?, 1.0 / f64::from(largest))?;
         // A row of zeros has a scale too.
         let scales = b.maximum(scales, b.full_like(scales, f64::from(f32::MIN_POSITIVE))?)?;
         let dims: Vec<usize> = (0..last).collect();

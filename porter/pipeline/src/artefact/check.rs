@@ -250,8 +250,8 @@ impl Checker<'_> {
 
     /// The type of the KV cache, where there is one.
     fn cache(&self) -> Option<DType> {
-        let inputs = self.ported.programs.iter().flat_map(|(_, program)| &program.entry.inputs);
-        inputs.filter(|input| input.role == InputRole::State).map(|input| input.ty.dtype).next()
+        let mut inputs = self.ported.programs.iter().flat_map(|(_, program)| &program.entry.inputs);
+        inputs.find(|input| input.role == InputRole::State).map(|input| input.ty.dtype)
     }
 
     /// The roundings that reach the outputs of a phase as the zoo writes it: what a rewrite adds is no excuse.

@@ -15,9 +15,9 @@ use crate::{Chosen, PipelineError, ahead::Job};
 pub(crate) const FOLDED: &str = "it is a constant in the program, or nothing reads it";
 
 /// The name of the program that computes what depends on weights alone.
-pub(crate) const WEIGHTS: &str = "weights";
+const WEIGHTS: &str = "weights";
 /// The name of the graph's own program.
-pub(crate) const GRAPH: &str = "graph";
+const GRAPH: &str = "graph";
 
 /// The programs of a graph for one TPU, and how their weights are made of the file's tensors.
 pub struct ForTpu {

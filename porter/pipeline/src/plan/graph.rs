@@ -50,13 +50,12 @@ impl GraphPlan {
         let (demand, parameters) = demand(&for_tpu)?;
         let ForTpu { before, main, arguments, recognised, applied, .. } = for_tpu;
         let verdict = demand.memory.verdict(target);
-        let smallest = || smallest(&demand.memory);
         Ok(Self {
             target: target.clone(),
             parameters,
             roofline: Roofline::new(&demand, &Mesh { axes: Vec::new() }, target),
             verdict,
-            smallest: if verdict == Verdict::Fits { None } else { smallest() },
+            smallest: if verdict == Verdict::Fits { None } else { smallest(&demand.memory) },
             demand,
             arguments,
             recognised,

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{CAVEAT, gib};
 use crate::{
-    args::{Global, PlanArgs},
+    args::{Global, GraphArgs, PlanArgs},
     console::{Console, Tone, printable},
     exit::{Exit, Failure},
     table,
@@ -68,7 +68,7 @@ pub(super) fn run(
 
 /// Refuses what a model of sequences alone is asked for.
 fn refuse_sequences(args: &PlanArgs) -> Result<(), Failure> {
-    let flags = [
+    GraphArgs::refuse_sequences(&[
         ("--batch", args.batch.is_some()),
         ("--prompt", args.prompt.is_some()),
         ("--prompts", args.prompts.is_some()),
@@ -79,17 +79,7 @@ fn refuse_sequences(args: &PlanArgs) -> Result<(), Failure> {
         ("--rules", args.mesh.rules.is_some()),
         ("--search", args.search.is_some()),
         ("--ignore-config", !args.ignore_config.is_empty()),
-    ];
-    let given: Vec<&str> = flags.iter().filter(|(_, given)| *given).map(|(flag, _)| *flag).collect();
-    if given.is_empty() {
-        return Ok(());
-    }
-    let message = format!(
-        "an ONNX graph has its own types and sizes, and runs on one device: leave {} out; --dim and --input say what \
-         it leaves open",
-        given.join(", ")
-    );
-    Err(Failure::new(Exit::Usage, message))
+    ])
 }
 
 /// Has the compiler judge the graph.

@@ -12,7 +12,7 @@ use porter_weights::stream::Conversion;
 
 use super::{Checked, checked, write};
 use crate::{
-    args::{Global, PortArgs},
+    args::{Global, GraphArgs, PortArgs},
     console::Console,
     exit::{Exit, Failure},
     progress::Working,
@@ -49,7 +49,7 @@ pub(super) fn run(
 
 /// Refuses what a model of sequences alone is asked for.
 fn refuse_sequences(args: &PortArgs) -> Result<(), Failure> {
-    let flags = [
+    GraphArgs::refuse_sequences(&[
         ("--dtype", args.dtype.is_some()),
         ("--batch", args.batch.is_some()),
         ("--prompt", !args.prompt.is_empty()),
@@ -57,16 +57,7 @@ fn refuse_sequences(args: &PortArgs) -> Result<(), Failure> {
         ("--quantize", args.quantize.is_some()),
         ("--cache-dtype", args.cache_dtype.is_some()),
         ("--mesh", args.mesh.mesh.is_some()),
-    ];
-    let given: Vec<&str> = flags.iter().filter(|(_, given)| *given).map(|(flag, _)| *flag).collect();
-    if given.is_empty() {
-        return Ok(());
-    }
-    let message = format!(
-        "an ONNX graph has its own types and sizes: leave {} out; --dim and --input say what it leaves open",
-        given.join(", ")
-    );
-    Err(Failure::new(Exit::Usage, message))
+    ])
 }
 
 /// A ported graph's numbers against what was recorded.

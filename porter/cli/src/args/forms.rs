@@ -1,0 +1,98 @@
+//! The arguments that say in which form a model runs: types, narrow weights, rewrites.
+
+use clap::{Args, ValueEnum};
+use porter_ir::DType;
+use porter_pipeline::Chosen;
+use porter_rewrite::Target;
+
+use crate::exit::{Exit, Failure};
+
+/// Which of the target's rewrites apply.
+#[derive(Debug, Args)]
+pub(crate) struct RewriteArgs {
+    /// Leave out one of the target's rewrites, as `porter plan --search` may say; `all` for the model as it is written
+    #[arg(long, value_name = "NAME|all")]
+    without: Option<String>,
+}
+
+impl RewriteArgs {
+    /// What is left.
+    pub(crate) fn chosen(&self) -> Result<Chosen<'_>, Failure> {
+        let names: Vec<&str> = Target::Tpu.rewrites().iter().map(|rewrite| rewrite.name()).collect();
+        match self.without.as_deref() {
+            None => Ok(Chosen::All),
+            Some("all") => Ok(Chosen::None),
+            Some(name) if names.contains(&name) => Ok(Chosen::Without(name)),
+            Some(name) => {
+                let message = format!("found --without {name}, expected all or one of {}", names.join(", "));
+                Err(Failure::new(Exit::Usage, message))
+            }
+        }
+    }
+}
+
+/// Narrow forms of weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WeightForm {
+    /// 8-bit integers, one scale an output channel
+    Int8,
+    /// And activations as 8-bit integers, one scale a token
+    W8a8,
+    /// Weights and activations as 8-bit floats, one scale an output channel and one a token
+    Fp8,
+}
+
+impl From<WeightForm> for porter_pipeline::Quantize {
+    fn from(form: WeightForm) -> Self {
+        match form {
+            WeightForm::Int8 => Self::Int8,
+            WeightForm::W8a8 => Self::W8A8,
+            WeightForm::Fp8 => Self::Fp8,
+        }
+    }
+}
+
+/// The types of a KV cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CacheType {
+    F32,
+    Bf16,
+    /// 8-bit floats of 3 mantissa bits (E4M3), without scales
+    Fp8,
+}
+
+impl From<CacheType> for DType {
+    fn from(dtype: CacheType) -> Self {
+        match dtype {
+            CacheType::F32 => DType::F32,
+            CacheType::Bf16 => DType::BF16,
+            CacheType::Fp8 => DType::F8E4M3FN,
+        }
+    }
+}
+
+/// The types that models run in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RunDType {
+    #[default]
+    F32,
+    Bf16,
+    F16,
+}
+
+impl RunDType {
+    /// As it is written on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        DType::from(self).name()
+    }
+}
+
+impl From<RunDType> for DType {
+    fn from(dtype: RunDType) -> Self {
+        match dtype {
+            RunDType::F32 => DType::F32,
+            RunDType::Bf16 => DType::BF16,
+            RunDType::F16 => DType::F16,
+        }
+    }
+}
