@@ -6,7 +6,7 @@ mod level;
 
 use serde::Serialize;
 
-use crate::{Comparison, Element, Roundings, worst::WORST};
+use crate::{Comparison, Element, Roundings, roundings::greatest, worst::WORST};
 pub use file::{BudgetFile, BudgetFileError, BudgetProblem};
 pub use judge::{Judge, Loosened, Ruling};
 pub use level::Level;
@@ -67,13 +67,17 @@ impl Budget {
     /// The budget of a port that rounds to a narrower type than the reference's, from what rounding
     /// alone does: see [`Roundings::relative_error`].
     pub fn derived(roundings: &Roundings, comparison: &Comparison) -> Self {
-        let relative = roundings.relative_error(comparison.count);
+        Self::rounded(roundings.deviation(), &roundings.describe(), comparison)
+    }
+
+    /// [`Budget::derived`] of roundings that were written down: the deviation of the error that they make, as a share
+    /// of the value's, and what they are.
+    pub fn rounded(deviation: f64, of: &str, comparison: &Comparison) -> Self {
+        let relative = deviation * greatest(comparison.count);
         let why = format!(
-            "{}, the greatest of {} errors: {relative:.2e} x the reference's std {:.3e}, or x the element \
+            "{of}, the greatest of {} errors: {relative:.2e} x the reference's std {:.3e}, or x the element \
              where that is greater",
-            roundings.describe(),
-            comparison.count,
-            comparison.scale
+            comparison.count, comparison.scale
         );
         Self { max_abs: relative * comparison.scale, relative: Some(relative), why }
     }

@@ -31,6 +31,11 @@ pub struct Sum {
     pub accumulate: DType,
 }
 
+/// The greatest of so many errors of one normal distribution, in its deviations.
+pub(crate) fn greatest(elements: u64) -> f64 {
+    (2.0 * (elements.max(2) as f64).ln()).sqrt()
+}
+
 impl Roundings {
     /// The roundings that reach the output named `output`; `None` where `program` has no such output.
     ///
@@ -111,8 +116,12 @@ impl Roundings {
     /// roundings (Higham and Mary, "A new approach to probabilistic rounding error analysis", 2019).
     /// The greatest of `n` normal errors is `sqrt(2 ln n)` deviations.
     pub fn relative_error(&self, elements: u64) -> f64 {
-        let greatest = (2.0 * (elements.max(2) as f64).ln()).sqrt();
-        (self.variance / 3.0).sqrt() * greatest
+        self.deviation() * greatest(elements)
+    }
+
+    /// The deviation of the error, as a share of the value's: that of a uniform error is its half width over √3.
+    pub fn deviation(&self) -> f64 {
+        (self.variance / 3.0).sqrt()
     }
 
     /// What was counted, as text.

@@ -11,6 +11,7 @@ mod check;
 mod compile;
 mod convert;
 mod forms;
+mod onboard;
 mod plan;
 mod port;
 
@@ -28,10 +29,11 @@ use porter_pipeline::{Meshing, onnx::Dims};
 use porter_rewrite::{Shard, Tables};
 use porter_weights::{OpenOptions, PickleGlobals};
 
-pub(crate) use check::{Against, CheckArgs};
+pub(crate) use check::{Against, BUILTIN, CheckArgs};
 pub(crate) use compile::CompileArgs;
 pub(crate) use convert::{ConvertArgs, ToFormat, WriteArgs};
 pub(crate) use forms::{CacheType, RewriteArgs, RunDType, WeightForm};
+pub(crate) use onboard::OnboardArgs;
 pub(crate) use plan::{PlanArgs, PlanFor};
 pub(crate) use port::PortArgs;
 
@@ -101,6 +103,8 @@ pub(crate) enum Verb {
     Port(PortArgs),
     /// Compile a model's programs for a TPU that need not be there: what fits, and how fast it should be
     Compile(CompileArgs),
+    /// Inspect, plan, port, check and compile a model in one go, with one page that says it all
+    Onboard(Box<OnboardArgs>),
     /// Compile one program for `porter compile`: a request on stdin, a reply on stdout
     #[command(hide = true)]
     AotWorker,
@@ -133,7 +137,7 @@ pub(crate) enum PluginVerb {
 }
 
 /// Which model, in which form.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct ModelArgs {
     /// A folder, a file, hf:ORG/NAME[@REVISION] or pip:NAME==VERSION[//PATH]
     #[arg(value_name = "MODEL")]
@@ -161,7 +165,7 @@ impl ModelArgs {
 }
 
 /// What an ONNX graph leaves open.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct GraphArgs {
     /// The size of a named dimension of an ONNX graph; may be given again
     #[arg(long = "dim", value_name = "NAME=N", value_parser = dim)]
@@ -298,7 +302,7 @@ pub(crate) struct BenchArgs {
 }
 
 /// How a model lies over several devices.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct MeshArgs {
     /// The axes of the devices and their sizes, outermost first: data, fsdp, tensor, expert, context, or what
     /// the rules name. If left out: one device to run on; of a target all, as tensor as far as heads and sizes

@@ -3,6 +3,7 @@
 mod args;
 mod console;
 mod exit;
+mod fact;
 mod progress;
 mod table;
 mod verbs;

@@ -61,6 +61,26 @@ fn the_bytes_of_a_device_are_those_of_the_model() {
     );
 }
 
+/// The same with narrow weights and a narrow cache: what is divided over devices stays so, a scale an output channel
+/// with the channels.
+#[test]
+fn narrow_weights_take_their_own_bytes() {
+    let folder = llama(4096, 14336, 32, [32, 8]);
+    let args = ["--target", "v6e:2x4", "--batch", "8", "--prompt", "128", "--context", "1024", "--json"];
+    let narrow = [&args[..], &["--quantize", "int8", "--cache-dtype", "fp8"]].concat();
+    let document = document(&plan(folder.path(), &narrow).success());
+    assert_eq!((&document["dtype"], &document["precision"]), (&json!("bf16"), &json!("int8, fp8 cache")));
+    let best = &document["candidates"][0];
+    assert_eq!(best["mesh"], "tensor=8");
+    let layer: u64 = 2 * 4096 * 4096 + 2 * 1024 * 4096 + 3 * 14336 * 4096;
+    let scales = 4 * 32 * ((4096 + 2 * 1024 + 2 * 14336) / 8 + 2 * 4096);
+    let ends = 2 * 2 * 128_256 * 4096 / 8;
+    let norms = 65 * 4096 * 4;
+    assert_eq!(best["memory"]["weights"], 32 * layer / 8 + scales + ends + norms);
+    assert_eq!(best["memory"]["cache"], 2 * 32 * 8 * 1024 * 128_u64);
+    plan(folder.path(), &["--target", "v5e:2x4", "--quantize", "fp8"]).code(2).stderr(contains("take w8a8"));
+}
+
 #[test]
 fn what_does_not_fit_is_a_no_with_the_smallest_slice_that_does() {
     let folder = llama(8192, 28672, 80, [64, 8]);

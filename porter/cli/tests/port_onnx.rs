@@ -198,7 +198,7 @@ fn what_a_ported_graph_lacks_is_wrong_usage() {
     };
     refused(&["--target", "v5e:2x2", "--dim", "batch=5"], "no logical axes");
     refused(&["--target", "v5e:1x1"], "\"batch\": give it a size");
-    refused(&["--target", "v5e:1x1", "--dtype", "bf16", "--prompt", "8"], "leave --dtype, --prompt out");
+    refused(&["--target", "v5e:1x1", "--batch", "2", "--prompt", "8"], "leave --batch, --prompt out");
     let reference = fixture("mlp");
     let four = ["--target", "v5e:1x1", "--dim", "batch=4", "--reference", text(&reference)];
     refused(&four, "is f32[5, 12], the graph takes f32[4, 12]");
@@ -227,4 +227,32 @@ fn a_ported_graph_is_compiled_for_its_target() {
     let document = json(&porter("compile", &out, &["--executables", "--json"]).success());
     assert_eq!((&document["target"], &document["programs"][0]["fits"]), (&json!("v5e:1x1"), &json!(true)));
     assert!(out.join("executables/graph.v5e-1x1.pjrt").is_file());
+}
+
+/// With products in bf16 a graph is held to what their roundings explain, before it is written and after; weights that
+/// they alone read take half.
+#[test]
+fn products_in_bf16_are_held_to_their_roundings() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, reference) = (fixture("convolutions/model.onnx"), fixture("convolutions"));
+    let against = ["--reference", text(&reference)];
+    let out = port(&folder, &model, &[&["--dtype", "bf16"], &against[..]].concat());
+    let written = manifest(&out);
+    assert_eq!((&written["dtype"], &written["check"]["pass"]), (&json!("bf16"), &json!(true)));
+    assert_eq!(written["rewrites"][0]["rewrite"], "bf16_products");
+    let report = json(&porter("check", &out, &[&against[..], &["--json"]].concat()).success());
+    let compared = report["comparisons"].as_array().unwrap();
+    assert_eq!((&report["dtype"], compared.is_empty()), (&json!("bf16"), false));
+    for comparison in compared {
+        let why = comparison["budget"]["why"].as_str().unwrap();
+        assert!(why.contains("roundings to bf16"), "{why}");
+        assert!(comparison["max_abs"].as_f64().unwrap() > 1e-5, "it is rounded: {comparison}");
+    }
+    let weights = fs::read(out.join("weights.safetensors")).unwrap();
+    assert!(String::from_utf8_lossy(&weights[..1000]).contains("BF16"));
+    changed(&out, |manifest| manifest["dtype"] = json!("colour")).code(4).stderr(contains("colour"));
+    let other = folder.path().join("other");
+    porter("port", &model, &["--target", "v5e:1x1", "-o", text(&other), "--dtype", "f16"])
+        .code(2)
+        .stderr(contains("take bf16"));
 }

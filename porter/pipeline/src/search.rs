@@ -27,6 +27,11 @@ impl Narrow {
         weights.hypot(self.cache.map_or(0.0, |dtype| cache_error(dtype, layers)))
     }
 
+    /// What is narrow in a variant.
+    pub const fn in_variant(variant: &Variant<'_>) -> Self {
+        Self { quantize: variant.quantize, cache: variant.cache }
+    }
+
     /// The variant with this in it.
     pub const fn of(self, variant: Variant<'_>) -> Variant<'_> {
         Variant { quantize: self.quantize, cache: self.cache, ..variant }
@@ -35,7 +40,8 @@ impl Narrow {
     /// Its name, where the rest is in `dtype`: `bf16`, `int8`, `int8, fp8 cache`.
     pub fn name(self, dtype: DType) -> String {
         let weights = self.quantize.map_or(dtype.name(), Quantize::name);
-        self.cache.map_or_else(|| weights.to_owned(), |_| format!("{weights}, fp8 cache"))
+        let cache = |dtype: DType| if dtype.bits() < 16 { "fp8" } else { dtype.name() };
+        self.cache.map_or_else(|| weights.to_owned(), |dtype| format!("{weights}, {} cache", cache(dtype)))
     }
 }
 

@@ -95,7 +95,7 @@ impl Quantize {
         self.error_of_a_product() * ((PRODUCTS * layers) as f64).sqrt()
     }
 
-    fn rewrite(self) -> &'static dyn Rewrite {
+    pub(crate) fn rewrite(self) -> &'static dyn Rewrite {
         match self {
             Quantize::Int8 => &Int8Weights,
             Quantize::W8A8 => &Int8Activations,
@@ -132,6 +132,14 @@ impl<'a> Chosen<'a> {
             Chosen::Only(name) => rewrite.name() == name,
             Chosen::Without(name) => rewrite.name() != name,
         })
+    }
+}
+
+impl Chosen<'_> {
+    /// Which of a target's rewrites are none of `applied`: their names, and what they look for.
+    pub fn left_alone(self, target: Target, applied: &[&str]) -> Vec<(&'static str, String)> {
+        let idle = self.of(target).filter(|rewrite| !applied.contains(&rewrite.name()));
+        idle.filter_map(|rewrite| Some((rewrite.name(), rewrite.left_alone()?))).collect()
     }
 }
 

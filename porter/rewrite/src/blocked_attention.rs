@@ -61,6 +61,13 @@ impl Rewrite for BlockedAttention {
             format!("{count} attentions over {longest} tokens would be as many programs as they have blocks");
         patch
     }
+
+    fn left_alone(&self) -> Option<String> {
+        Some(format!(
+            "no causal attention over {} tokens and more: the scores of shorter prompts fit",
+            self.least_tokens
+        ))
+    }
 }
 
 /// Causal attention, written as attention of blocks of queries over the keys up to their end.

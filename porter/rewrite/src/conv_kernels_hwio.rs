@@ -60,6 +60,10 @@ impl Rewrite for ConvKernelsHwio {
         );
         patch
     }
+
+    fn left_alone(&self) -> Option<String> {
+        Some("no weight that convolutions alone read, in the order OIHW".to_owned())
+    }
 }
 
 /// The dimensions of an OIHW kernel in the order HWIO.

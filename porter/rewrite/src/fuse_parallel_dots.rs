@@ -68,6 +68,13 @@ impl Rewrite for FuseParallelDots {
         patch.reason = format!("{} groups of linear layers read one value each", patch.weights.len());
         patch
     }
+
+    fn left_alone(&self) -> Option<String> {
+        Some(format!(
+            "no layers over one value with weights of at most {} MiB a device together",
+            self.most_bytes >> 20
+        ))
+    }
 }
 
 /// Linear layers of one program over one input.

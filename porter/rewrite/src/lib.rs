@@ -4,6 +4,7 @@
 //! [`Target`] says which rewrites serve which machine.
 
 mod batched_dots_as_reduce;
+mod bf16_products;
 mod blocked_attention;
 mod conv_kernels_hwio;
 mod fp8_activations;
@@ -26,9 +27,11 @@ mod roll_layers;
 mod shard;
 mod split_weights;
 mod target;
+mod toeplitz_convolutions;
 mod weights_in_out;
 
 pub use batched_dots_as_reduce::BatchedDotsAsReduce;
+pub use bf16_products::Bf16Products;
 pub use blocked_attention::BlockedAttention;
 pub use conv_kernels_hwio::ConvKernelsHwio;
 pub use fp8_activations::Fp8Activations;
@@ -49,4 +52,5 @@ pub use shard::{
 };
 pub use split_weights::SplitWeights;
 pub use target::{Applied, Target, apply};
+pub use toeplitz_convolutions::ToeplitzConvolutions;
 pub use weights_in_out::WeightsInOut;

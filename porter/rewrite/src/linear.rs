@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use porter_ir::{
-    DType, Input, InputRole, Op, OpId, Program, Result, Sharding, TensorType, Value,
+    DType, Input, InputRole, LogicalAxis, Op, OpId, Program, Result, Sharding, TensorType, Value,
     ops::{DotDimensions, DotGeneral},
     program::OpData,
 };
@@ -67,6 +67,8 @@ pub(crate) struct LinearWeight {
     /// `in`.
     pub(crate) columns: usize,
     pub(crate) dtype: DType,
+    /// What its dimensions mean.
+    pub(crate) axes: Option<Vec<Option<LogicalAxis>>>,
     /// How it lies over the mesh, and the parts that its rows and its columns are in.
     pub(crate) sharding: Option<Sharding>,
     pub(crate) parts: [usize; 2],
@@ -95,6 +97,7 @@ impl LinearWeight {
             rows,
             columns,
             dtype: ty.dtype,
+            axes: program.value(input.value).axes.clone(),
             sharding: input.sharding.clone(),
             parts: parts(program, input),
             layers: Vec::new(),

@@ -71,6 +71,13 @@ impl Rewrite for OrderParallelDots {
         patch.reason = format!("{count} groups of large linear layers read one value each");
         patch
     }
+
+    fn left_alone(&self) -> Option<String> {
+        let (least, rows) = (self.least_bytes >> 20, self.least_rows);
+        Some(format!(
+            "no program of {rows} rows and more with two layers over one value of {least} MiB a device each"
+        ))
+    }
 }
 
 /// Two or more layers that read one value, in the order in which they are written.

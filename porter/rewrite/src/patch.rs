@@ -139,4 +139,9 @@ pub trait Rewrite {
 
     /// The proposed patch; an empty one where there is nothing to do.
     fn propose(&self, port: &Port) -> Patch;
+
+    /// What it looks for, to be said where it finds nothing; none where nobody would miss it.
+    fn left_alone(&self) -> Option<String> {
+        None
+    }
 }

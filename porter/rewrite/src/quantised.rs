@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use porter_ir::{DType, OpId, Program, Result, Sharding, TensorType, Value};
+use porter_ir::{DType, LogicalAxis, OpId, Program, Result, Sharding, TensorType, Value};
 use porter_weights::QuantisedTo;
 
 use crate::{
@@ -23,8 +23,27 @@ pub(crate) fn quantisable(port: &Port) -> impl Iterator<Item = LinearWeight> {
 /// The two inputs that a weight becomes.
 #[derive(Clone)]
 pub(crate) struct Quantised {
-    values: (String, TensorType, Option<Sharding>),
-    scales: (String, TensorType, Option<Sharding>),
+    values: NewWeight,
+    scales: NewWeight,
+}
+
+/// An input that holds a weight, what its dimensions mean, and how they lie.
+#[derive(Clone)]
+struct NewWeight {
+    name: String,
+    ty: TensorType,
+    axes: Option<Vec<Option<LogicalAxis>>>,
+    sharding: Option<Sharding>,
+}
+
+impl NewWeight {
+    fn read(&self, site: &Site<'_>) -> Result<Value> {
+        let value = sharded_weight(site, &self.name, self.ty.clone(), self.sharding.as_ref())?;
+        if let Some(axes) = &self.axes {
+            site.b.logical_axes(value, axes)?;
+        }
+        Ok(value)
+    }
 }
 
 impl Quantised {
@@ -45,22 +64,23 @@ impl Quantised {
         patch.weights.push((weight.name.clone(), values.shape.clone(), wide.clone().quantised_values(to)));
         let column = wide.quantised_scales(to).reshape([weight.rows]);
         patch.weights.push((scale_name.clone(), scales.shape.clone(), column));
+        let (axes, sharding) = (weight.axes.clone(), weight.sharding.clone());
+        let row_axes = axes.as_ref().map(|axes| axes.iter().take(1).cloned().collect());
+        let row_sharding = sharding.as_ref().map(of_rows);
         Some(Self {
-            values: (weight.name.clone(), values, weight.sharding.clone()),
-            scales: (scale_name, scales, weight.sharding.as_ref().map(of_rows)),
+            values: NewWeight { name: weight.name.clone(), ty: values, axes, sharding },
+            scales: NewWeight { name: scale_name, ty: scales, axes: row_axes, sharding: row_sharding },
         })
     }
 
     /// The 8-bit numbers: `[out, in]`.
     pub(crate) fn values(&self, site: &Site<'_>) -> Result<Value> {
-        let (name, ty, sharding) = &self.values;
-        sharded_weight(site, name, ty.clone(), sharding.as_ref())
+        self.values.read(site)
     }
 
     /// `y` (`f32[.., out]`) times the scale of each column.
     pub(crate) fn scaled(&self, site: &Site<'_>, y: Value) -> Result<Value> {
-        let (name, ty, sharding) = &self.scales;
-        let scales = sharded_weight(site, name, ty.clone(), sharding.as_ref())?;
+        let scales = self.scales.read(site)?;
         let shape = site.b.shape(y);
         let last = shape.rank().saturating_sub(1);
         site.b.multiply(y, site.b.broadcast_in_dim(scales, shape, &[last])?)

@@ -61,6 +61,11 @@ impl Rewrite for SplitWeights {
         );
         patch
     }
+
+    fn left_alone(&self) -> Option<String> {
+        let (most, pieces) = (self.most_bytes >> 20, self.most_pieces);
+        Some(format!("no weight of more than {most} MiB a device that at most {pieces} pieces divide"))
+    }
 }
 
 /// How a weight is cut.

@@ -4,7 +4,8 @@ use porter_ir::OpError;
 
 use crate::{
     BatchedDotsAsReduce, BlockedAttention, ConvKernelsHwio, Effect, FuseParallelDots, MatvecAsReduce,
-    OrderParallelDots, PinStateUpdates, Port, Rewrite, RollLayers, SplitWeights, WeightsInOut,
+    OrderParallelDots, PinStateUpdates, Port, Rewrite, RollLayers, SplitWeights, ToeplitzConvolutions,
+    WeightsInOut,
 };
 
 /// The largest weight that a TPU fetches ahead whole, in bytes: it shares vector memory (64 MiB a core on v5p and 7x,
@@ -13,6 +14,9 @@ const FETCHED_AHEAD: usize = 32 << 20;
 
 /// Rows and columns of the widest matrix unit.
 const MXU: usize = 256;
+
+/// Columns of a matrix unit and lanes of a vector register.
+const LANES: usize = 128;
 
 /// Prompts of at least so many tokens take attention in a loop of blocks; shorter ones in a row of them, which compiles
 /// in seconds and is faster.
@@ -69,7 +73,9 @@ impl Target {
                     least_rows: MXU,
                     most_result_bytes: FETCHED_AHEAD,
                 };
-                &[&BLOCKED, &FUSE, &SPLIT, &ORDER, &WeightsInOut, &ConvKernelsHwio]
+                const TOEPLITZ: ToeplitzConvolutions =
+                    ToeplitzConvolutions { lanes: LANES, most_columns_a_tap: 4 };
+                &[&BLOCKED, &FUSE, &SPLIT, &ORDER, &WeightsInOut, &TOEPLITZ, &ConvKernelsHwio]
             }
             Target::Plain => &[],
         }

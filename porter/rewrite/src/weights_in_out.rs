@@ -45,6 +45,10 @@ impl Rewrite for WeightsInOut {
             format!("{} weights are read with the contracted dimension first", patch.weights.len());
         patch
     }
+
+    fn left_alone(&self) -> Option<String> {
+        Some("no weight that linear layers alone read".to_owned())
+    }
 }
 
 #[derive(Clone)]

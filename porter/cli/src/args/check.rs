@@ -7,6 +7,9 @@ use porter_numerics::Level;
 
 use super::{GraphArgs, MeshArgs, ModelArgs, RunDType};
 
+/// What `--reference` calls the reference executor.
+pub(crate) const BUILTIN: &str = "builtin";
+
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]

@@ -33,9 +33,10 @@ pub(crate) struct CompileArgs {
     /// Slots of the cache: prompt and answer together; 1024 if left out, or the model's positions
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(crate) context: Option<usize>,
-    /// The type of weights, activations and cache
-    #[arg(long, value_enum, default_value = "bf16")]
-    pub(crate) dtype: RunDType,
+    /// The type of weights, activations and cache; bf16 if left out. An ONNX graph runs in its own types, or, with
+    /// bf16, with its products in bf16
+    #[arg(long, value_enum)]
+    pub(crate) dtype: Option<RunDType>,
     #[command(flatten)]
     pub(crate) mesh: MeshArgs,
     /// Narrow the weights of linear layers, but for the head
@@ -58,4 +59,11 @@ pub(crate) struct CompileArgs {
     /// A configuration key that Porter does not know and that changes nothing; may be given again
     #[arg(long, value_name = "KEY")]
     pub(crate) ignore_config: Vec<String>,
+}
+
+impl CompileArgs {
+    /// The type of a model of sequences.
+    pub(crate) fn dtype(&self) -> RunDType {
+        self.dtype.unwrap_or(RunDType::Bf16)
+    }
 }

@@ -47,7 +47,7 @@ pub(crate) struct ConvertArgs {
 }
 
 /// How a checkpoint is written.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct WriteArgs {
     /// Begin a new file where this is full, as 5GB or 2GiB; `none` writes one file
     #[arg(long, value_name = "SIZE", value_parser = shard_size, default_value = "5GB")]

@@ -8,7 +8,7 @@ use porter_rewrite::Target;
 use crate::exit::{Exit, Failure};
 
 /// Which of the target's rewrites apply.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct RewriteArgs {
     /// Leave out one of the target's rewrites, as `porter plan --search` may say; `all` for the model as it is written
     #[arg(long, value_name = "NAME|all")]

@@ -5,7 +5,7 @@ use std::{path::PathBuf, str::FromStr as _};
 use clap::{Args, ValueEnum};
 use porter_plan::Target;
 
-use super::{GraphArgs, MeshArgs, RunDType, positive};
+use super::{CacheType, GraphArgs, MeshArgs, RunDType, WeightForm, positive};
 
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
@@ -37,9 +37,16 @@ pub(crate) struct PlanArgs {
     /// latency if left out
     #[arg(long, value_enum)]
     pub(crate) objective: Option<PlanFor>,
-    /// The type of weights, activations and cache; bf16 if left out. An ONNX graph runs in its own types
+    /// The type of weights, activations and cache; bf16 if left out. An ONNX graph runs in its own types, or, with
+    /// bf16, with its products in bf16
     #[arg(long, value_enum)]
     pub(crate) dtype: Option<RunDType>,
+    /// Narrow the weights of linear layers, but for the head
+    #[arg(long, value_enum, value_name = "FORM", conflicts_with = "search")]
+    pub(crate) quantize: Option<WeightForm>,
+    /// The type of the KV cache alone; that of activations if left out. fp8 halves what a long context takes
+    #[arg(long, value_enum, value_name = "TYPE", conflicts_with = "search")]
+    pub(crate) cache_dtype: Option<CacheType>,
     #[command(flatten)]
     pub(crate) mesh: MeshArgs,
     /// Have the TPU compiler judge the best mesh

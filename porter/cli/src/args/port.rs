@@ -9,7 +9,7 @@ use super::{
     CacheType, GraphArgs, MeshArgs, ModelArgs, RewriteArgs, RunDType, WeightForm, WriteArgs, positive,
 };
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct PortArgs {
     #[command(flatten)]
     pub(crate) model: ModelArgs,
@@ -34,7 +34,8 @@ pub(crate) struct PortArgs {
     /// Slots of the cache: prompt and answer together; 1024 if left out, or the model's positions
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(crate) context: Option<usize>,
-    /// The type of weights, activations and cache; bf16 if left out. An ONNX graph runs in its own types
+    /// The type of weights, activations and cache; bf16 if left out. An ONNX graph runs in its own types, or, with
+    /// bf16, with its products in bf16
     #[arg(long, value_enum)]
     pub(crate) dtype: Option<RunDType>,
     /// Narrow the weights of linear layers, but for the head
@@ -47,9 +48,10 @@ pub(crate) struct PortArgs {
     pub(crate) rewrites: RewriteArgs,
     #[command(flatten)]
     pub(crate) mesh: MeshArgs,
-    /// Compare what the programs give with this bundle (of an ONNX graph also a folder of test data) first, on the
-    /// CPU plugin or that of --plugin; nothing is written where a number is over its budget
-    #[arg(long, value_name = "BUNDLE")]
+    /// Compare what the programs give with this bundle (of an ONNX graph also a folder of test data) first, or with
+    /// Porter's own executor, on the CPU plugin or that of --plugin; nothing is written where a number is over its
+    /// budget
+    #[arg(long, value_name = "BUNDLE|builtin")]
     pub(crate) reference: Option<PathBuf>,
     /// Write it even if numbers are over their budgets; the manifest says so
     #[arg(long, requires = "reference")]

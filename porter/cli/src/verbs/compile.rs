@@ -8,17 +8,20 @@ use std::{collections::BTreeMap, env, fs, iter, time::Duration};
 
 use porter_ir::Mesh;
 use porter_pipeline::{
-    Ahead, Answer, Answers, Fitting, Variant, artefact, compiler_for, onnx::find, open_config, phases,
+    Ahead, Answer, Answers, Chosen, Fitting, Variant, artefact, compiler_for, onnx::find, open_config, phases,
 };
 use porter_plan::{Estimate, Target, html};
 use porter_rewrite::{Applied, Collective};
 use porter_runtime::aot;
 use serde::Serialize;
 
+pub(super) use ported::{Compiling, compile as compile_port};
+
 use crate::{
     args::{CompileArgs, Global},
     console::{Console, Tone, printable},
     exit::{self, Exit, Failure},
+    fact::Fact,
     progress::Fetching,
     table,
 };
@@ -41,6 +44,9 @@ pub(super) struct Document {
     sizes: Sizes,
     /// What was done to the programs, in order.
     rewrites: Vec<Rewrite>,
+    /// The target's rewrites that found nothing to do, and what they look for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_alone: Vec<Rewrite>,
     programs: Vec<Row>,
     /// What each of the target's rewrites brings, if asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,7 +123,7 @@ pub(super) fn run(args: &CompileArgs, global: &Global, console: &Console) -> Res
     let quantize = args.quantize.map(Into::into);
     let rewrites = args.rewrites.chosen()?;
     let cache = args.cache_dtype.map(Into::into);
-    let variant = Variant { quantize, cache, rewrites, ..Variant::new(args.dtype.into()) };
+    let variant = Variant { quantize, cache, rewrites, ..Variant::new(args.dtype().into()) };
     let answers = ahead.compile(&model, &phases, &variant)?;
     let forms = || {
         let all = (&answers.programs[..], &answers.applied[..]);
@@ -125,9 +131,10 @@ pub(super) fn run(args: &CompileArgs, global: &Global, console: &Console) -> Res
     };
     let attribution = args.attribute.then(forms).transpose()?;
 
-    let sizes = Sizes::Sequences { dtype: args.dtype.name(), batch: args.batch, prompt, context };
+    let sizes = Sizes::Sequences { dtype: args.dtype().name(), batch: args.batch, prompt, context };
+    let left_alone = left_alone(rewrites, &answers.applied);
     let document = document(target, sizes, (model.name, model.model.class()), answers);
-    present(&Document { attribution, ..document }, args, console)
+    present(&Document { left_alone, attribution, ..document }, args, console)
 }
 
 /// The target, which only a port says itself.
@@ -179,6 +186,7 @@ pub(super) fn document(
         mesh: mesh.as_ref().map(Mesh::to_string),
         sizes,
         rewrites: applied.into_iter().map(Rewrite::from).collect(),
+        left_alone: Vec::new(),
         programs,
         attribution: None,
         notes,
@@ -189,6 +197,13 @@ impl From<Applied> for Rewrite {
     fn from(applied: Applied) -> Self {
         Self { rewrite: applied.rewrite, reason: applied.reason }
     }
+}
+
+/// Which of a TPU's rewrites found nothing to do.
+fn left_alone(rewrites: Chosen<'_>, applied: &[Applied]) -> Vec<Rewrite> {
+    let applied: Vec<&str> = applied.iter().map(|applied| applied.rewrite).collect();
+    let left = rewrites.left_alone(porter_rewrite::Target::Tpu, &applied).into_iter();
+    left.map(|(rewrite, reason)| Rewrite { rewrite, reason }).collect()
 }
 
 /// How many collectives there are of each kind.
@@ -299,8 +314,8 @@ impl Row {
     }
 
     /// What the page says beside the estimate.
-    fn facts(&self) -> Vec<(String, String)> {
-        let fact = |name: &str, value: String| (name.to_owned(), value);
+    fn facts(&self) -> Vec<Fact> {
+        let fact = |name: &str, value: String| Fact::new(name, value);
         let seconds = self.compile.map(|seconds| fact("compile time", format!("{seconds:.1} s")));
         let error = self.error.as_ref().map(|error| fact("why", error.clone()));
         let estimate = self.estimate.as_ref().into_iter().flat_map(|e| {
@@ -325,6 +340,21 @@ impl Document {
         worst.into_iter().find(|&worst| exits().any(|exit| exit == worst)).unwrap_or(Exit::Done)
     }
 
+    /// A section of a page for each program.
+    pub(super) fn sections(&self) -> impl Iterator<Item = html::Section<'_>> {
+        self.programs.iter().map(section)
+    }
+
+    /// Each program in a line.
+    pub(super) fn facts(&self) -> Vec<Fact> {
+        let estimate = |e: &Estimate| format!(", {:.3} ms a run, bound by {}", e.seconds * 1e3, e.bound);
+        let fact = |row: &Row| {
+            let estimate = row.estimate.as_ref().map_or_else(String::new, estimate);
+            Fact::new(&row.program, format!("{}, {}{estimate}", row.fits(), row.memory()))
+        };
+        self.programs.iter().map(fact).collect()
+    }
+
     fn subtitle(&self) -> String {
         let sizes = match &self.sizes {
             Sizes::Sequences { dtype, batch, prompt, context } => {
@@ -342,11 +372,12 @@ impl Document {
 }
 
 fn section(row: &Row) -> html::Section<'_> {
-    html::Section { title: row.program.clone(), facts: row.facts(), estimate: row.estimate.as_ref() }
+    let facts = row.facts().into_iter().map(|Fact { name, value }| (name, value)).collect();
+    html::Section { title: row.program.clone(), facts, estimate: row.estimate.as_ref() }
 }
 
 fn page(document: &Document) -> String {
-    let sections: Vec<html::Section<'_>> = document.programs.iter().map(section).collect();
+    let sections: Vec<html::Section<'_>> = document.sections().collect();
     let subtitle =
         iter::once(document.subtitle()).chain(document.notes.clone()).collect::<Vec<_>>().join("; ");
     html::page(&format!("{} on {}", document.model, document.target), &subtitle, &sections)
@@ -371,7 +402,9 @@ pub(super) fn render(d: &Document, console: &Console) -> String {
     }
     parts.extend(d.attribution.as_deref().map(attribute::render));
     let rewrites = d.rewrites.iter().map(|Rewrite { rewrite, reason }| format!("{rewrite}: {reason}"));
-    let rewrites = rewrites.collect::<Vec<_>>().join("\n");
+    let left = d.left_alone.iter();
+    let left = left.map(|Rewrite { rewrite, reason }| format!("left alone: {rewrite}: {reason}"));
+    let rewrites = rewrites.chain(left).collect::<Vec<_>>().join("\n");
     parts.extend((!rewrites.is_empty()).then(|| console.paint(&rewrites, Tone::Dim)));
     parts.extend(d.notes.iter().map(|note| console.paint(note, Tone::Dim)));
     parts.join("\n\n")

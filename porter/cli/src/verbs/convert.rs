@@ -10,6 +10,7 @@ use crate::{
     args::{ConvertArgs, ToFormat, WriteArgs},
     console::{Console, printable},
     exit::{Exit, Failure},
+    fact::Fact,
     progress::{Converting, Fetching},
     table,
 };
@@ -45,6 +46,17 @@ impl Document {
             verified: None,
             notes: Vec::new(),
         }
+    }
+
+    /// What was written in a few lines, each with its name.
+    pub(super) fn facts(&self) -> Vec<Fact> {
+        let files = format!(
+            "{} files, {:.1} MB, in {:.1} s",
+            self.files.len(),
+            self.bytes as f64 / 1e6,
+            self.seconds
+        );
+        vec![Fact::new("folder", &self.output), Fact::new("files", files)]
     }
 }
 

@@ -4,7 +4,7 @@ mod map;
 mod onnx;
 mod ported;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use porter_import::{ModelFiles, Source, resolve};
 use porter_weights::{Checkpoint, Report};
@@ -15,14 +15,23 @@ use crate::{
     args::InspectArgs,
     console::{Console, Tone, printable},
     exit::{Exit, Failure},
+    fact::Fact,
     progress::Fetching,
     table,
 };
-use porter_pipeline::{PipelineError, artefact, checkpoint, model, weight_map};
+use porter_pipeline::{PipelineError, artefact, checkpoint, model, onnx::find, weight_map};
+
+/// What was found of a model or of a graph.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Inspection {
+    Model(Document),
+    Graph(onnx::Document),
+}
 
 /// What `porter inspect` says.
 #[derive(Serialize)]
-struct Document {
+pub(super) struct Document {
     model: String,
     weights: String,
     format: String,
@@ -97,23 +106,65 @@ impl Architecture {
     }
 }
 
-pub(super) fn run(args: &InspectArgs, console: &Console) -> Result<Exit, Failure> {
-    if let Some(graph) = porter_pipeline::onnx::find(&args.model.model, &Fetching::new(console))? {
-        return onnx::run(&graph, args, console);
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { class, layers, hidden_size, heads, kv_heads, head_dim, vocab_size, max_positions, .. } =
+            self;
+        write!(
+            f,
+            "{class}: {layers} layers, hidden {hidden_size}, {heads} heads ({kv_heads} kv) of {head_dim}, vocab \
+             {vocab_size}, {max_positions} positions"
+        )
     }
+}
+
+pub(super) fn run(args: &InspectArgs, console: &Console) -> Result<Exit, Failure> {
     if let Some(artefact) = artefact::find(&args.model.model)? {
         return ported::run(&artefact, args, console);
+    }
+    let inspection = inspect(args, console)?;
+    console.result(&inspection, |inspection| inspection.render(console))?;
+    Ok(inspection.exit())
+}
+
+/// Looks at a model or a graph.
+pub(super) fn inspect(args: &InspectArgs, console: &Console) -> Result<Inspection, Failure> {
+    if let Some(graph) = find(&args.model.model, &Fetching::new(console))? {
+        return Ok(Inspection::Graph(onnx::document(&graph, args)?));
     }
     let source = Source::parse(&args.model.model).map_err(PipelineError::from)?;
     let files = resolve(&source, &Fetching::new(console)).map_err(PipelineError::from)?;
     let checkpoint = checkpoint(&files, &args.model.options())?;
     let ignore: Vec<&str> = args.model.ignore_config.iter().map(String::as_str).collect();
-    let document = inspect(&files, &*checkpoint, &ignore, args.map)?;
-    console.result(&document, |document| render(document, console))?;
-    Ok(if document.problems.is_empty() { Exit::Done } else { Exit::Unsupported })
+    Ok(Inspection::Model(document(&files, &*checkpoint, &ignore, args.map)?))
 }
 
-fn inspect(
+impl Inspection {
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Inspection::Model(document) if document.problems.is_empty() => Exit::Done,
+            Inspection::Model(_) => Exit::Unsupported,
+            Inspection::Graph(document) => document.exit(),
+        }
+    }
+
+    /// The model in a few lines, each with its name.
+    pub(super) fn facts(&self) -> Vec<Fact> {
+        match self {
+            Inspection::Model(document) => document.facts(),
+            Inspection::Graph(document) => document.facts(),
+        }
+    }
+
+    fn render(&self, console: &Console) -> String {
+        match self {
+            Inspection::Model(document) => render(document, console),
+            Inspection::Graph(document) => onnx::render(document, console),
+        }
+    }
+}
+
+fn document(
     files: &ModelFiles,
     checkpoint: &dyn Checkpoint,
     ignore: &[&str],
@@ -154,6 +205,26 @@ fn inspect(
 }
 
 impl Document {
+    fn facts(&self) -> Vec<Fact> {
+        let architecture = self.architecture.as_ref().map(Architecture::to_string);
+        let stored = format!(
+            "{}: {} tensors, {:.2} M parameters, {:.1} MB",
+            self.format,
+            self.tensors,
+            self.parameters as f64 / 1e6,
+            self.bytes as f64 / 1e6
+        );
+        let architecture = architecture.map(|text| Fact::new("architecture", text));
+        let used = self.problems.is_empty().then(|| Fact::new("tensors", "every one is understood and used"));
+        let problems = self.problems.iter().map(|problem| Fact::new("problem", problem));
+        architecture
+            .into_iter()
+            .chain([Fact::new("checkpoint", stored)])
+            .chain(used)
+            .chain(problems)
+            .collect()
+    }
+
     fn add(&mut self, report: &Report) {
         self.problems.extend(report.to_string().lines().map(|line| line.trim().to_owned()));
         let tolerated = report.tolerated.iter();
@@ -196,10 +267,7 @@ fn render(d: &Document, console: &Console) -> String {
     let mut lines =
         vec![format!("{}  {}", console.paint(&printable(&d.model), Tone::Strong), printable(&d.weights))];
     if let Some(a) = &d.architecture {
-        lines.push(format!(
-            "{}: {} layers, hidden {}, {} heads ({} kv) of {}, vocab {}, {} positions",
-            a.class, a.layers, a.hidden_size, a.heads, a.kv_heads, a.head_dim, a.vocab_size, a.max_positions
-        ));
+        lines.push(a.to_string());
     }
     lines.push(format!(
         "{}: {} tensors, {:.2} M parameters, {:.1} MB",

@@ -9,6 +9,7 @@ mod convert;
 mod inspect;
 mod man;
 mod merge_index;
+mod onboard;
 mod plan;
 mod plugin;
 mod port;
@@ -27,6 +28,7 @@ pub(crate) fn run(cli: &Cli, console: &Console) -> Result<Exit, Failure> {
         Verb::Compile(args) => compile::run(args, &cli.global, console),
         Verb::Port(args) => port::run(args, &cli.global, console),
         Verb::Plan(args) => plan::run(args, &cli.global, console),
+        Verb::Onboard(args) => onboard::run(args, &cli.global, console),
         Verb::AotWorker => compile::work(),
         Verb::Completions { shell } => completions::run(*shell, console),
         Verb::Man => man::run(console),

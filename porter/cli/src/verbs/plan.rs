@@ -7,8 +7,8 @@ use std::{fs, path::Path};
 
 use porter_ir::Mesh;
 use porter_pipeline::{
-    Ahead, Candidate, Configured, Meshing, Objective, Padding, PipelineError, Plan, Planner, Variant,
-    onnx::find, open_config, phases,
+    Ahead, Candidate, Configured, Meshing, Narrow, Objective, Padding, PipelineError, Plan, Planner,
+    Quantize, Variant, onnx::find, open_config, phases,
 };
 use porter_plan::{Buckets, Memory, Prompts, Roofline, Target, Verdict};
 use porter_rewrite::{Shard, Tables};
@@ -18,6 +18,7 @@ use crate::{
     args::{Global, PlanArgs},
     console::{Console, Tone, printable},
     exit::{Exit, Failure},
+    fact::Fact,
     progress::Fetching,
     table,
     verbs::compile,
@@ -34,15 +35,25 @@ const MOST_BUCKETS: usize = 8;
 const CAVEAT: &str =
     "times of the plan are a roofline of the program as it is written: nothing of it was compiled or run";
 
+/// The plan of a model or of a graph.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Planned {
+    Model(Box<Document>),
+    Graph(Box<onnx::Document>),
+}
+
 /// What `porter plan` says. Sizes in bytes a device, times in seconds.
 #[derive(Serialize)]
-struct Document {
+pub(super) struct Document {
     model: String,
     architecture: &'static str,
     parameters: usize,
     target: Target,
     devices: usize,
     dtype: &'static str,
+    /// The type, or the form of the weights, and of the cache where it is another.
+    precision: String,
     prompt: usize,
     context: usize,
     /// What a device has for programs.
@@ -61,6 +72,11 @@ struct Document {
     #[serde(skip_serializing_if = "Option::is_none")]
     search: Option<Vec<search::Row>>,
     notes: Vec<String>,
+    /// How the best candidate lies, if it fits.
+    #[serde(skip)]
+    best: Option<Shard>,
+    #[serde(skip)]
+    exit: Exit,
 }
 
 #[derive(Serialize)]
@@ -113,9 +129,16 @@ struct Smallest {
 }
 
 pub(super) fn run(args: &PlanArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
+    let planned = plan(args, global, console)?;
+    console.result(&planned, |planned| planned.render(console))?;
+    Ok(planned.exit())
+}
+
+/// Plans a model or a graph.
+pub(super) fn plan(args: &PlanArgs, global: &Global, console: &Console) -> Result<Planned, Failure> {
     // A configuration alone is no model to the resolver; what is nothing at all is told below.
     if let Ok(Some(graph)) = find(&args.model, &Fetching::new(console)) {
-        return onnx::run(&graph, args, global, console);
+        return Ok(Planned::Graph(Box::new(onnx::plan(&graph, args, global, console)?)));
     }
     if args.input.is_some() || !args.graph.dims().is_empty() {
         return Err(Failure::new(Exit::Usage, "--dim and --input are for ONNX graphs: leave them out"));
@@ -131,9 +154,14 @@ pub(super) fn run(args: &PlanArgs, global: &Global, console: &Console) -> Result
     let longest = buckets.iter().flatten().filter_map(|buckets| buckets.sizes.last().copied()).max();
     let prompt = args.prompt.or(longest);
     let context = args.context.unwrap_or_else(|| prompt.unwrap_or(CONTEXT).max(CONTEXT).min(positions));
+    let quantize = args.quantize.map(Quantize::from);
+    if let Some(form) = quantize {
+        form.serves(args.target.chip())?;
+    }
     let planner = Planner {
         model: &model,
-        variant: Variant::new(args.dtype().into()),
+        variant: Narrow { quantize, cache: args.cache_dtype.map(Into::into) }
+            .of(Variant::new(args.dtype().into())),
         tables,
         batch: args.batch,
         prompt: prompt.unwrap_or(context),
@@ -157,10 +185,45 @@ pub(super) fn run(args: &PlanArgs, global: &Global, console: &Console) -> Result
     let document = Document {
         buckets,
         search: searched,
+        exit,
         ..document(args, &model, &planner, &plan, smallest, verified)?
     };
-    console.result(&document, |document| render(document, console))?;
-    Ok(exit)
+    Ok(Planned::Model(Box::new(document)))
+}
+
+impl Planned {
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Planned::Model(document) => document.exit,
+            Planned::Graph(document) => document.exit(),
+        }
+    }
+
+    /// How the best candidate lies, if it fits and there are several devices.
+    pub(super) fn meshing(&self) -> Option<Meshing> {
+        match self {
+            Planned::Model(document) => {
+                let Shard { mesh, tables } = document.best.clone()?;
+                Some(Meshing { mesh: (mesh.devices() > 1).then_some(mesh), tables })
+            }
+            Planned::Graph(_) => None,
+        }
+    }
+
+    /// The plan in a few lines, each with its name.
+    pub(super) fn facts(&self) -> Vec<Fact> {
+        match self {
+            Planned::Model(document) => document.facts(),
+            Planned::Graph(document) => document.facts(),
+        }
+    }
+
+    fn render(&self, console: &Console) -> String {
+        match self {
+            Planned::Model(document) => render(document, console),
+            Planned::Graph(document) => onnx::render(document, console),
+        }
+    }
 }
 
 /// For which lengths of the prompts in a file to have programs.
@@ -230,6 +293,7 @@ fn document(
         target: target.clone(),
         devices: target.devices(),
         dtype: args.dtype().name(),
+        precision: Narrow::in_variant(&planner.variant).name(planner.variant.dtype),
         prompt: planner.prompt,
         context: planner.context,
         available: target.chip().usable_hbm.value as u64,
@@ -240,7 +304,40 @@ fn document(
         verified,
         search: None,
         notes: vec![CAVEAT.to_owned()],
+        best: plan.winner().map(|winner| winner.shard.clone()),
+        exit: Exit::Done,
     })
+}
+
+impl Document {
+    fn facts(&self) -> Vec<Fact> {
+        let best = self.candidates.first().into_iter().flat_map(|best| {
+            let fits = if best.fits { "fits" } else { "does not fit" };
+            let memory =
+                format!("{} of {} a device: it {fits}", size(best.total), size(self.available as usize));
+            let pads = best.pads.iter().map(|pad| Fact::new("padding", pad));
+            let programs = best.programs.iter().map(|program| {
+                let Roofline { seconds, bound, .. } = program.roofline;
+                Fact::new(
+                    &program.program,
+                    format!("{:.3} ms at least (a roofline), bound by {bound}", seconds * 1e3),
+                )
+            });
+            let lies = format!("{} by the rules {}, {} rows", best.mesh, best.rules, best.batch);
+            [Fact::new("layout", lies), Fact::new("memory", memory)].into_iter().chain(pads).chain(programs)
+        });
+        let smallest = self.smallest.iter().map(|smallest| {
+            Fact::new("smallest that it fits", format!("{} as {}", smallest.target, smallest.row.mesh))
+        });
+        let refused = self.refused.iter().filter(|_| self.candidates.is_empty());
+        let refused = refused.map(|refused| Fact::new(&refused.mesh, refused.problems.join("; ")));
+        [Fact::new("precision", &self.precision)]
+            .into_iter()
+            .chain(best)
+            .chain(smallest)
+            .chain(refused)
+            .collect()
+    }
 }
 
 /// A mesh, or what stands for that of one device.
@@ -305,6 +402,11 @@ impl Row {
     }
 }
 
+/// Bytes in the unit that suits them.
+fn size(bytes: usize) -> String {
+    if bytes < 1 << 27 { format!("{:.2} MiB", bytes as f64 / 2_f64.powi(20)) } else { gib(bytes) + " GiB" }
+}
+
 fn gib(bytes: usize) -> String {
     format!("{:.2}", bytes as f64 / 2_f64.powi(30))
 }
@@ -337,7 +439,7 @@ fn render(d: &Document, console: &Console) -> String {
         d.architecture,
         d.parameters as f64 / 1e9,
         d.target,
-        d.dtype,
+        d.precision,
         d.prompt,
         d.context,
         gib(d.available as usize),

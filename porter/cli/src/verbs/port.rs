@@ -6,19 +6,25 @@ use std::{path::Path, time::Instant};
 
 use porter_numerics::{Bundle, Judge, Report, Subject, Verdict};
 use porter_pipeline::{
-    PipelineError, Variant,
+    Chosen, Meshing, PipelineError, Variant,
     artefact::{CheckRecord, Port, Ported},
+    check::{Computed, Inputs, Reference},
     convert::place,
     onnx::find,
     open_with, phases,
 };
-use porter_weights::stream::{self, Conversion};
+use porter_weights::{
+    Checkpoint,
+    stream::{self, Conversion},
+    write::Layout,
+};
 
 use super::convert;
 use crate::{
-    args::{Global, PortArgs, RunDType},
+    args::{BUILTIN, Global, PortArgs, RunDType},
     console::Console,
     exit::{Exit, Failure},
+    fact::Fact,
     progress::{Converting, Fetching, Working},
 };
 
@@ -28,10 +34,37 @@ pub(super) use onnx::report as graph_report;
 const CONTEXT: usize = 1024;
 
 pub(super) fn run(args: &PortArgs, global: &Global, console: &Console) -> Result<Exit, Failure> {
+    let Outcome { report, written, .. } = port(args, &args.mesh.meshing()?, global, console)?;
+    if let Some(document) = written {
+        console.result(&document, convert::render)?;
+        return Ok(Exit::Done);
+    }
+    console.result(&report, |report| {
+        report.as_ref().map_or_else(String::new, |report| super::check::render(report, console))
+    })?;
+    Ok(Exit::No)
+}
+
+/// What became of a port.
+pub(super) struct Outcome {
+    pub(super) tried: Tried,
+    /// Its numbers, where they were compared.
+    pub(super) report: Option<Report>,
+    /// What was written; none where numbers are over their budgets.
+    pub(super) written: Option<convert::Document>,
+}
+
+/// Ports a model or a graph, the model laid out as `meshing` says.
+pub(super) fn port(
+    args: &PortArgs,
+    meshing: &Meshing,
+    global: &Global,
+    console: &Console,
+) -> Result<Outcome, Failure> {
     let started = Instant::now();
     let model = &args.model;
     if let Some(graph) = find(&model.model, &Fetching::new(console))? {
-        return onnx::run(&graph, args, global, console);
+        return onnx::port(&graph, args, global, console);
     }
     if args.input.is_some() || !args.graph.dims().is_empty() {
         return Err(Failure::new(Exit::Usage, "--dim and --input are for ONNX graphs: leave them out"));
@@ -47,21 +80,20 @@ pub(super) fn run(args: &PortArgs, global: &Global, console: &Console) -> Result
     let rewrites = args.rewrites.chosen()?;
     let cache = args.cache_dtype.map(Into::into);
     let variant = Variant { quantize, cache, rewrites, ..Variant::new(dtype.into()) };
-    let port = Port::new(&opened, phases, variant, &args.target, &args.mesh.meshing()?)?;
-    for applied in port.applied() {
-        console.note(&format!("{}: {}", applied.rewrite, applied.reason));
-    }
+    let port = Port::new(&opened, phases, variant, &args.target, meshing)?;
+    let applied = port.applied().iter().map(|applied| (applied.rewrite, &*applied.reason));
+    let tried = Tried::new(applied, rewrites);
 
-    let check = |path: &Path| {
-        let bundle = Bundle::open(path).map_err(PipelineError::from)?;
-        let name = path.display().to_string();
-        report(&port.ported(), &opened.files.name, &bundle, (&name, Judge::default()), global, console)
+    let check = |name: &str| {
+        let bundle = if name == BUILTIN {
+            Reference::Computed(Computed::new(&opened, Inputs::Standard, &Working::new(console))?)
+        } else {
+            Reference::Recorded(Bundle::open(Path::new(name)).map_err(PipelineError::from)?)
+        };
+        let judged = (name, Judge::default());
+        report(&port.ported(), &opened.files.name, bundle.bundle(), judged, global, console)
     };
-    let record = match checked(args, check, console)? {
-        Checked::Refused(exit) => return Ok(exit),
-        Checked::Written(record) => record,
-    };
-    let layout = port.layout(args.writing.max_shard_size.0, record)?;
+    let writing = Writing { args, started, tried, console };
     let what = format!(
         "{} ported to {}: dtype {}, {:?}, cache {:?}, rewrites {rewrites}, batch {}, prompts {prompts:?}, context \
          {context}",
@@ -72,54 +104,77 @@ pub(super) fn run(args: &PortArgs, global: &Global, console: &Console) -> Result
         args.cache_dtype,
         batch
     );
-    let conversion = Conversion { what: &what, checkpoint: &*opened.checkpoint, layout: &layout };
-    write(&conversion, args, started, console)
+    let layout = |record| port.layout(args.writing.max_shard_size.0, record);
+    writing.write((&what, &*opened.checkpoint), check, layout)
 }
 
-/// Writes the artefact.
-fn write(
-    conversion: &Conversion<'_>,
-    args: &PortArgs,
+/// What was done to programs, and what the target's other rewrites look for.
+pub(super) struct Tried {
+    pub(super) applied: Vec<Fact>,
+    pub(super) left_alone: Vec<Fact>,
+}
+
+impl Tried {
+    fn new<'a>(applied: impl Iterator<Item = (&'a str, &'a str)>, rewrites: Chosen<'_>) -> Self {
+        let applied: Vec<(&str, &str)> = applied.collect();
+        let names: Vec<&str> = applied.iter().map(|(name, _)| *name).collect();
+        let left = rewrites.left_alone(porter_rewrite::Target::Tpu, &names).into_iter();
+        Self {
+            applied: applied.iter().map(|&(name, reason)| Fact::new(name, reason)).collect(),
+            left_alone: left.map(|(name, reason)| Fact::new(name, reason)).collect(),
+        }
+    }
+
+    fn tell(&self, console: &Console) {
+        for Fact { name, value } in &self.applied {
+            console.note(&format!("{name}: {value}"));
+        }
+        for Fact { name, value } in &self.left_alone {
+            console.detail(&format!("left alone: {name}: {value}"));
+        }
+    }
+}
+
+/// What is written, once it was checked.
+struct Writing<'a> {
+    args: &'a PortArgs,
     started: Instant,
-    console: &Console,
-) -> Result<Exit, Failure> {
-    let store = place(&args.output, false)?;
-    let options = convert::options(&args.writing, None);
-    let observer = Converting::new(console);
-    let summary = stream::write(conversion, &*store, &options, &observer)?;
-    let mut document = convert::Document::new(&args.output, summary, started);
-    if args.writing.verify {
-        stream::verify(conversion, &*store, &options, &observer)?;
-        document.verified = Some(true);
-    }
-    console.result(&document, convert::render)?;
-    Ok(Exit::Done)
+    tried: Tried,
+    console: &'a Console,
 }
 
-/// What became of the check.
-enum Checked {
-    /// Nothing may be written.
-    Refused(Exit),
-    /// What the manifest says of it.
-    Written(Option<CheckRecord>),
-}
-
-/// Runs the port's programs against the reference, where there is one.
-fn checked(
-    args: &PortArgs,
-    check: impl FnOnce(&Path) -> Result<Report, Failure>,
-    console: &Console,
-) -> Result<Checked, Failure> {
-    let Some(path) = &args.reference else { return Ok(Checked::Written(None)) };
-    let name = path.display().to_string();
-    let report = check(path)?;
-    let pass = report.verdict() == Verdict::Pass;
-    if !pass && !args.accept {
-        console.note("nothing is written: numbers are over their budgets; --accept writes it all the same");
-        console.result(&report, |report| super::check::render(report, console))?;
-        return Ok(Checked::Refused(Exit::No));
+impl Writing<'_> {
+    /// Runs the port's programs against the reference, where there is one, and writes the artefact where they pass.
+    fn write(
+        self,
+        (what, checkpoint): (&str, &dyn Checkpoint),
+        check: impl FnOnce(&str) -> Result<Report, Failure>,
+        layout: impl FnOnce(Option<CheckRecord>) -> Result<Layout, PipelineError>,
+    ) -> Result<Outcome, Failure> {
+        let Self { args, started, tried, console } = self;
+        tried.tell(console);
+        let name = args.reference.as_ref().map(|path| path.display().to_string());
+        let report = name.as_deref().map(check).transpose()?;
+        let pass = report.as_ref().is_none_or(|report| report.verdict() == Verdict::Pass);
+        if !pass && !args.accept {
+            console
+                .note("nothing is written: numbers are over their budgets; --accept writes it all the same");
+            return Ok(Outcome { tried, report, written: None });
+        }
+        let record = name.zip(report.as_ref());
+        let layout = layout(record.map(|(name, report)| CheckRecord::new(&name, report.findings(), pass)))?;
+        let conversion = Conversion { what, checkpoint, layout: &layout };
+        let store = place(&args.output, false)?;
+        let options = convert::options(&args.writing, None);
+        let observer = Converting::new(console);
+        let summary = stream::write(&conversion, &*store, &options, &observer)?;
+        let mut document = convert::Document::new(&args.output, summary, started);
+        if args.writing.verify {
+            stream::verify(&conversion, &*store, &options, &observer)?;
+            document.verified = Some(true);
+        }
+        Ok(Outcome { tried, report, written: Some(document) })
     }
-    Ok(Checked::Written(Some(CheckRecord::new(&name, report.findings(), pass))))
 }
 
 /// A port's numbers against a bundle's.

@@ -1,14 +1,14 @@
 //! A ported ONNX graph at work.
 
 use porter_import::ModelFiles;
-use porter_ir::OutputRole;
-use porter_numerics::{Findings, Judge};
+use porter_ir::{DType, OutputRole};
+use porter_numerics::{Budget, Findings, Judge, Measured};
 use porter_onnx::Recorded;
 use porter_plan::Target;
 use porter_weights::{Checkpoint, WeightMap};
 
 use super::{
-    manifest::{FixedRecord, GraphRecord, Manifest},
+    manifest::{FixedRecord, GraphRecord, Manifest, RoundingsRecord},
     parts::{Parts, jobs, weights},
     program::PhaseRecord,
 };
@@ -22,6 +22,8 @@ use crate::{
 pub struct PortedGraph<'a> {
     /// What it was made for.
     pub record: &'a GraphRecord,
+    /// What its products take, where that is not the file's type.
+    pub dtype: Option<DType>,
     /// One of [`PhaseRecord::Graph`], and one of [`PhaseRecord::Weights`] where there is something to compute.
     pub programs: Vec<(PhaseRecord, &'a Compilable)>,
     /// How their weights come from the checkpoint.
@@ -41,6 +43,7 @@ pub struct GraphArtefact {
     /// The target that it is for.
     pub target: Target,
     record: GraphRecord,
+    dtype: Option<DType>,
     /// In the manifest's order.
     programs: Vec<Compilable>,
     weights: WeightMap,
@@ -67,10 +70,15 @@ impl GraphArtefact {
             .map(|output| output.name.as_str())
             .collect();
         let weights = weights(&programs, &*checkpoint, &made, &mut problems);
+        let dtype = manifest.dtype.as_deref().map(str::parse).transpose();
+        let dtype = dtype.unwrap_or_else(|error| {
+            problems.push(format!("dtype: {error}"));
+            None
+        });
         if !problems.is_empty() {
             return Err(PipelineError::Artefact { path, problem: problems.join("\n") });
         }
-        Ok(Self { files, manifest, checkpoint, target, record, programs, weights })
+        Ok(Self { files, manifest, checkpoint, target, record, dtype, programs, weights })
     }
 
     /// Its programs and weights.
@@ -78,6 +86,7 @@ impl GraphArtefact {
         let phases = self.manifest.programs.iter().map(|program| program.phase);
         PortedGraph {
             record: &self.record,
+            dtype: self.dtype,
             programs: phases.zip(&self.programs).collect(),
             weights: &self.weights,
             checkpoint: &*self.checkpoint,
@@ -132,7 +141,23 @@ impl PortedGraph<'_> {
             compare_case(case, &running.run(&case.inputs)?, reference, judge, &mut findings);
             observer.step("cases", i + 1, reference.cases.len());
         }
+        findings.comparisons =
+            findings.comparisons.into_iter().map(|measured| self.held(measured, reference)).collect();
         Ok(findings)
+    }
+
+    /// A comparison held to what narrow products do to the output, where there are any.
+    fn held(&self, measured: Measured, reference: &Reference) -> Measured {
+        let name = reference.output_of(&measured.comparison.name);
+        let Some(RoundingsRecord { deviation, of }) = self.record.roundings.get(name) else {
+            return measured;
+        };
+        let budget = Budget::rounded(*deviation, of, &measured.comparison);
+        if measured.loosened.is_some() || budget.max_abs <= measured.budget.max_abs {
+            return measured;
+        }
+        // How noisy the reference is in f32 says nothing of a port that rounds to less.
+        measured.with_floor(None).held_to(budget)
     }
 
     fn program(&self, phase: PhaseRecord) -> Option<&Compilable> {

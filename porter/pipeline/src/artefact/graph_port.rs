@@ -7,6 +7,8 @@ use std::{
     path::Path,
 };
 
+use porter_ir::{DType, Program};
+use porter_numerics::Roundings;
 use porter_onnx::Recorded;
 use porter_plan::Target;
 use porter_weights::{
@@ -18,21 +20,24 @@ use sha2::{Digest, Sha256};
 use super::{
     PortedGraph,
     manifest::{
-        CheckRecord, FixedRecord, GraphRecord, MANIFEST, Manifest, RewriteRecord, SCHEMA, SourceRecord,
+        CheckRecord, FixedRecord, GraphRecord, MANIFEST, Manifest, RewriteRecord, RoundingsRecord, SCHEMA,
+        SourceRecord,
     },
     port::{tensors_sha256, undo, weights_layout, write_programs},
     program::PhaseRecord,
 };
 use crate::{
-    Chosen, PipelineError,
+    PipelineError,
     ahead::Job,
-    onnx::{Dims, FOLDED, ForTpu, Graph, OnnxCheckpoint, one_device},
+    onnx::{Dims, FOLDED, ForTpu, Graph, GraphForm, OnnxCheckpoint, Products, one_device},
 };
 
 /// A graph for a target, before it is written.
 pub struct GraphPort<'a> {
     graph: &'a Graph,
     target: Target,
+    /// What its products take, where that is not the file's.
+    dtype: Option<DType>,
     record: GraphRecord,
     rewrites: Vec<RewriteRecord>,
     checkpoint: OnnxCheckpoint,
@@ -49,11 +54,15 @@ impl<'a> GraphPort<'a> {
         dims: &Dims,
         inputs: Option<&[Recorded]>,
         target: &Target,
-        rewrites: Chosen<'_>,
+        form: GraphForm<'_>,
     ) -> Result<Self, PipelineError> {
         one_device(target)?;
-        let ForTpu { before, main, recognised, applied, weights, fixed, .. } =
-            graph.for_tpu(dims, inputs, rewrites)?;
+        let ForTpu { before, main, recognised, applied, weights, fixed, program, .. } =
+            graph.for_tpu(dims, inputs, form)?;
+        let roundings = match form.products {
+            Products::AsStored => BTreeMap::new(),
+            Products::Bf16 => RoundingsRecord::of(&program),
+        };
         let before = before.map(|job| (PhaseRecord::Weights, job));
         let jobs = before.into_iter().chain([(PhaseRecord::Graph, main)]).collect();
         let checkpoint = OnnxCheckpoint::open(&graph.files.weights)?;
@@ -62,10 +71,11 @@ impl<'a> GraphPort<'a> {
         let fixed = fixed.map(|input| (input.name.clone(), FixedRecord::of(input))).collect();
         let [inputs, outputs] = graph.names();
         let recognised = RewriteRecord::recognised(&recognised);
-        let record = GraphRecord { dims: dims.clone(), inputs, outputs, fixed };
+        let record = GraphRecord { dims: dims.clone(), inputs, outputs, fixed, roundings };
         Ok(Self {
             graph,
             target: target.clone(),
+            dtype: form.products.dtype(),
             record,
             rewrites: recognised.into_iter().chain(applied.iter().map(RewriteRecord::from)).collect(),
             checkpoint,
@@ -93,6 +103,7 @@ impl<'a> GraphPort<'a> {
     pub fn ported(&self) -> PortedGraph<'_> {
         PortedGraph {
             record: &self.record,
+            dtype: self.dtype,
             programs: self.jobs.iter().map(|(phase, job)| (*phase, &job.program)).collect(),
             weights: &self.weights,
             checkpoint: &self.checkpoint,
@@ -118,7 +129,7 @@ impl<'a> GraphPort<'a> {
             source: self.source()?,
             target: self.target.to_string(),
             mesh: None,
-            dtype: None,
+            dtype: self.dtype.map(|dtype| dtype.name().to_owned()),
             quantize: None,
             rewrites: self.rewrites.clone(),
             programs,
@@ -156,6 +167,14 @@ fn sha256(path: &Path) -> io::Result<String> {
         hash.update(bytes);
         let read = bytes.len();
         file.consume(read);
+    }
+}
+
+impl RoundingsRecord {
+    /// Those that reach each output of a program.
+    fn of(program: &Program) -> BTreeMap<String, Self> {
+        let of = |roundings: &Roundings| Self { deviation: roundings.deviation(), of: roundings.describe() };
+        Roundings::all(program).iter().map(|(name, roundings)| (name.clone(), of(roundings))).collect()
     }
 }
 

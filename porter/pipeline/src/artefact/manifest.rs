@@ -28,7 +28,7 @@ pub struct Manifest {
     pub target: String,
     /// The axes of the target's devices, outermost first; none where it is one.
     pub mesh: Option<Vec<(String, usize)>>,
-    /// The type of weights, activations and cache; none of a graph, which has its own types.
+    /// The type of weights, activations and cache; of a graph what its products take, and none where that is its own.
     pub dtype: Option<String>,
     /// The narrow form of the linear layers' weights.
     pub quantize: Option<String>,
@@ -74,6 +74,18 @@ pub struct GraphRecord {
     pub outputs: Vec<String>,
     /// By name, the inputs that the program has as constants, since shapes depend on them.
     pub fixed: BTreeMap<String, FixedRecord>,
+    /// What narrow products do to each output; nothing where the graph runs in its own types.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub roundings: BTreeMap<String, RoundingsRecord>,
+}
+
+/// The roundings that reach an output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoundingsRecord {
+    /// How far off they leave it: the error's deviation, as a share of the output's.
+    pub deviation: f64,
+    /// What they are.
+    pub of: String,
 }
 
 /// The value that an input is fixed to.

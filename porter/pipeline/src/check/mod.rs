@@ -20,7 +20,7 @@ use porter_runtime::HostTensor;
 use crate::{Engine, Observer, Opened, PipelineError, Variant};
 pub use bisect::Trust;
 use plan::Plan;
-pub use reference::{Computed, Inputs};
+pub use reference::{Computed, Inputs, Reference};
 use run::{Continued, Run};
 
 /// The output that is a distribution over tokens.

@@ -13,6 +13,7 @@ use safetensors::{Dtype, tensor::TensorView};
 use tempfile::TempDir;
 
 use super::{
+    Trust,
     cases::{Sample, samples},
     parts::{InExecutor, arguments, owned, wide_integers},
 };
@@ -34,6 +35,32 @@ pub enum Inputs {
 pub struct Computed {
     bundle: Bundle,
     _folder: TempDir,
+}
+
+/// What numbers are compared with.
+pub enum Reference {
+    /// What somebody recorded.
+    Recorded(Bundle),
+    /// What Porter computed.
+    Computed(Computed),
+}
+
+impl Reference {
+    /// Its inputs and outputs.
+    pub fn bundle(&self) -> &Bundle {
+        match self {
+            Reference::Recorded(bundle) => bundle,
+            Reference::Computed(computed) => computed.bundle(),
+        }
+    }
+
+    /// How far a search for the module at fault may believe it.
+    pub fn trust(&self) -> Trust {
+        match self {
+            Reference::Recorded(_) => Trust::Recorded,
+            Reference::Computed(_) => Trust::Inputs,
+        }
+    }
 }
 
 /// The most elements of logits that are kept of a case: the last positions.

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use porter_ir::{InputRole, Program};
+use porter_ir::{DType, InputRole, Program};
 use porter_onnx::Recorded;
 use porter_plan::Target as Slice;
-use porter_rewrite::{Applied, Port, Target, apply};
+use porter_rewrite::{Applied, Bf16Products, Port, Rewrite, Target, apply};
 use porter_weights::{Expr, WeightMap};
 
 use super::{Dims, Graph, prepared::prepare};
@@ -18,6 +18,54 @@ pub(crate) const FOLDED: &str = "it is a constant in the program, or nothing rea
 const WEIGHTS: &str = "weights";
 /// The name of the graph's own program.
 const GRAPH: &str = "graph";
+
+/// In which form a graph runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GraphForm<'a> {
+    /// What its products of f32 take.
+    pub products: Products,
+    /// Which of the target's rewrites apply.
+    pub rewrites: Chosen<'a>,
+}
+
+/// What products of f32 take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Products {
+    /// f32, as the file says.
+    AsStored,
+    /// bf16, and give f32.
+    Bf16,
+}
+
+impl Products {
+    /// The type that a user asks for.
+    pub fn of(dtype: Option<DType>) -> Result<Self, PipelineError> {
+        match dtype {
+            None => Ok(Self::AsStored),
+            Some(DType::BF16) => Ok(Self::Bf16),
+            Some(other) => Err(PipelineError::Usage(format!(
+                "found --dtype {}: a graph runs in its own types, or with its products in bf16; leave --dtype out, or \
+                 take bf16",
+                other.name()
+            ))),
+        }
+    }
+
+    /// The type, where it is not the file's.
+    pub const fn dtype(self) -> Option<DType> {
+        match self {
+            Self::AsStored => None,
+            Self::Bf16 => Some(DType::BF16),
+        }
+    }
+
+    fn rewrite(self) -> Option<&'static dyn Rewrite> {
+        match self {
+            Self::AsStored => None,
+            Self::Bf16 => Some(&Bf16Products),
+        }
+    }
+}
 
 /// The programs of a graph for one TPU, and how their weights are made of the file's tensors.
 pub struct ForTpu {
@@ -58,14 +106,16 @@ impl Graph {
         &self,
         dims: &Dims,
         inputs: Option<&[Recorded]>,
-        rewrites: Chosen<'_>,
+        form: GraphForm<'_>,
     ) -> Result<ForTpu, PipelineError> {
         let (program, fixed) = self.fixed_program(dims, inputs, &Dims::new())?;
         let (program, recognised) = self.recognised(&program)?;
         let mut prepared = prepare(program)?;
         let programs: Vec<Program> = prepared.weights.iter().chain([&prepared.main]).cloned().collect();
         let weights = weights(&programs);
-        let rewrites: Vec<_> = rewrites.of(Target::Tpu).collect();
+        let narrow = form.products.rewrite().into_iter();
+        let rewrites: Vec<&dyn Rewrite> =
+            narrow.chain(form.rewrites.of(Target::Tpu).map(|rewrite| rewrite as &dyn Rewrite)).collect();
         let (port, applied) = apply(&rewrites, Port::new(programs, weights))?;
         let mut programs = port.programs.into_iter();
         prepared.weights = prepared.weights.and_then(|_| programs.next());

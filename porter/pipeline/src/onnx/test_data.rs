@@ -46,6 +46,12 @@ impl Reference {
         Self::read(folder, &Interface { model: &model, inputs, outputs })
     }
 
+    /// The graph's output that a comparison's name stands for.
+    pub(crate) fn output_of<'n>(&self, name: &'n str) -> &'n str {
+        let of = |case: &ReferenceCase| name.strip_prefix(&*case.name)?.strip_prefix('.');
+        if self.cases.len() == 1 { name } else { self.cases.iter().find_map(of).unwrap_or(name) }
+    }
+
     fn read(folder: &Path, interface: &Interface<'_>) -> Result<Self, PipelineError> {
         let bundle = folder.join("inputs.safetensors");
         if bundle.exists() {

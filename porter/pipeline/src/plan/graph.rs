@@ -9,7 +9,7 @@ use porter_rewrite::{Applied, Profile, Shard, Tables};
 
 use crate::{
     Chosen, Job, PipelineError,
-    onnx::{Dims, ForTpu, Graph, one_device},
+    onnx::{Dims, ForTpu, Graph, GraphForm, Products, one_device},
 };
 
 /// What a graph asks of one device.
@@ -44,9 +44,10 @@ impl GraphPlan {
         dims: &Dims,
         inputs: Option<&[Recorded]>,
         target: &Target,
+        products: Products,
     ) -> Result<Self, PipelineError> {
         one_device(target)?;
-        let for_tpu = graph.for_tpu(dims, inputs, Chosen::All)?;
+        let for_tpu = graph.for_tpu(dims, inputs, GraphForm { products, rewrites: Chosen::All })?;
         let (demand, parameters) = demand(&for_tpu)?;
         let ForTpu { before, main, arguments, recognised, applied, .. } = for_tpu;
         let verdict = demand.memory.verdict(target);

@@ -8,11 +8,12 @@ use porter_rewrite::{Pads, Port, Profile, Shard, ShardError, Share, Target};
 use porter_zoo::Phase;
 
 use super::Padding;
-use crate::{Configured, PipelineError, Variant, lower::programs_of};
+use crate::{Configured, PipelineError, Quantize, Variant, lower::programs_of};
 
 /// The programs of a model for so many rows.
 pub(super) struct Written {
     phases: Vec<Phase>,
+    quantize: Option<Quantize>,
     port: Port,
     /// As they are written.
     pub(super) form: Form,
@@ -40,8 +41,10 @@ impl Written {
         variant: &Variant<'_>,
     ) -> Result<Self, PipelineError> {
         let programs = programs_of(&model.model, &phases, variant, Target::Plain)?;
-        let form = Form { programs: unplaced(&phases, &programs), padding: Padding::default() };
-        Ok(Self { phases, port: Port::new(programs, model.weight_map.clone()), form, padded: HashMap::new() })
+        let port = Port::new(programs, model.weight_map.clone());
+        let quantize = variant.quantize;
+        let form = Form { programs: unplaced(&phases, &port, quantize)?, padding: Padding::default() };
+        Ok(Self { phases, quantize, port, form, padded: HashMap::new() })
     }
 
     /// The programs with what `pads` adds.
@@ -50,7 +53,7 @@ impl Written {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(unknown) => {
                 let (port, applied) = pads.apply(self.port.clone())?;
-                let programs = unplaced(&self.phases, &port.programs);
+                let programs = unplaced(&self.phases, &port, self.quantize)?;
                 let bytes = self.port.programs.iter().zip(&port.programs);
                 let bytes = bytes.map(|(before, now)| weight_bytes(now).saturating_sub(weight_bytes(before)));
                 let flops = self.form.programs.iter().zip(&programs);
@@ -63,14 +66,21 @@ impl Written {
     }
 }
 
-fn unplaced(phases: &[Phase], programs: &[Program]) -> Vec<Unplaced> {
-    let programs = phases.iter().zip(programs).map(|(&phase, program)| Unplaced {
+/// What programs are like with narrow weights, which come after padding and keep what dimensions mean.
+fn unplaced(
+    phases: &[Phase],
+    port: &Port,
+    quantize: Option<Quantize>,
+) -> Result<Vec<Unplaced>, PipelineError> {
+    let narrow = quantize.map(|form| form.rewrite().propose(port).apply(port)).transpose()?;
+    let programs = phases.iter().zip(&narrow.as_ref().unwrap_or(port).programs);
+    let programs = programs.map(|(&phase, program)| Unplaced {
         name: program.name().to_owned(),
         phase,
         profile: Profile::of(program),
         flops: model_flops(program),
     });
-    programs.collect()
+    Ok(programs.collect())
 }
 
 /// The bytes of a program's weights.

@@ -120,7 +120,9 @@ impl Estimate {
         let compiled_flops = sum(&|step| step.flops);
         let mxu_seconds = compiled_flops / chip.bf16_peak();
         let products = sum(&|step| if step.kind == walk::Kind::Product { step.busy } else { 0.0 });
-        let reading = 2.0 * products > core_seconds && hbm_seconds > mxu_seconds;
+        // Products that wait for what they read; where they read little they are slow by themselves.
+        let waiting = hbm_seconds > mxu_seconds && 2.0 * hbm_seconds > core_seconds;
+        let reading = 2.0 * products > core_seconds && waiting;
         let bound = match resource {
             _ if exposed > busiest => Resource::Ici,
             Resource::Core if reading => Resource::Hbm,

@@ -33,7 +33,7 @@ pub(crate) fn model(changes: &Value) -> Model {
 }
 
 /// Uniform numbers whose products keep the scale of what they multiply.
-fn random(name: &str, shape: &Shape) -> Vec<f32> {
+pub(crate) fn random(name: &str, shape: &Shape) -> Vec<f32> {
     let mut state =
         name.bytes().fold(0x9e37_79b9_7f4a_7c15_u64, |s, b| (s ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
     let mut uniform = || {

@@ -6,19 +6,16 @@ use porter_ir::DType;
 use porter_numerics::{BudgetFile, Bundle, Findings, Judge, Report, Subject};
 use porter_pipeline::{
     Chosen, Engine, Opened, PipelineError, Variant,
-    check::{Checker, Computed, Inputs, Trust},
+    check::{Checker, Computed, Inputs, Reference},
     open_with,
 };
 
 use crate::{
-    args::{Against, CheckArgs, Global},
+    args::{Against, BUILTIN, CheckArgs, Global},
     console::Console,
     exit::{Exit, Failure},
     progress::{Fetching, Working},
 };
-
-/// What `--reference` calls the reference executor.
-const BUILTIN: &str = "builtin";
 
 /// The model's numbers against the reference's.
 pub(super) fn execute(args: &CheckArgs, global: &Global, console: &Console) -> Result<Report, Failure> {
@@ -66,30 +63,6 @@ pub(super) fn execute(args: &CheckArgs, global: &Global, console: &Console) -> R
         plugin: engine.client.platform().to_owned(),
     };
     Ok(Report::new(subject, findings))
-}
-
-/// What the numbers are compared with.
-enum Reference {
-    /// What somebody recorded.
-    Recorded(Bundle),
-    /// What Porter computed.
-    Computed(Computed),
-}
-
-impl Reference {
-    fn bundle(&self) -> &Bundle {
-        match self {
-            Reference::Recorded(bundle) => bundle,
-            Reference::Computed(computed) => computed.bundle(),
-        }
-    }
-
-    fn trust(&self) -> Trust {
-        match self {
-            Reference::Recorded(_) => Trust::Recorded,
-            Reference::Computed(_) => Trust::Inputs,
-        }
-    }
 }
 
 /// Checks, and looks deeper where that was asked for.

@@ -7,7 +7,7 @@ use porter_pipeline::{
 };
 
 use crate::{
-    args::{CheckArgs, Global},
+    args::{BUILTIN, CheckArgs, Global},
     console::Console,
     exit::{Exit, Failure},
     progress::Working,
@@ -51,7 +51,7 @@ fn asked(args: &CheckArgs) -> Result<&std::path::Path, Failure> {
         .filter(|(_, given)| *given)
         .map(|(flag, _)| format!("{flag} is for models that Porter writes the program of: leave it out"))
         .collect();
-    let folder = args.reference.as_deref().filter(|path| *path != std::path::Path::new("builtin"));
+    let folder = args.reference.as_deref().filter(|path| *path != std::path::Path::new(BUILTIN));
     if folder.is_none() {
         problems.push(
             "give --reference FOLDER: test_data_set_0 with input_0.pb and output_0.pb, or inputs.safetensors and \

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use porter_pipeline::{
     Ahead, Job,
-    onnx::{ForTpu, Graph, read_tensors},
+    onnx::{ForTpu, Graph, GraphForm, Products, read_tensors},
 };
 use porter_plan::Target;
 
-use super::{Document, Rewrite, Row, Sizes, compiler, present};
+use super::{Document, Rewrite, Row, Sizes, compiler, left_alone, present};
 use crate::{
     args::{CompileArgs, Global},
     console::Console,
@@ -25,7 +25,9 @@ pub(super) fn run(
     console: &Console,
 ) -> Result<Exit, Failure> {
     let inputs = args.input.as_deref().map(read_tensors).transpose()?;
-    let graph_for_tpu = graph.for_tpu(&args.graph.dims(), inputs.as_deref(), args.rewrites.chosen()?)?;
+    let rewrites = args.rewrites.chosen()?;
+    let form = GraphForm { products: Products::of(args.dtype.map(Into::into))?, rewrites };
+    let graph_for_tpu = graph.for_tpu(&args.graph.dims(), inputs.as_deref(), form)?;
     let ForTpu { before, main, arguments, recognised, applied, .. } = graph_for_tpu;
     let compiler = compiler(args.time_limit, global, console)?;
     console.note(&format!("compiling {} for {}", graph.files.name, target));
@@ -40,6 +42,7 @@ pub(super) fn run(
         devices: target.devices(),
         mesh: None,
         sizes: Sizes::Inputs { inputs: arguments },
+        left_alone: left_alone(rewrites, &applied),
         rewrites: applied.into_iter().map(Rewrite::from).collect(),
         programs: answers.into_iter().map(Row::new).collect(),
         attribution: None,

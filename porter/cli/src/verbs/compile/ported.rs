@@ -1,11 +1,12 @@
 //! Compiling a port's own programs.
 
-use std::fs;
+use std::{fs, path::Path};
 
-use porter_ir::Mesh;
-use porter_pipeline::{Ahead, Answer, Answers, artefact::Found};
+use porter_ir::{DType, Mesh};
+use porter_pipeline::{Ahead, Answer, Answers, Meshing, artefact::Found};
+use porter_plan::Target;
 
-use super::{Sizes, compiler, document, present};
+use super::{Document, Sizes, compiler, document, present};
 use crate::{
     args::{CompileArgs, Global},
     console::Console,
@@ -21,12 +22,38 @@ pub(super) fn run(
     global: &Global,
     console: &Console,
 ) -> Result<Exit, Failure> {
-    let target = args.target.clone().unwrap_or_else(|| artefact.target().clone());
+    let compiling = Compiling {
+        target: args.target.clone().unwrap_or_else(|| artefact.target().clone()),
+        meshing: args.mesh.meshing()?,
+        time_limit: args.time_limit,
+        executables: args.executables,
+    };
+    present(&compile(artefact, compiling, global, console)?, args, console)
+}
+
+/// How a port is compiled.
+pub(in super::super) struct Compiling {
+    pub(in super::super) target: Target,
+    pub(in super::super) meshing: Meshing,
+    /// Seconds that a program may take.
+    pub(in super::super) time_limit: usize,
+    /// Whether executables are kept.
+    pub(in super::super) executables: bool,
+}
+
+/// Compiles all programs of a port.
+pub(in super::super) fn compile(
+    artefact: Found,
+    compiling: Compiling,
+    global: &Global,
+    console: &Console,
+) -> Result<Document, Failure> {
+    let Compiling { target, meshing, time_limit, executables } = compiling;
     let (mesh, architecture, dtype) = match &artefact {
         Found::Model(model) => {
             (model.ported().mesh.cloned(), model.model.class(), model.ported().dtype.name())
         }
-        Found::Graph(_) => (None, "ONNX", "its own types"),
+        Found::Graph(graph) => (None, "ONNX", graph.ported().dtype.map_or("its own types", DType::name)),
     };
     let devices = mesh.as_ref().map_or(1, Mesh::devices);
     if devices != target.devices() {
@@ -37,25 +64,29 @@ pub(super) fn run(
         );
         return Err(Failure::new(Exit::No, message));
     }
-    let compiler = compiler(args.time_limit, global, console)?;
+    let compiler = compiler(time_limit, global, console)?;
     let (name, root) = (artefact.files().name.clone(), artefact.files().root.clone());
     let subject = (name, architecture);
-    let sizes = Sizes::Ported { dtype };
     let jobs = artefact.jobs();
     console.note(&format!("compiling {} programs of {} for {target}", jobs.len(), subject.0));
-    let ahead = Ahead { compiler, target: target.clone(), meshing: args.mesh.meshing()? };
-    let programs = ahead.answers(&jobs, args.executables)?;
-    if args.executables {
-        let folder = root.join(EXECUTABLES);
-        fs::create_dir_all(&folder).map_err(|e| Failure::write(&folder, &e))?;
-        for (program, executable) in programs.iter().filter_map(serialized) {
-            let path = folder.join(format!("{program}.{}.pjrt", target.to_string().replace(':', "-")));
-            fs::write(&path, executable).map_err(|e| Failure::write(&path, &e))?;
-            console.note(&format!("wrote {}", path.display()));
-        }
+    let ahead = Ahead { compiler, target: target.clone(), meshing };
+    let programs = ahead.answers(&jobs, executables)?;
+    if executables {
+        keep(&programs, &root.join(EXECUTABLES), &target, console)?;
     }
     let answers = Answers { mesh, applied: Vec::new(), programs };
-    present(&document(&target, sizes, subject, answers), args, console)
+    Ok(document(&target, Sizes::Ported { dtype }, subject, answers))
+}
+
+/// Writes the executables of programs into a folder.
+fn keep(programs: &[Answer], folder: &Path, target: &Target, console: &Console) -> Result<(), Failure> {
+    fs::create_dir_all(folder).map_err(|e| Failure::write(folder, &e))?;
+    for (program, executable) in programs.iter().filter_map(serialized) {
+        let path = folder.join(format!("{program}.{}.pjrt", target.to_string().replace(':', "-")));
+        fs::write(&path, executable).map_err(|e| Failure::write(&path, &e))?;
+        console.note(&format!("wrote {}", path.display()));
+    }
+    Ok(())
 }
 
 /// A program's name and executable.

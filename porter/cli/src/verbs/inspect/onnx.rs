@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use porter_onnx::ProblemKind;
 use porter_pipeline::{
     checkpoint,
-    onnx::{Graph, Interface, Summary},
+    onnx::{Graph, Interface},
 };
 use serde::Serialize;
 
@@ -14,12 +14,13 @@ use crate::{
     args::InspectArgs,
     console::{Console, Tone, printable},
     exit::{Exit, Failure},
+    fact::Fact,
     table,
 };
 
 /// What `porter inspect` says of an ONNX file.
 #[derive(Serialize)]
-struct Document {
+pub(in super::super) struct Document {
     model: String,
     file: String,
     format: &'static str,
@@ -40,6 +41,9 @@ struct Document {
     encodings: Vec<Stored>,
     /// Everything that keeps the graph from being ported.
     problems: Vec<String>,
+    /// How it ends for them.
+    #[serde(skip)]
+    exit: Exit,
     notes: Vec<String>,
 }
 
@@ -70,19 +74,14 @@ impl From<Interface> for Value {
     }
 }
 
-pub(super) fn run(graph: &Graph, args: &InspectArgs, console: &Console) -> Result<Exit, Failure> {
+pub(super) fn document(graph: &Graph, args: &InspectArgs) -> Result<Document, Failure> {
     let summary = graph.summary(&args.graph.dims());
-    let kinds: Vec<ProblemKind> = summary.problems.iter().map(|problem| problem.kind).collect();
-    let document = document(graph, summary, args)?;
-    console.result(&document, |document| render(document, console))?;
-    Ok(match kinds.iter().all(|kind| *kind == ProblemKind::Invalid) {
-        _ if kinds.is_empty() => Exit::Done,
-        true => Exit::Corrupt,
-        false => Exit::Unsupported,
-    })
-}
-
-fn document(graph: &Graph, summary: Summary, args: &InspectArgs) -> Result<Document, Failure> {
+    let invalid = summary.problems.iter().all(|problem| problem.kind == ProblemKind::Invalid);
+    let exit = match summary.problems.len() {
+        0 => Exit::Done,
+        _ if invalid => Exit::Corrupt,
+        _ => Exit::Unsupported,
+    };
     let checkpoint = checkpoint(&graph.files, &args.model.options())?;
     let encodings = stored(&*checkpoint);
     let named =
@@ -113,11 +112,42 @@ fn document(graph: &Graph, summary: Summary, args: &InspectArgs) -> Result<Docum
         bytes: encodings.iter().fold(0, |sum, e| sum.saturating_add(e.bytes)),
         encodings,
         problems: summary.problems.iter().map(ToString::to_string).collect(),
+        exit,
         notes: fixed.collect(),
     })
 }
 
-fn render(d: &Document, console: &Console) -> String {
+impl Document {
+    pub(super) const fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    pub(super) fn facts(&self) -> Vec<Fact> {
+        let operators: usize = self.operators.iter().map(|operator| operator.count).sum();
+        let types = |values: &[Value]| {
+            let types: Vec<String> = values.iter().map(|v| format!("{} {}", v.name, v.r#type)).collect();
+            types.join(", ")
+        };
+        let graph = format!("ONNX (IR {}) by {}, {operators} operators", self.ir_version, self.producer);
+        let recognised = table::counted(&self.recognised);
+        let recognised = (!self.recognised.is_empty()).then(|| Fact::new("recognised", recognised));
+        let understood = self.problems.is_empty().then(|| Fact::new("operators", "every one is understood"));
+        let problems = self.problems.iter().map(|problem| Fact::new("problem", problem));
+        [
+            Fact::new("graph", graph),
+            Fact::new("inputs", types(&self.inputs)),
+            Fact::new("outputs", types(&self.outputs)),
+            Fact::new("weights", format!("{} tensors, {:.1} MB", self.tensors, self.bytes as f64 / 1e6)),
+        ]
+        .into_iter()
+        .chain(recognised)
+        .chain(understood)
+        .chain(problems)
+        .collect()
+    }
+}
+
+pub(super) fn render(d: &Document, console: &Console) -> String {
     let opset = |o: &Opset| {
         let domain = if o.domain.is_empty() { "ai.onnx" } else { &o.domain };
         format!("{} {}", printable(domain), o.version)

@@ -4,23 +4,24 @@ use std::collections::BTreeMap;
 
 use porter_pipeline::{
     Ahead, Answers, GraphPlan,
-    onnx::{Graph, read_tensors},
+    onnx::{Graph, Products, read_tensors},
 };
 use porter_plan::{Memory, Roofline, Target, Verdict};
 use serde::Serialize;
 
-use super::{CAVEAT, gib};
+use super::{CAVEAT, gib, size};
 use crate::{
     args::{Global, GraphArgs, PlanArgs},
     console::{Console, Tone, printable},
     exit::{Exit, Failure},
+    fact::Fact,
     table,
     verbs::compile,
 };
 
 /// What `porter plan` says of a graph. Sizes in bytes, times in seconds.
 #[derive(Serialize)]
-struct Document {
+pub(in super::super) struct Document {
     model: String,
     architecture: &'static str,
     /// Numbers of the weights that the program reads.
@@ -45,25 +46,19 @@ struct Document {
     notes: Vec<String>,
 }
 
-pub(super) fn run(
+pub(super) fn plan(
     graph: &Graph,
     args: &PlanArgs,
     global: &Global,
     console: &Console,
-) -> Result<Exit, Failure> {
+) -> Result<Document, Failure> {
     refuse_sequences(args)?;
     let inputs = args.input.as_deref().map(read_tensors).transpose()?;
-    let plan = GraphPlan::new(graph, &args.graph.dims(), inputs.as_deref(), &args.target)?;
+    let products = Products::of(args.dtype.map(Into::into))?;
+    let plan = GraphPlan::new(graph, &args.graph.dims(), inputs.as_deref(), &args.target, products)?;
     let fits = plan.verdict == Verdict::Fits;
     let verified = (fits && args.verify).then(|| verify(graph, &plan, args, global, console)).transpose()?;
-    let exit = match &verified {
-        Some(verified) => verified.exit(),
-        None if fits => Exit::Done,
-        None => Exit::No,
-    };
-    let document = document(graph, plan, verified);
-    console.result(&document, |document| render(document, console))?;
-    Ok(exit)
+    Ok(document(graph, plan, verified))
 }
 
 /// Refuses what a model of sequences alone is asked for.
@@ -74,7 +69,8 @@ fn refuse_sequences(args: &PlanArgs) -> Result<(), Failure> {
         ("--prompts", args.prompts.is_some()),
         ("--context", args.context.is_some()),
         ("--objective", args.objective.is_some()),
-        ("--dtype", args.dtype.is_some()),
+        ("--quantize", args.quantize.is_some()),
+        ("--cache-dtype", args.cache_dtype.is_some()),
         ("--mesh", args.mesh.mesh.is_some()),
         ("--rules", args.mesh.rules.is_some()),
         ("--search", args.search.is_some()),
@@ -121,7 +117,27 @@ fn document(graph: &Graph, plan: GraphPlan, verified: Option<compile::Document>)
     }
 }
 
-fn render(d: &Document, console: &Console) -> String {
+impl Document {
+    pub(super) fn exit(&self) -> Exit {
+        match &self.verified {
+            Some(verified) => verified.exit(),
+            None if self.fits => Exit::Done,
+            None => Exit::No,
+        }
+    }
+
+    pub(super) fn facts(&self) -> Vec<Fact> {
+        let fits = if self.fits { "fits" } else { "does not fit" };
+        let memory = format!("{} of {} a device: it {fits}", size(self.total), size(self.available as usize));
+        let Roofline { seconds, bound, .. } = self.roofline;
+        let smallest = self.smallest.as_ref();
+        let smallest = smallest.map(|target| Fact::new("smallest that it fits", target.to_string()));
+        let run = format!("{:.3} ms at least (a roofline), bound by {bound}", seconds * 1e3);
+        [Fact::new("memory", memory), Fact::new("a run", run)].into_iter().chain(smallest).collect()
+    }
+}
+
+pub(super) fn render(d: &Document, console: &Console) -> String {
     let inputs: Vec<String> = d.inputs.iter().map(|(name, ty)| format!("{} {ty}", printable(name))).collect();
     let fits =
         if d.fits { console.paint("fits", Tone::Good) } else { console.paint("does not fit", Tone::Bad) };

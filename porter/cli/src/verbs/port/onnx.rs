@@ -2,55 +2,54 @@
 
 use std::{path::Path, time::Instant};
 
+use porter_ir::DType;
 use porter_numerics::{Judge, Report, Subject};
 use porter_pipeline::{
     Engine,
     artefact::{GraphPort, PortedGraph},
-    onnx::{Graph, Reference, read_tensors},
+    onnx::{Graph, GraphForm, Products, Reference, read_tensors},
 };
-use porter_weights::stream::Conversion;
 
-use super::{Checked, checked, write};
+use super::{Outcome, Tried, Writing};
 use crate::{
-    args::{Global, GraphArgs, PortArgs},
+    args::{BUILTIN, Global, GraphArgs, PortArgs},
     console::Console,
     exit::{Exit, Failure},
     progress::Working,
 };
 
 /// Ports the graph. It runs in the types of the file.
-pub(super) fn run(
+pub(super) fn port(
     graph: &Graph,
     args: &PortArgs,
     global: &Global,
     console: &Console,
-) -> Result<Exit, Failure> {
+) -> Result<Outcome, Failure> {
     let started = Instant::now();
     refuse_sequences(args)?;
     let inputs = args.input.as_deref().map(read_tensors).transpose()?;
     let rewrites = args.rewrites.chosen()?;
-    let port = GraphPort::new(graph, &args.graph.dims(), inputs.as_deref(), &args.target, rewrites)?;
-    for done in port.rewrites() {
-        console.note(&format!("{}: {}", done.rewrite, done.reason));
-    }
-    let check = |folder: &Path| {
+    let form = GraphForm { products: Products::of(args.dtype.map(Into::into))?, rewrites };
+    let port = GraphPort::new(graph, &args.graph.dims(), inputs.as_deref(), &args.target, form)?;
+    let check = |name: &str| {
+        if name == BUILTIN {
+            let message = "a graph is checked against what somebody recorded: give --reference FOLDER";
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        let folder = Path::new(name);
         let reference = Reference::open(folder, graph)?;
         report(&port.ported(), &graph.files.name, &reference, (folder, Judge::default()), global, console)
     };
-    let record = match checked(args, check, console)? {
-        Checked::Refused(exit) => return Ok(exit),
-        Checked::Written(record) => record,
-    };
-    let layout = port.layout(args.writing.max_shard_size.0, record)?;
-    let what =
-        format!("{} ported to {}: {:?}, rewrites {rewrites}", graph.files.name, args.target, port.record());
-    write(&Conversion { what: &what, checkpoint: port.checkpoint(), layout: &layout }, args, started, console)
+    let applied = port.rewrites().iter().map(|done| (&*done.rewrite, &*done.reason));
+    let writing = Writing { args, started, tried: Tried::new(applied, rewrites), console };
+    let what = format!("{} ported to {}: {:?}, {form:?}", graph.files.name, args.target, port.record());
+    let layout = |record| port.layout(args.writing.max_shard_size.0, record);
+    writing.write((&what, port.checkpoint()), check, layout)
 }
 
 /// Refuses what a model of sequences alone is asked for.
 fn refuse_sequences(args: &PortArgs) -> Result<(), Failure> {
     GraphArgs::refuse_sequences(&[
-        ("--dtype", args.dtype.is_some()),
         ("--batch", args.batch.is_some()),
         ("--prompt", !args.prompt.is_empty()),
         ("--context", args.context.is_some()),
@@ -73,7 +72,7 @@ pub(in super::super) fn report(
     let findings = ported.check(&engine, reference, &judge, &Working::new(console))?;
     let subject = Subject {
         model: model.to_owned(),
-        dtype: "its own types".to_owned(),
+        dtype: ported.dtype.map_or("its own types", DType::name).to_owned(),
         reference: folder.display().to_string(),
         plugin: engine.client.platform().to_owned(),
     };
