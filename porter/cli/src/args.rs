@@ -32,7 +32,7 @@ use porter_weights::{OpenOptions, PickleGlobals};
 pub(crate) use check::{Against, BUILTIN, CheckArgs};
 pub(crate) use compile::CompileArgs;
 pub(crate) use convert::{ConvertArgs, ToFormat, WriteArgs};
-pub(crate) use forms::{CacheType, RewriteArgs, RunDType, WeightForm};
+pub(crate) use forms::{NarrowArgs, RewriteArgs, RunDType};
 pub(crate) use onboard::OnboardArgs;
 pub(crate) use plan::{PlanArgs, PlanFor};
 pub(crate) use port::PortArgs;

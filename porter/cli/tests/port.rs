@@ -223,3 +223,32 @@ fn a_folder_that_holds_something_is_not_written_to() {
     );
     assert!(error.contains("activation_batch: 1 do not divide over data=4"), "{error}");
 }
+
+/// A policy of precision: all linear layers in 8 bits, but for those that are named.
+#[test]
+fn weights_that_are_kept_keep_their_type() {
+    let folder = tempfile::tempdir().unwrap();
+    let narrow =
+        ["--target", "v6e:1x1", "--quantize", "int8", "--keep", "*.layers.0.*", "--keep", "*.o_proj.*"];
+    let out = ported(folder.path(), "llama", &narrow);
+    assert_eq!(manifest(&out)["keep"], json!(["*.layers.0.*", "*.o_proj.*"]));
+    let file = fs::read(out.join("weights.safetensors")).unwrap();
+    let length = usize::try_from(u64::from_le_bytes(file[..8].try_into().unwrap())).unwrap();
+    let header: Value = serde_json::from_slice(&file[8..8 + length]).unwrap();
+    let products = header
+        .as_object()
+        .unwrap()
+        .iter()
+        .filter(|(name, _)| name.contains("proj") && !name.contains("scale"));
+    for (name, tensor) in products {
+        let kept = name.contains("layers.0.") || name.contains("o_proj");
+        assert_eq!(tensor["dtype"], if kept { "BF16" } else { "I8" }, "{name}");
+    }
+    said(&["check", text(&out), "--reference", &tiny("llama")]);
+
+    let elsewhere = folder.path().join("elsewhere");
+    let misspelt =
+        ["--target", "v6e:1x1", "--quantize", "int8", "--keep", "*.layer.0.*", "-o", text(&elsewhere)];
+    let refusal = refused(2, &[&["port", &tiny("llama")], &misspelt[..]].concat());
+    assert!(refusal.contains("*.layer.0.*") && !elsewhere.exists(), "{refusal}");
+}

@@ -56,7 +56,7 @@ fn lower_over(
     variant: &Variant<'_>,
     target: Target,
 ) -> Result<Lowered, PipelineError> {
-    let port = Port::new(programs, weights.clone());
+    let port = variant.port(programs, weights)?;
     let (port, applied) = apply(&variant.rewrites(target), port)?;
     Ok(Lowered { port, applied })
 }
@@ -83,7 +83,7 @@ pub(crate) fn port(
     meshing: &Meshing,
     devices: usize,
 ) -> Result<Ported, PipelineError> {
-    let written = Port::new(programs_of(model, phases, variant, Target::Tpu)?, weights.clone());
+    let written = variant.port(programs_of(model, phases, variant, Target::Tpu)?, weights)?;
     let mut applied = Vec::new();
     let (mesh, laid_out, predicted) = match meshing.shard(written.clone(), devices)? {
         None => (None, written, phases.iter().map(|_| Vec::new()).collect()),

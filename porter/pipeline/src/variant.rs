@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use porter_ir::DType;
+use porter_ir::{DType, Program};
 use porter_plan::Chip;
-use porter_rewrite::{Fp8Activations, Int8Activations, Int8Weights, Rewrite, Target};
+use porter_rewrite::{Fp8Activations, Int8Activations, Int8Weights, Port, Rewrite, Target};
+use porter_weights::{WeightMap, matches};
 use porter_zoo::Precision;
 
 use crate::PipelineError;
@@ -16,6 +17,8 @@ pub struct Variant<'a> {
     pub dtype: DType,
     /// How the weights of linear layers are narrowed.
     pub quantize: Option<Quantize>,
+    /// Patterns of the names of weights that keep their type all the same.
+    pub keep: &'a [String],
     /// The type of the KV cache, where it is another than that of activations.
     pub cache: Option<DType>,
     /// Rewrites of the model as the zoo writes it, before those of the target.
@@ -157,7 +160,21 @@ impl fmt::Display for Chosen<'_> {
 impl Variant<'_> {
     /// A model in `dtype`, in the form that its target wants.
     pub const fn new(dtype: DType) -> Self {
-        Variant { dtype, quantize: None, cache: None, before: &[], rewrites: Chosen::All }
+        Variant { dtype, quantize: None, keep: &[], cache: None, before: &[], rewrites: Chosen::All }
+    }
+
+    /// Programs over their weights, with what keeps its type.
+    pub(crate) fn port(&self, programs: Vec<Program>, weights: &WeightMap) -> Result<Port, PipelineError> {
+        let names = || programs.iter().flat_map(Program::inputs).map(|input| &*input.name);
+        let idle = self.keep.iter().filter(|pattern| !names().any(|name| matches(pattern, name)));
+        let idle: Vec<String> = idle.map(|pattern| format!("{pattern:?}")).collect();
+        if !idle.is_empty() {
+            return Err(PipelineError::Usage(format!(
+                "no weight is named as --keep {} says; porter inspect --map lists them",
+                idle.join(", ")
+            )));
+        }
+        Ok(Port { keep: self.keep.to_vec(), ..Port::new(programs, weights.clone()) })
     }
 
     /// In which types a model runs where the user asks for `dtype` on `target`.

@@ -78,6 +78,8 @@ mod tests {
             weights.insert(format!("{module}.weight"), [6, 8], Expr::source(module));
         }
         let port = Port::new(vec![b.finish()], weights);
+        let kept = Port { keep: vec!["mlp.*".to_owned()], ..port.clone() };
+        assert!(Int8Weights.propose(&kept).is_empty());
         let quantised = Int8Weights.propose(&port).apply(&port).unwrap();
         let program = &quantised.programs[0];
         assert!(program.verify().is_empty(), "{:?}", program.verify());

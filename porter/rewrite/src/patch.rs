@@ -1,7 +1,7 @@
 //! What a rewrite proposes, and applying it.
 
 use porter_ir::{Layout, OpError, Program, Shape};
-use porter_weights::{Expr, WeightMap};
+use porter_weights::{Expr, WeightMap, matches};
 
 use crate::rebuild::{Edit, rebuild};
 
@@ -14,13 +14,20 @@ pub struct Port {
     pub flags: Vec<Vec<CompilerFlag>>,
     /// How each weight input is made from the checkpoint's tensors.
     pub weights: WeightMap,
+    /// Patterns ([`matches`](porter_weights::matches)) of the names of weights that no rewrite may make narrower.
+    pub keep: Vec<String>,
 }
 
 impl Port {
     /// Programs as the model zoo writes them, compiled without flags.
     pub fn new(programs: Vec<Program>, weights: WeightMap) -> Self {
         let flags = programs.iter().map(|_| Vec::new()).collect();
-        Self { programs, flags, weights }
+        Self { programs, flags, weights, keep: Vec::new() }
+    }
+
+    /// Whether a weight keeps its type.
+    pub(crate) fn keeps(&self, name: &str) -> bool {
+        self.keep.iter().any(|pattern| matches(pattern, name))
     }
 
     /// The expressions of these weights, if the map has all of them.
@@ -128,7 +135,7 @@ impl Patch {
         weights.retain(|name| programs.iter().any(|p| p.inputs().iter().any(|i| i.name == name)));
         let both = |(old, new): (&Vec<CompilerFlag>, &Vec<CompilerFlag>)| [&old[..], &new[..]].concat();
         let flags = port.flags.iter().zip(&self.flags).map(both).collect();
-        Ok(Port { programs, flags, weights })
+        Ok(Port { programs, flags, weights, keep: port.keep.clone() })
     }
 }
 

@@ -14,10 +14,10 @@ use crate::{
 const LEFT_ALONE: [&str; 4] = ["embed", "lm_head", "classifier", "predictions"];
 
 /// The weights of linear layers that a policy of precision may narrow.
-pub(crate) fn quantisable(port: &Port) -> impl Iterator<Item = LinearWeight> {
+pub(crate) fn quantisable(port: &Port) -> impl Iterator<Item = LinearWeight> + use<'_> {
     let narrow = |weight: &LinearWeight| matches!(weight.dtype, DType::BF16 | DType::F32);
-    let named = |weight: &LinearWeight| LEFT_ALONE.iter().any(|part| weight.name.contains(part));
-    LinearWeight::all(port).into_iter().filter(move |weight| narrow(weight) && !named(weight))
+    let left_alone = |name: &str| port.keeps(name) || LEFT_ALONE.iter().any(|part| name.contains(part));
+    LinearWeight::all(port).into_iter().filter(move |weight| narrow(weight) && !left_alone(&weight.name))
 }
 
 /// The two inputs that a weight becomes.

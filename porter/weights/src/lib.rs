@@ -82,7 +82,7 @@ pub use gguf::{GgmlType, GgufFile, GgufShards};
 pub use header::{Header, HeaderRead, StoredTensor};
 pub use map::{
     Cost, Expr, ExprError, HostTensor, Inverse, Loaded, MisShaped, Missing, NoInverse, Parameter,
-    QuantisedPart, QuantisedTo, Rename, RenameError, Report, Unfit, Use, WeightMap, rename_all,
+    QuantisedPart, QuantisedTo, Rename, RenameError, Report, Unfit, Use, WeightMap, matches, rename_all,
 };
 pub use metadata::Metadata;
 pub use npz::NpzFile;

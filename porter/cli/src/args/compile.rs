@@ -5,7 +5,7 @@ use std::{path::PathBuf, str::FromStr as _};
 use clap::Args;
 use porter_plan::Target;
 
-use super::{CacheType, GraphArgs, MeshArgs, RewriteArgs, RunDType, WeightForm, positive};
+use super::{GraphArgs, MeshArgs, NarrowArgs, RewriteArgs, RunDType, positive};
 
 #[derive(Debug, Args)]
 pub(crate) struct CompileArgs {
@@ -39,12 +39,8 @@ pub(crate) struct CompileArgs {
     pub(crate) dtype: Option<RunDType>,
     #[command(flatten)]
     pub(crate) mesh: MeshArgs,
-    /// Narrow the weights of linear layers, but for the head
-    #[arg(long, value_enum, value_name = "FORM")]
-    pub(crate) quantize: Option<WeightForm>,
-    /// The type of the KV cache alone; that of activations if left out. fp8 halves what a long context takes
-    #[arg(long, value_enum, value_name = "TYPE")]
-    pub(crate) cache_dtype: Option<CacheType>,
+    #[command(flatten)]
+    pub(crate) narrow: NarrowArgs,
     #[command(flatten)]
     pub(crate) rewrites: RewriteArgs,
     /// Say what each of the target's rewrites brings: compile without it too, and without any

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use porter_ir::DType;
-use porter_pipeline::Chosen;
+use porter_pipeline::{Chosen, Variant};
 use porter_rewrite::Target;
 
 use crate::exit::{Exit, Failure};
@@ -28,6 +28,38 @@ impl RewriteArgs {
                 Err(Failure::new(Exit::Usage, message))
             }
         }
+    }
+}
+
+/// What is narrower than the type that a model runs in.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct NarrowArgs {
+    /// Narrow the weights of linear layers, but for the head
+    #[arg(long, value_enum, value_name = "FORM")]
+    pub(crate) quantize: Option<WeightForm>,
+    /// Weights that keep their type with --quantize, by name, where * stands for any text, as `*.layers.0.*`;
+    /// may be given again
+    #[arg(long, value_name = "GLOB", requires = "quantize")]
+    pub(crate) keep: Vec<String>,
+    /// The type of the KV cache alone; that of activations if left out. fp8 halves what a long context takes
+    #[arg(long, value_enum, value_name = "TYPE")]
+    pub(crate) cache_dtype: Option<CacheType>,
+}
+
+impl NarrowArgs {
+    /// A model that otherwise runs in `dtype`.
+    pub(crate) fn variant(&self, dtype: RunDType) -> Variant<'_> {
+        Variant {
+            quantize: self.quantize.map(Into::into),
+            keep: &self.keep,
+            cache: self.cache_dtype.map(Into::into),
+            ..Variant::new(dtype.into())
+        }
+    }
+
+    /// The flags, and which are given.
+    pub(crate) fn given(&self) -> [(&'static str, bool); 2] {
+        [("--quantize", self.quantize.is_some()), ("--cache-dtype", self.cache_dtype.is_some())]
     }
 }
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, str::FromStr as _};
 use clap::{Args, ValueEnum};
 use porter_plan::Target;
 
-use super::{CacheType, GraphArgs, MeshArgs, RunDType, WeightForm, positive};
+use super::{GraphArgs, MeshArgs, NarrowArgs, RunDType, positive};
 
 #[derive(Debug, Args)]
 pub(crate) struct PlanArgs {
@@ -41,12 +41,8 @@ pub(crate) struct PlanArgs {
     /// bf16, with its products in bf16
     #[arg(long, value_enum)]
     pub(crate) dtype: Option<RunDType>,
-    /// Narrow the weights of linear layers, but for the head
-    #[arg(long, value_enum, value_name = "FORM", conflicts_with = "search")]
-    pub(crate) quantize: Option<WeightForm>,
-    /// The type of the KV cache alone; that of activations if left out. fp8 halves what a long context takes
-    #[arg(long, value_enum, value_name = "TYPE", conflicts_with = "search")]
-    pub(crate) cache_dtype: Option<CacheType>,
+    #[command(flatten)]
+    pub(crate) narrow: NarrowArgs,
     #[command(flatten)]
     pub(crate) mesh: MeshArgs,
     /// Have the TPU compiler judge the best mesh
@@ -54,7 +50,8 @@ pub(crate) struct PlanArgs {
     pub(crate) verify: bool,
     /// Have the TPU compiler choose: it judges the K best meshes in every precision of the chip, and the best of
     /// each without each rewrite
-    #[arg(long, value_name = "K", value_parser = positive, conflicts_with = "verify")]
+    #[arg(long, value_name = "K", value_parser = positive,
+          conflicts_with_all = ["verify", "quantize", "cache_dtype"])]
     pub(crate) search: Option<usize>,
     /// Measure how far each precision of --search is off, on hard inputs, with the model's weights
     #[arg(long, requires = "search")]

@@ -5,9 +5,7 @@ use std::{path::PathBuf, str::FromStr as _};
 use clap::Args;
 use porter_plan::Target;
 
-use super::{
-    CacheType, GraphArgs, MeshArgs, ModelArgs, RewriteArgs, RunDType, WeightForm, WriteArgs, positive,
-};
+use super::{GraphArgs, MeshArgs, ModelArgs, NarrowArgs, RewriteArgs, RunDType, WriteArgs, positive};
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct PortArgs {
@@ -38,12 +36,8 @@ pub(crate) struct PortArgs {
     /// bf16, with its products in bf16
     #[arg(long, value_enum)]
     pub(crate) dtype: Option<RunDType>,
-    /// Narrow the weights of linear layers, but for the head
-    #[arg(long, value_enum, value_name = "FORM")]
-    pub(crate) quantize: Option<WeightForm>,
-    /// The type of the KV cache alone; that of activations if left out. fp8 halves what a long context takes
-    #[arg(long, value_enum, value_name = "TYPE")]
-    pub(crate) cache_dtype: Option<CacheType>,
+    #[command(flatten)]
+    pub(crate) narrow: NarrowArgs,
     #[command(flatten)]
     pub(crate) rewrites: RewriteArgs,
     #[command(flatten)]

@@ -120,10 +120,8 @@ pub(super) fn run(args: &CompileArgs, global: &Global, console: &Console) -> Res
     let compiler = compiler(args.time_limit, global, console)?;
     console.note(&format!("compiling {} programs of {} for {}", phases.len(), model.name, target));
     let ahead = Ahead { compiler, target: target.clone(), meshing };
-    let quantize = args.quantize.map(Into::into);
     let rewrites = args.rewrites.chosen()?;
-    let cache = args.cache_dtype.map(Into::into);
-    let variant = Variant { quantize, cache, rewrites, ..Variant::new(args.dtype().into()) };
+    let variant = Variant { rewrites, ..args.narrow.variant(args.dtype()) };
     let answers = ahead.compile(&model, &phases, &variant)?;
     let forms = || {
         let all = (&answers.programs[..], &answers.applied[..]);

@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 use porter_ir::Mesh;
 use porter_pipeline::{
     Ahead, Candidate, Configured, Meshing, Narrow, Objective, Padding, PipelineError, Plan, Planner,
-    Quantize, Variant, onnx::find, open_config, phases,
+    onnx::find, open_config, phases,
 };
 use porter_plan::{Buckets, Memory, Prompts, Roofline, Target, Verdict};
 use porter_rewrite::{Shard, Tables};
@@ -154,14 +154,13 @@ pub(super) fn plan(args: &PlanArgs, global: &Global, console: &Console) -> Resul
     let longest = buckets.iter().flatten().filter_map(|buckets| buckets.sizes.last().copied()).max();
     let prompt = args.prompt.or(longest);
     let context = args.context.unwrap_or_else(|| prompt.unwrap_or(CONTEXT).max(CONTEXT).min(positions));
-    let quantize = args.quantize.map(Quantize::from);
-    if let Some(form) = quantize {
+    let variant = args.narrow.variant(args.dtype());
+    if let Some(form) = variant.quantize {
         form.serves(args.target.chip())?;
     }
     let planner = Planner {
         model: &model,
-        variant: Narrow { quantize, cache: args.cache_dtype.map(Into::into) }
-            .of(Variant::new(args.dtype().into())),
+        variant,
         tables,
         batch: args.batch,
         prompt: prompt.unwrap_or(context),

@@ -76,10 +76,8 @@ pub(super) fn port(
     let context = args.context.unwrap_or_else(|| longest.unwrap_or(CONTEXT).max(CONTEXT).min(positions));
     let prompts = if args.prompt.is_empty() { vec![context] } else { args.prompt.clone() };
     let phases = phases(&opened.model, batch, &prompts, context)?;
-    let quantize = args.quantize.map(Into::into);
     let rewrites = args.rewrites.chosen()?;
-    let cache = args.cache_dtype.map(Into::into);
-    let variant = Variant { quantize, cache, rewrites, ..Variant::new(dtype.into()) };
+    let variant = Variant { rewrites, ..args.narrow.variant(dtype) };
     let port = Port::new(&opened, phases, variant, &args.target, meshing)?;
     let applied = port.applied().iter().map(|applied| (applied.rewrite, &*applied.reason));
     let tried = Tried::new(applied, rewrites);
@@ -95,13 +93,11 @@ pub(super) fn port(
     };
     let writing = Writing { args, started, tried, console };
     let what = format!(
-        "{} ported to {}: dtype {}, {:?}, cache {:?}, rewrites {rewrites}, batch {}, prompts {prompts:?}, context \
-         {context}",
+        "{} ported to {}: dtype {}, {:?}, rewrites {rewrites}, batch {}, prompts {prompts:?}, context {context}",
         opened.files.name,
         args.target,
         dtype.name(),
-        args.quantize,
-        args.cache_dtype,
+        args.narrow,
         batch
     );
     let layout = |record| port.layout(args.writing.max_shard_size.0, record);

@@ -131,6 +131,7 @@ impl<'a> GraphPort<'a> {
             mesh: None,
             dtype: self.dtype.map(|dtype| dtype.name().to_owned()),
             quantize: None,
+            keep: Vec::new(),
             rewrites: self.rewrites.clone(),
             programs,
             graph: Some(self.record.clone()),

@@ -32,6 +32,9 @@ pub struct Manifest {
     pub dtype: Option<String>,
     /// The narrow form of the linear layers' weights.
     pub quantize: Option<String>,
+    /// Patterns of the names of weights that are not in that form.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keep: Vec<String>,
     /// What was done to the programs, in order.
     pub rewrites: Vec<RewriteRecord>,
     /// The programs, all over the same weights.

@@ -107,6 +107,7 @@ impl<'a> Port<'a> {
             mesh: self.lowered.mesh.as_ref().map(|mesh| mesh.axes.clone()),
             dtype: Some(self.variant.dtype.name().to_owned()),
             quantize: self.variant.quantize.map(Quantize::name).map(str::to_owned),
+            keep: self.variant.keep.to_vec(),
             rewrites: self.lowered.applied.iter().map(RewriteRecord::from).collect(),
             programs,
             graph: None,

@@ -41,7 +41,7 @@ impl Written {
         variant: &Variant<'_>,
     ) -> Result<Self, PipelineError> {
         let programs = programs_of(&model.model, &phases, variant, Target::Plain)?;
-        let port = Port::new(programs, model.weight_map.clone());
+        let port = variant.port(programs, &model.weight_map)?;
         let quantize = variant.quantize;
         let form = Form { programs: unplaced(&phases, &port, quantize)?, padding: Padding::default() };
         Ok(Self { phases, quantize, port, form, padded: HashMap::new() })

@@ -26,5 +26,4 @@ pub use load::{HostTensor, Loaded};
 pub use rename::{Rename, RenameError, rename_all};
 pub use report::{MisShaped, Missing, Report, Unfit};
 pub use uses::Use;
-pub(crate) use weight_map::matches;
-pub use weight_map::{Parameter, WeightMap};
+pub use weight_map::{Parameter, WeightMap, matches};

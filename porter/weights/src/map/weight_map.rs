@@ -150,7 +150,7 @@ fn check_one(name: &str, shape: &Shape, expr: &Expr, checkpoint: &dyn Checkpoint
 }
 
 /// True if `name` is `pattern`, in which every `*` stands for any text.
-pub(crate) fn matches(pattern: &str, name: &str) -> bool {
+pub fn matches(pattern: &str, name: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut name) = name.strip_prefix(start) else { return false };
     let mut parts: Vec<&str> = rest.split('*').collect();

@@ -63,19 +63,18 @@ pub(super) fn plan(
 
 /// Refuses what a model of sequences alone is asked for.
 fn refuse_sequences(args: &PlanArgs) -> Result<(), Failure> {
-    GraphArgs::refuse_sequences(&[
+    let sizes = [
         ("--batch", args.batch.is_some()),
         ("--prompt", args.prompt.is_some()),
         ("--prompts", args.prompts.is_some()),
         ("--context", args.context.is_some()),
         ("--objective", args.objective.is_some()),
-        ("--quantize", args.quantize.is_some()),
-        ("--cache-dtype", args.cache_dtype.is_some()),
         ("--mesh", args.mesh.mesh.is_some()),
         ("--rules", args.mesh.rules.is_some()),
         ("--search", args.search.is_some()),
         ("--ignore-config", !args.ignore_config.is_empty()),
-    ])
+    ];
+    GraphArgs::refuse_sequences(&[&sizes[..], &args.narrow.given()].concat())
 }
 
 /// Has the compiler judge the graph.

@@ -49,14 +49,13 @@ pub(super) fn port(
 
 /// Refuses what a model of sequences alone is asked for.
 fn refuse_sequences(args: &PortArgs) -> Result<(), Failure> {
-    GraphArgs::refuse_sequences(&[
+    let sizes = [
         ("--batch", args.batch.is_some()),
         ("--prompt", !args.prompt.is_empty()),
         ("--context", args.context.is_some()),
-        ("--quantize", args.quantize.is_some()),
-        ("--cache-dtype", args.cache_dtype.is_some()),
         ("--mesh", args.mesh.mesh.is_some()),
-    ])
+    ];
+    GraphArgs::refuse_sequences(&[&sizes[..], &args.narrow.given()].concat())
 }
 
 /// A ported graph's numbers against what was recorded.
