@@ -162,7 +162,7 @@ pub(crate) fn read_only_as<R>(
 }
 
 /// The ops that read each value.
-fn reads(program: &Program) -> HashMap<Value, Vec<OpId>> {
+pub(crate) fn reads(program: &Program) -> HashMap<Value, Vec<OpId>> {
     let mut reads: HashMap<Value, Vec<OpId>> = HashMap::new();
     for (id, data) in program.ops() {
         for &operand in &data.operands {

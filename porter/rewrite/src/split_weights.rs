@@ -8,7 +8,8 @@
 //! bandwidth. In pieces every weight is fetched ahead and a decode step is bound by HBM alone. The products of prefill
 //! are shorter in one dimension: down projections gain a tenth, others nothing. A weight of very many pieces (the head)
 //! stays whole: it waits once for much, and its pieces cost the compiler more than they gain. So does one of two
-//! whose products are sums over devices: joining what was exchanged costs a prefill more than a decode step gains.
+//! whose products are sums over devices: joining what was exchanged costs a prefill more than a decode step gains; and so
+//! does a stacked weight whose pieces would be what it was stacked of.
 //!
 //! **Before and after.** `y = x·Wᵀ` becomes `y = [x·W₀ᵀ, x·W₁ᵀ, ...]`, `W₀`, `W₁` being rows of `W`: of each device's
 //! rows where these are divided over a mesh, so that a device's rows stay its own.
@@ -19,12 +20,14 @@
 //!
 //! **Evidence.** docs/rewrites.md, "Llama-3.1-8B against plain JAX".
 
-use porter_ir::{Builder, Program, Result, Shape, TensorType, Value};
+use std::collections::HashMap;
+
+use porter_ir::{Builder, Op, OpId, Program, Result, Shape, TensorType, Value, ops::Slice};
 use porter_weights::Expr;
 
 use crate::{
     Edit, Effect, Patch, Port, Rewrite,
-    linear::{Linear, LinearWeight, sharded_weight},
+    linear::{Linear, LinearWeight, reads, sharded_weight},
 };
 
 /// The rewrite; see the module's documentation.
@@ -46,8 +49,17 @@ impl Rewrite for SplitWeights {
     fn propose(&self, port: &Port) -> Patch {
         let mut patch = Patch::new(self.name(), Effect::Neutral, port);
         let mut count = 0;
+        let readers: Vec<_> = port.programs.iter().map(reads).collect();
         for weight in LinearWeight::all(port) {
             let Some(pieces) = Pieces::of(&weight, *self) else { continue };
+            if pieces.parts == 1
+                && weight
+                    .layers
+                    .iter()
+                    .all(|(at, op, _)| cut_anyway(&port.programs[*at], &readers[*at], *op, &pieces.bounds))
+            {
+                continue;
+            }
             let Some((_, _, expr)) = port.weights.resolve(&weight.name) else { continue };
             count += 1;
             patch.weights.extend(pieces.weights(expr));
@@ -66,6 +78,23 @@ impl Rewrite for SplitWeights {
         let (most, pieces) = (self.most_bytes >> 20, self.most_pieces);
         Some(format!("no weight of more than {most} MiB a device that at most {pieces} pieces divide"))
     }
+}
+
+/// Whether all that read the results of `op` cut them where pieces of its weight's rows end.
+fn cut_anyway(
+    program: &Program,
+    readers: &HashMap<Value, Vec<OpId>>,
+    op: OpId,
+    bounds: &[(usize, usize)],
+) -> bool {
+    let cuts = |&reader: &OpId| match &program.op(reader).op {
+        Op::Slice(Slice { starts, limits, .. }) => {
+            starts.last().zip(limits.last()).is_some_and(|(&start, &limit)| bounds.contains(&(start, limit)))
+        }
+        _ => false,
+    };
+    let results = &program.op(op).results;
+    results.iter().all(|result| readers.get(result).is_some_and(|ops| ops.iter().all(cuts)))
 }
 
 /// How a weight is cut.
@@ -119,7 +148,7 @@ impl Pieces {
     }
 }
 
-fn edit(program: &Program, op: porter_ir::OpId, pieces: Pieces, layer: &Linear) -> Edit {
+fn edit(program: &Program, op: OpId, pieces: Pieces, layer: &Linear) -> Edit {
     let (input, output) = (layer.input, layer.output.dtype);
     Edit::one(program, op, move |site| {
         let x = site.value(input)?;
@@ -159,7 +188,7 @@ fn side_by_side(b: &Builder, values: &[Value], parts: usize) -> Result<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use porter_ir::{DType, Mesh, Op, Sharding};
+    use porter_ir::{DType, Mesh, Sharding};
     use porter_weights::WeightMap;
 
     fn split(most_bytes: usize) -> SplitWeights {
@@ -191,6 +220,25 @@ mod tests {
         assert_eq!(apart.weights.parameters().len(), 2);
         assert!(split(1 << 18).propose(&port).is_empty(), "it is small enough");
         assert!(split(1 << 15).propose(&port).is_empty(), "too many pieces");
+    }
+
+    /// Of 2048 rows, which two pieces would cut at 1024.
+    #[test]
+    fn pieces_that_a_weight_was_stacked_of_stay_stacked() {
+        let stacked = |cut: usize| {
+            let b = Builder::new("main");
+            let x = b.argument("x", TensorType::new(DType::BF16, [8, 64])).unwrap();
+            let w = b.weight("gate_up", TensorType::new(DType::BF16, [2048, 64])).unwrap();
+            let both = b.linear(x, w, DType::F32).unwrap();
+            b.result("gate", b.slice_dim(both, 1, 0, cut).unwrap()).unwrap();
+            b.result("up", b.slice_dim(both, 1, cut, 2048).unwrap()).unwrap();
+            let mut weights = WeightMap::new();
+            weights.insert("gate_up", [2048, 64], Expr::source("w"));
+            Port::new(vec![b.finish()], weights)
+        };
+        assert!(split(1 << 17).propose(&stacked(1024)).is_empty());
+        assert!(!split(1 << 17).propose(&stacked(1536)).is_empty(), "pieces cross its parts");
+        assert!(!split(1 << 16).propose(&stacked(1024)).is_empty(), "pieces are smaller than its parts");
     }
 
     #[test]
