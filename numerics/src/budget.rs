@@ -6,7 +6,7 @@ mod level;
 
 use serde::Serialize;
 
-use crate::{Comparison, Element, Roundings, roundings::greatest, worst::WORST};
+use crate::{Comparison, Element, Roundings, greatest, worst::WORST};
 pub use file::{BudgetFile, BudgetFileError, BudgetProblem};
 pub use judge::{Judge, Loosened, Ruling};
 pub use level::Level;

@@ -43,7 +43,7 @@ pub use ledger::{Drift, DriftKind, Entry, Figures, Ledger, LedgerError, LineProb
 pub use logits::{Divergence, LogitsComparison, Perplexity, compare_logits, compare_next};
 pub use positions::Positions;
 pub use report::{Findings, Measured, Named, Report, Subject, Summary, Verdict};
-pub use roundings::{Roundings, Sum};
+pub use roundings::{Roundings, Sum, greatest};
 pub use sides::Sides;
 pub use tokens::{FirstDifference, Noise, Outcome, TokenComparison};
 pub use ulp::Ulp;

@@ -32,7 +32,7 @@ pub struct Sum {
 }
 
 /// The greatest of so many errors of one normal distribution, in its deviations.
-pub(crate) fn greatest(elements: u64) -> f64 {
+pub fn greatest(elements: u64) -> f64 {
     (2.0 * (elements.max(2) as f64).ln()).sqrt()
 }
 

@@ -256,3 +256,20 @@ fn products_in_bf16_are_held_to_their_roundings() {
         .code(2)
         .stderr(contains("take bf16"));
 }
+
+/// Roundings excuse floats alone, and nothing where a level is named.
+#[test]
+fn an_index_of_narrow_products_is_right_or_wrong_and_a_named_level_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let reference = fixture("mlp");
+    let out = port(&folder, &reference.join("model.onnx"), &["--dim", "batch=5", "--dtype", "bf16"]);
+    let against = ["--reference", text(&reference), "--json"];
+    let report = json(&porter("check", &out, &against).success());
+    let compared = report["comparisons"].as_array().unwrap();
+    let budget = |name: &str| {
+        let found = compared.iter().find(|comparison| comparison["name"] == name).unwrap();
+        found["budget"]["max_abs"].as_f64().unwrap()
+    };
+    assert_eq!((budget("best") > 0.0, budget("y") > 1e-3), (false, true));
+    porter("check", &out, &[&against[..], &["--level", "close"]].concat()).code(1);
+}

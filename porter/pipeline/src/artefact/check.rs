@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, iter};
 use porter_ir::{DType, InputRole};
 use porter_numerics::{
     Budget, Bundle, Case, Findings, Generated, Judge, MeasureError, Measured, Named, Noise, Output,
-    Roundings, TokenComparison, View,
+    Roundings, TokenComparison, View, greatest,
 };
 use porter_runtime::{HostTensor, Next, States, Step};
 use porter_text::{Sampler, SamplerOptions};
@@ -117,7 +117,7 @@ impl Checker<'_> {
         let of = form.into_iter().chain(cache.map(|_| "an 8-bit cache".to_owned()));
         let of = of.collect::<Vec<_>>().join(" and ");
         // Of many errors the greatest is compared.
-        let greatest = (2.0 * (measured.comparison.count.max(2) as f64).ln()).sqrt();
+        let greatest = greatest(measured.comparison.count);
         let added = error * greatest * measured.comparison.scale;
         let why = format!(
             "{}, and {of}: {error:.2e} of {layers} layers x {greatest:.1}, the greatest of {} errors, x the \

@@ -142,18 +142,18 @@ impl PortedGraph<'_> {
             observer.step("cases", i + 1, reference.cases.len());
         }
         findings.comparisons =
-            findings.comparisons.into_iter().map(|measured| self.held(measured, reference)).collect();
+            findings.comparisons.into_iter().map(|measured| self.held(measured, reference, judge)).collect();
         Ok(findings)
     }
 
     /// A comparison held to what narrow products do to the output, where there are any.
-    fn held(&self, measured: Measured, reference: &Reference) -> Measured {
+    fn held(&self, measured: Measured, reference: &Reference, judge: &Judge<'_>) -> Measured {
         let name = reference.output_of(&measured.comparison.name);
         let Some(RoundingsRecord { deviation, of }) = self.record.roundings.get(name) else {
             return measured;
         };
         let budget = Budget::rounded(*deviation, of, &measured.comparison);
-        if measured.loosened.is_some() || budget.max_abs <= measured.budget.max_abs {
+        if judge.level.is_some() || measured.loosened.is_some() || budget.max_abs <= measured.budget.max_abs {
             return measured;
         }
         // How noisy the reference is in f32 says nothing of a port that rounds to less.

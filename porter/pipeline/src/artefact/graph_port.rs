@@ -172,10 +172,12 @@ fn sha256(path: &Path) -> io::Result<String> {
 }
 
 impl RoundingsRecord {
-    /// Those that reach each output of a program.
+    /// Those that reach each float that a program gives: an index is right or wrong.
     fn of(program: &Program) -> BTreeMap<String, Self> {
-        let of = |roundings: &Roundings| Self { deviation: roundings.deviation(), of: roundings.describe() };
-        Roundings::all(program).iter().map(|(name, roundings)| (name.clone(), of(roundings))).collect()
+        let mut all = Roundings::all(program);
+        let floats = program.outputs().iter().filter(|output| program.ty(output.value).dtype.is_float());
+        let of = |roundings: Roundings| Self { deviation: roundings.deviation(), of: roundings.describe() };
+        floats.filter_map(|output| Some((output.name.clone(), of(all.remove(&output.name)?)))).collect()
     }
 }
 
