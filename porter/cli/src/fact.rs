@@ -14,3 +14,9 @@ impl Fact {
         Self { name: name.into(), value: value.into() }
     }
 }
+
+impl From<Fact> for (String, String) {
+    fn from(fact: Fact) -> Self {
+        (fact.name, fact.value)
+    }
+}

@@ -34,6 +34,14 @@ pub(crate) fn plain(rows: impl IntoIterator<Item = Vec<String>>) -> String {
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
+/// Bytes in the unit that suits them.
+pub(crate) fn size(bytes: f64) -> String {
+    match bytes {
+        b if b < 2_f64.powi(27) => format!("{:.2} MiB", b / 2_f64.powi(20)),
+        b => format!("{:.2} GiB", b / 2_f64.powi(30)),
+    }
+}
+
 /// `6 attention, 13 layer_norm`.
 pub(crate) fn counted(counts: &BTreeMap<impl Display, usize>) -> String {
     let counts: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();

@@ -17,12 +17,9 @@
 
 use std::collections::BTreeMap;
 
-use porter_ir::{DType, Op, OpId, Program, Sharding, TensorType, Value, program::OpData};
+use porter_ir::{DType, Op, OpId, Program, TensorType, Value, program::OpData};
 
-use crate::{
-    Edit, Effect, Patch, Port, Rewrite,
-    linear::{read_only_as, sharded_weight},
-};
+use crate::{Edit, Effect, Patch, Port, Rewrite, linear::read_only_as, new_weight::NewWeight};
 
 /// The rewrite; see the module's documentation.
 #[derive(Clone, Copy, Debug)]
@@ -35,14 +32,19 @@ impl Rewrite for Bf16Products {
 
     fn propose(&self, port: &Port) -> Patch {
         let mut patch = Patch::new(self.name(), Effect::Approximate, port);
-        let mut stored: BTreeMap<String, Stored> = BTreeMap::new();
+        let mut stored: BTreeMap<String, NewWeight> = BTreeMap::new();
         for (program, weight, _) in
             read_only_as(port, |program, op, _| is_wide(program, program.op(op)).then_some(()))
         {
             let Some((_, shape, expr)) = port.weights.resolve(&weight.name) else { continue };
             patch.weights.push((weight.name.clone(), shape.clone(), expr.clone().cast(DType::BF16)));
-            let ty = TensorType::new(DType::BF16, program.ty(weight.value).shape.clone());
-            stored.insert(weight.name.clone(), Stored { ty, sharding: weight.sharding.clone() });
+            let narrow = NewWeight {
+                name: weight.name.clone(),
+                ty: TensorType::new(DType::BF16, shape.clone()),
+                axes: program.value(weight.value).axes.clone(),
+                sharding: weight.sharding.clone(),
+            };
+            stored.insert(weight.name.clone(), narrow);
         }
         for (program, edits) in port.programs.iter().zip(&mut patch.edits) {
             let wide = program.ops().filter(|(_, data)| is_wide(program, data));
@@ -55,13 +57,6 @@ impl Rewrite for Bf16Products {
     }
 }
 
-/// A weight that is stored in bf16.
-#[derive(Clone)]
-struct Stored {
-    ty: TensorType,
-    sharding: Option<Sharding>,
-}
-
 /// Whether `data` is a product of f32 operands.
 fn is_wide(program: &Program, data: &OpData) -> bool {
     let product = matches!(data.op, Op::DotGeneral(_) | Op::Convolution(_));
@@ -71,23 +66,21 @@ fn is_wide(program: &Program, data: &OpData) -> bool {
 
 /// An operand of a product.
 enum Operand {
-    Value(Value),
-    Stored(String, Stored),
+    Wide(Value),
+    Stored(NewWeight),
 }
 
-fn edit(program: &Program, op: OpId, stored: &BTreeMap<String, Stored>) -> Edit {
+fn edit(program: &Program, op: OpId, stored: &BTreeMap<String, NewWeight>) -> Edit {
     let operand = |&value: &Value| {
         let input = program.inputs().iter().find(|input| input.value == value);
-        let known = input.and_then(|input| Some((input.name.clone(), stored.get(&input.name)?.clone())));
-        known.map_or(Operand::Value(value), |(name, stored)| Operand::Stored(name, stored))
+        let stored = input.and_then(|input| stored.get(&input.name));
+        stored.map_or(Operand::Wide(value), |weight| Operand::Stored(weight.clone()))
     };
     let operands: Vec<Operand> = program.op(op).operands.iter().map(operand).collect();
     Edit::one(program, op, move |site| {
         let narrow = operands.iter().map(|operand| match operand {
-            Operand::Value(value) => site.b.convert(site.value(*value)?, DType::BF16),
-            Operand::Stored(name, Stored { ty, sharding }) => {
-                sharded_weight(site, name, ty.clone(), sharding.as_ref())
-            }
+            Operand::Wide(value) => site.b.convert(site.value(*value)?, DType::BF16),
+            Operand::Stored(weight) => weight.read(site),
         });
         let narrow = narrow.collect::<porter_ir::Result<Vec<_>>>()?;
         site.repeat(&site.b, op, &narrow)

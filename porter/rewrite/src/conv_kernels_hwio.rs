@@ -23,9 +23,7 @@ use porter_ir::{
 };
 
 use crate::{
-    Edit, Effect, Patch, Port, Rewrite,
-    kernel_name::kernel_name,
-    linear::{read_only_as, sharded_weight},
+    Edit, Effect, Patch, Port, Rewrite, kernel_name::kernel_name, linear::read_only_as, new_weight::NewWeight,
 };
 
 /// The rewrite; see the module's documentation.
@@ -44,9 +42,10 @@ impl Rewrite for ConvKernelsHwio {
             let ty = program.ty(weight.value);
             let (order, expr) = (hwio(ty.shape.rank()), expr.clone());
             let permuted_dims = |sharding: &Sharding| Sharding { dims: permuted(&sharding.dims, &order) };
-            let kernel = Kernel {
+            let kernel = NewWeight {
                 name: kernel_name(&weight.name, port, &patch),
                 ty: TensorType::new(ty.dtype, permuted(&ty.shape, &order)),
+                axes: None,
                 sharding: weight.sharding.as_ref().map(permuted_dims),
             };
             patch.weights.push((kernel.name.clone(), kernel.ty.shape.clone(), expr.permute(order)));
@@ -75,13 +74,6 @@ fn permuted<T: Clone>(dims: &[T], order: &[usize]) -> Vec<T> {
     order.iter().filter_map(|&dim| dims.get(dim).cloned()).collect()
 }
 
-#[derive(Clone)]
-struct Kernel {
-    name: String,
-    ty: TensorType,
-    sharding: Option<Sharding>,
-}
-
 /// A convolution and its input.
 struct Reader {
     input: Value,
@@ -99,13 +91,13 @@ fn reader(program: &Program, op: OpId, weight: Value) -> Option<Reader> {
     reads.then(|| Reader { input, convolution: convolution.clone() })
 }
 
-fn edit(program: &Program, op: OpId, reader: Reader, kernel: Kernel) -> Edit {
+fn edit(program: &Program, op: OpId, reader: Reader, kernel: NewWeight) -> Edit {
     let Reader { input, mut convolution } = reader;
     let spatial = convolution.kernel.spatial.len();
     convolution.kernel =
         ConvolutionLayout { spatial: (0..spatial).collect(), feature: spatial, outer: spatial + 1 };
     Edit::one(program, op, move |site| {
-        let weight = sharded_weight(site, &kernel.name, kernel.ty.clone(), kernel.sharding.as_ref())?;
+        let weight = kernel.read(site)?;
         Ok(vec![site.b.convolution(convolution.clone(), site.value(input)?, weight)?])
     })
 }

@@ -14,6 +14,7 @@ mod int8_weights;
 mod kernel_name;
 mod linear;
 mod matvec_as_reduce;
+mod new_weight;
 mod order_parallel_dots;
 mod pad_heads;
 mod pad_intermediate;

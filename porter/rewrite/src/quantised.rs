@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use porter_ir::{DType, LogicalAxis, OpId, Program, Result, Sharding, TensorType, Value};
+use porter_ir::{DType, OpId, Program, Result, Sharding, TensorType, Value};
 use porter_weights::QuantisedTo;
 
 use crate::{
     Edit, Effect, Patch, Port, Site,
-    linear::{Linear, LinearWeight, sharded_weight},
+    linear::{Linear, LinearWeight},
+    new_weight::NewWeight,
 };
 
 /// Parts of the names of weights that keep their type: those that compressed-tensors' recipes leave alone.
@@ -25,25 +26,6 @@ pub(crate) fn quantisable(port: &Port) -> impl Iterator<Item = LinearWeight> + u
 pub(crate) struct Quantised {
     values: NewWeight,
     scales: NewWeight,
-}
-
-/// An input that holds a weight, what its dimensions mean, and how they lie.
-#[derive(Clone)]
-struct NewWeight {
-    name: String,
-    ty: TensorType,
-    axes: Option<Vec<Option<LogicalAxis>>>,
-    sharding: Option<Sharding>,
-}
-
-impl NewWeight {
-    fn read(&self, site: &Site<'_>) -> Result<Value> {
-        let value = sharded_weight(site, &self.name, self.ty.clone(), self.sharding.as_ref())?;
-        if let Some(axes) = &self.axes {
-            site.b.logical_axes(value, axes)?;
-        }
-        Ok(value)
-    }
 }
 
 impl Quantised {

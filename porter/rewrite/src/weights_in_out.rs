@@ -19,7 +19,8 @@ use porter_ir::{DotDimensions, OpId, Program, Sharding, TensorType};
 use crate::{
     Edit, Effect, Patch, Port, Rewrite,
     kernel_name::kernel_name,
-    linear::{Linear, LinearWeight, sharded_weight},
+    linear::{Linear, LinearWeight},
+    new_weight::NewWeight,
 };
 
 /// The rewrite; see the module's documentation.
@@ -35,7 +36,7 @@ impl Rewrite for WeightsInOut {
         let mut patch = Patch::new(self.name(), Effect::Neutral, port);
         for weight in LinearWeight::all(port) {
             let Some((_, _, expr)) = port.weights.resolve(&weight.name) else { continue };
-            let kernel = Kernel::of(&weight, kernel_name(&weight.name, port, &patch));
+            let kernel = reversed(&weight, kernel_name(&weight.name, port, &patch));
             patch.weights.push((kernel.name.clone(), kernel.ty.shape.clone(), expr.clone().transpose()));
             for (at, op, layer) in &weight.layers {
                 patch.edits[*at].push(edit(&port.programs[*at], *op, kernel.clone(), layer));
@@ -51,29 +52,22 @@ impl Rewrite for WeightsInOut {
     }
 }
 
-#[derive(Clone)]
-struct Kernel {
-    name: String,
-    ty: TensorType,
-    sharding: Option<Sharding>,
-}
-
-impl Kernel {
-    fn of(weight: &LinearWeight, name: String) -> Self {
-        let reversed = |sharding: &Sharding| Sharding { dims: sharding.dims.iter().rev().cloned().collect() };
-        Self {
-            name,
-            ty: TensorType::new(weight.dtype, [weight.columns, weight.rows]),
-            sharding: weight.sharding.as_ref().map(reversed),
-        }
+/// A weight the other way round.
+fn reversed(weight: &LinearWeight, name: String) -> NewWeight {
+    let reversed = |sharding: &Sharding| Sharding { dims: sharding.dims.iter().rev().cloned().collect() };
+    NewWeight {
+        name,
+        ty: TensorType::new(weight.dtype, [weight.columns, weight.rows]),
+        axes: None,
+        sharding: weight.sharding.as_ref().map(reversed),
     }
 }
 
-fn edit(program: &Program, op: OpId, kernel: Kernel, layer: &Linear) -> Edit {
+fn edit(program: &Program, op: OpId, kernel: NewWeight, layer: &Linear) -> Edit {
     let (input, output) = (layer.input, layer.output.dtype);
     let last = program.ty(input).shape.rank().saturating_sub(1);
     Edit::one(program, op, move |site| {
-        let weight = sharded_weight(site, &kernel.name, kernel.ty.clone(), kernel.sharding.as_ref())?;
+        let weight = kernel.read(site)?;
         let dimensions = DotDimensions {
             lhs_contracting: vec![last],
             rhs_contracting: vec![0],

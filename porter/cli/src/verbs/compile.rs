@@ -283,14 +283,12 @@ impl Row {
     }
 
     fn memory(&self) -> String {
-        let size = |bytes: f64| match bytes {
-            b if b < 2_f64.powi(27) => format!("{:.2} MiB", b / 2_f64.powi(20)),
-            b => format!("{:.2} GiB", b / 2_f64.powi(30)),
-        };
         let used = self.peak.map(|peak| peak as f64).or(self.needed.map(|needed| needed as f64));
         match (used, self.available) {
-            (Some(used), Some(available)) => format!("{} of {}", size(used), size(available as f64)),
-            (Some(used), None) => size(used),
+            (Some(used), Some(available)) => {
+                format!("{} of {}", table::size(used), table::size(available as f64))
+            }
+            (Some(used), None) => table::size(used),
             (None, _) => "-".to_owned(),
         }
     }
@@ -370,7 +368,7 @@ impl Document {
 }
 
 fn section(row: &Row) -> html::Section<'_> {
-    let facts = row.facts().into_iter().map(|Fact { name, value }| (name, value)).collect();
+    let facts = row.facts().into_iter().map(Into::into).collect();
     html::Section { title: row.program.clone(), facts, estimate: row.estimate.as_ref() }
 }
 

@@ -160,7 +160,7 @@ impl Document {
         let stages = self.stages();
         let section = |(title, facts): &(String, Vec<Fact>)| html::Section {
             title: title.clone(),
-            facts: facts.iter().map(|fact| (fact.name.clone(), fact.value.clone())).collect(),
+            facts: facts.iter().cloned().map(Into::into).collect(),
             estimate: None,
         };
         let compiled = self.compile.iter().flat_map(compile::Document::sections);

@@ -9,7 +9,7 @@ use porter_pipeline::{
 use porter_plan::{Memory, Roofline, Target, Verdict};
 use serde::Serialize;
 
-use super::{CAVEAT, gib, size};
+use super::document::{CAVEAT, gib};
 use crate::{
     args::{Global, GraphArgs, PlanArgs},
     console::{Console, Tone, printable},
@@ -127,7 +127,11 @@ impl Document {
 
     pub(super) fn facts(&self) -> Vec<Fact> {
         let fits = if self.fits { "fits" } else { "does not fit" };
-        let memory = format!("{} of {} a device: it {fits}", size(self.total), size(self.available as usize));
+        let memory = format!(
+            "{} of {} a device: it {fits}",
+            table::size(self.total as f64),
+            table::size(self.available as f64)
+        );
         let Roofline { seconds, bound, .. } = self.roofline;
         let smallest = self.smallest.as_ref();
         let smallest = smallest.map(|target| Fact::new("smallest that it fits", target.to_string()));

@@ -13,7 +13,7 @@ use porter_rewrite::Target as Form;
 use porter_weights::OpenOptions;
 use serde::{Serialize, Serializer};
 
-use super::{gib, name};
+use super::document::{gib, name};
 use crate::{
     args::{Global, PlanArgs},
     console::{Console, Tone},
