@@ -34,7 +34,7 @@ def logits(out, batch, prompt, tokens):
     takes, prefill = load(out, f"prefill_{batch}x{BUCKET}_{CONTEXT}")
     steps, decode = load(out, f"decode_{batch}_{CONTEXT}")
     place = lambda name, value: jax.device_put(value, takes[name].sharding or jax.devices()[0])
-    held = {name: place(name, value) for name, value in load_file(f"{out}/weights.safetensors").items()}
+    held = {name: place(name, value.astype(takes[name].dtype)) for name, value in load_file(f"{out}/weights.safetensors").items()}
     states = {name: place(name, jnp.zeros(spec.shape, spec.dtype)) for name, spec in takes.items()
               if name.startswith("cache.")}
     padding = np.full(batch, BUCKET - len(prompt), np.int32)

@@ -346,17 +346,21 @@ def compressed_tensors(sources: Path) -> None:
     quantise("quantise_int8", "int", torch.int8)
     with torch.random.fork_rng():
         quantise("quantise_fp8", "float", torch.float8_e4m3fn)
+    with torch.random.fork_rng():
+        quantise("quantise_int4", "int", torch.int8, bits=4, group=11)
     sys.path.insert(0, str(sources / "ct094"))
     for module in [name for name in sys.modules if name.split(".")[0] == "compressed_tensors"]:
         del sys.modules[module]
     ordered()
 
 
-def quantise(folder: str, kind: str, to: torch.dtype) -> None:
-    """Weights, and their 8-bit values and scales of each row by compressed-tensors."""
+def quantise(folder: str, kind: str, to: torch.dtype, bits: int = 8, group: int | None = None) -> None:
+    """Weights, and their narrow values and scales of each row, or of each group of a row, by compressed-tensors."""
     from compressed_tensors.quantization.lifecycle.forward import quantize as by_package
 
-    args = scheme("channel", 8, kind, symmetric=True).weights
+    strategy = {"strategy": "group", "group_size": group} if group else {"strategy": "channel"}
+    args = scheme(bits=bits, kind=kind, symmetric=True, **strategy).weights
+    shape = (9, 33 // group, group) if group else (9, 33)
     stored: Tensors = {}
     expected: Tensors = {}
     for dtype in (BF16, F16, F32):
@@ -367,9 +371,9 @@ def quantise(folder: str, kind: str, to: torch.dtype) -> None:
         weight[4, 0] = 127.5
         weight = weight.to(dtype)
         scale, _ = parameters(weight, args)
-        stored[f"{name}.weight"] = weight
-        expected[f"{name}.weight"] = by_package(weight, scale, None, args, dtype=to)
-        expected[f"{name}.weight_scale"] = scale
+        stored[f"{name}.weight"] = weight.reshape(shape)
+        expected[f"{name}.weight"] = by_package(weight, scale, None, args, dtype=to).reshape(shape)
+        expected[f"{name}.weight_scale"] = scale.reshape(*shape[:-1], 1)
     write(folder, {}, stored, expected,
           "compressed-tensors 0.20.0, calculate_qparams and quantize", packed_by="torch.randn")  # fmt: skip
 

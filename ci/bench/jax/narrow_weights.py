@@ -16,8 +16,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-FORMS = ["bf16", "int8 by channel", "int4 by channel", "int4 by group, made wide", "int4 by group, summed by group"]
+FORMS = [
+    "bf16",
+    "int8 by channel",
+    "int4 by channel",
+    "int4 by group, made wide",
+    "int4 by group, made wide in pieces",
+    "int4 by group, summed by group",
+]
 HIDDEN, INNER = 4096, 14336
+# Bytes of a wide piece: what stays in vector memory.
+PIECE = 32 << 20
 
 
 def arguments():
@@ -54,15 +63,23 @@ def compile_one(args):
             return shaped((groups, args.group, columns), bits), shaped((groups, columns), jnp.float32)
         return shaped((rows, columns), bits), shaped((columns,), jnp.float32)
 
+    def made_wide(x, numbers, scales):
+        wide = numbers.astype(jnp.bfloat16) * scales.astype(jnp.bfloat16)[:, None, :]
+        return jnp.dot(x, wide.reshape(-1, wide.shape[-1]), preferred_element_type=jnp.float32)
+
     def linear(x, numbers, scales):
+        if args.form.endswith("in pieces"):
+            inputs, outputs = x.shape[-1], numbers.shape[-1]
+            columns = PIECE // 2 // inputs // 128 * 128
+            pieces = [slice(start, min(start + columns, outputs)) for start in range(0, outputs, columns)]
+            return jnp.concatenate([made_wide(x, numbers[..., p], scales[..., p]) for p in pieces], axis=-1)
         wide = numbers.astype(jnp.bfloat16)
         if args.form == "bf16":
             return jnp.dot(x, wide, preferred_element_type=jnp.float32)
         if not grouped:
             return jnp.dot(x, wide, preferred_element_type=jnp.float32) * scales
         if args.form.endswith("made wide"):
-            wide = wide * scales.astype(jnp.bfloat16)[:, None, :]
-            return jnp.dot(x, wide.reshape(-1, wide.shape[-1]), preferred_element_type=jnp.float32)
+            return made_wide(x, numbers, scales)
         parts = x.reshape(x.shape[0], -1, args.group)
         sums = jnp.einsum("rgk,gko->gro", parts, wide, preferred_element_type=jnp.float32)
         return (sums * scales[:, None, :]).sum(0)

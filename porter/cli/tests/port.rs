@@ -119,6 +119,8 @@ fn a_port_is_checked_by_its_own_programs_on_as_many_devices() {
         ("llama", "v6e:2x2", &[]),
         ("llama", "v6e:1x1", &["--dtype", "f32", "--quantize", "int8"]),
         ("qwen3", "v6e:2x2", &["--dtype", "f32", "--quantize", "int8"]),
+        ("llama", "v6e:1x1", &["--dtype", "f32", "--quantize", "int4"]),
+        ("qwen3", "v6e:2x2", &["--quantize", "int4"]),
         ("llama", "v6e:1x1", &["--dtype", "f32", "--quantize", "w8a8"]),
         ("llama", "v6e:2x2", &["--dtype", "f32", "--quantize", "w8a8"]),
         ("llama", "7x:1x1x1", &["--dtype", "f32", "--quantize", "fp8", "--mesh", "tensor=2"]),

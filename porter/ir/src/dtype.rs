@@ -102,6 +102,15 @@ impl DType {
         self.bits().div_ceil(8)
     }
 
+    /// The integers that a host buffer of this type holds: those of 4 bits lie in a byte each.
+    pub const fn on_host(self) -> DType {
+        match self {
+            DType::I4 => DType::I8,
+            DType::U4 => DType::U8,
+            other => other,
+        }
+    }
+
     /// The arithmetic family.
     pub const fn kind(self) -> Kind {
         match self {

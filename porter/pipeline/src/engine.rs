@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use porter_ir::{DType, Entry, InputRole, Program};
+use porter_ir::{DType, Entry, InputRole, Program, TensorType};
 use porter_rewrite::{CompilerFlag, FlagValue, Port, Shard, Target};
 use porter_runtime::{
     Cached, Client, ClientOptions, CompileCache, CompileOptions, Devices, Flag, HostTensor, Outcome,
@@ -179,12 +179,12 @@ impl Engine {
     ) -> Result<(Weights, Duration), PipelineError> {
         let started = Instant::now();
         let inputs = weight_inputs(programs);
-        let dtype = |name: &str, inferred: &porter_ir::TensorType| {
-            inputs.get(name).map_or(inferred.dtype, |&(dtype, _)| dtype)
-        };
-        let tensors = weights.load(checkpoint, dtype, progress)?;
+        let dtype = |name: &str, inferred: DType| inputs.get(name).map_or(inferred, |&(dtype, _)| dtype);
+        let host = |name: &str, inferred: &TensorType| dtype(name, inferred.dtype).on_host();
+        let tensors = weights.load(checkpoint, host, progress)?;
         let upload = |(name, tensor): (String, porter_weights::HostTensor)| {
-            let tensor = HostTensor::new(tensor.ty, tensor.bytes)?;
+            let ty = TensorType { dtype: dtype(&name, tensor.ty.dtype), ..tensor.ty };
+            let tensor = HostTensor::new(ty, tensor.bytes)?;
             let placement = inputs.get(name.as_str()).map_or(&Placement::One, |(_, placement)| placement);
             let weight = self.devices.upload(&tensor, placement)?;
             Ok::<_, PipelineError>((name, Arc::new(weight)))

@@ -4,7 +4,7 @@ use std::fmt;
 
 use porter_ir::{DType, Program};
 use porter_plan::Chip;
-use porter_rewrite::{Fp8Activations, Int8Activations, Int8Weights, Port, Rewrite, Target};
+use porter_rewrite::{Fp8Activations, Int4Weights, Int8Activations, Int8Weights, Port, Rewrite, Target};
 use porter_weights::{WeightMap, matches};
 use porter_zoo::Precision;
 
@@ -30,9 +30,15 @@ pub struct Variant<'a> {
 /// Products of a layer: three or four of attention and two or three of feed-forward.
 const PRODUCTS: usize = 7;
 
+/// A product a group takes 0.97 of the time of 8-bit weights for 128 rows and 5.5 of it for 512, wide weights 3.1 and
+/// 2.1 (docs/rewrites.md, "Precision").
+const INT4: Int4Weights = Int4Weights { few_rows: 128 };
+
 /// A narrow form of the products of linear layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Quantize {
+    /// 4-bit integers with a scale a group of inputs of an output channel.
+    Int4,
     /// 8-bit integers with a scale an output channel.
     Int8,
     /// Weights as in `Int8`, and activations as 8-bit integers with a scale a row, taken as they come.
@@ -43,11 +49,12 @@ pub enum Quantize {
 
 impl Quantize {
     /// Every form.
-    pub const ALL: [Self; 3] = [Quantize::Int8, Quantize::W8A8, Quantize::Fp8];
+    pub const ALL: [Self; 4] = [Quantize::Int4, Quantize::Int8, Quantize::W8A8, Quantize::Fp8];
 
     /// Its name, as the command line has it.
     pub const fn name(self) -> &'static str {
         match self {
+            Quantize::Int4 => "int4",
             Quantize::Int8 => "int8",
             Quantize::W8A8 => "w8a8",
             Quantize::Fp8 => "fp8",
@@ -62,7 +69,7 @@ impl Quantize {
     /// Whether the matrix units of a chip multiply what it makes; weights alone are read by any.
     pub fn serves(self, chip: &Chip) -> Result<(), PipelineError> {
         let (dtype, numbers, instead) = match self {
-            Quantize::Int8 => return Ok(()),
+            Quantize::Int4 | Quantize::Int8 => return Ok(()),
             Quantize::W8A8 => (DType::I8, "integers", Quantize::Fp8),
             Quantize::Fp8 => (DType::F8E4M3FN, "floats", Quantize::W8A8),
         };
@@ -80,12 +87,13 @@ impl Quantize {
 
     /// What it adds to a product of a layer, as a share of the product's deviation. A weight of 8 bits is off by
     /// a uniform error of at most half a step of 2/255 of its row's largest, which in a hundred numbers of a
-    /// normal distribution is 2.5 to 3 deviations: `3 / 255 / 3^0.5`. An activation is off by at most half a step of
+    /// normal distribution is 2.5 to 3 deviations: `3 / 255 / 3^0.5`; of 4 bits, `3 / 15 / 3^0.5`. An activation is off by at most half a step of
     /// 1/127 of its row's largest, `3 / 254 / 3^0.5`; both errors add in squares. A float of 3 mantissa bits is off by
     /// a uniform error of at most 1/16 of the power of two below it: in numbers spread evenly over a binade, 2.6 % of
     /// their deviation; both operands are, and add in squares.
     const fn error_of_a_product(self) -> f64 {
         match self {
+            Quantize::Int4 => 0.116,
             Quantize::Int8 => 0.007,
             Quantize::W8A8 => 0.0097,
             Quantize::Fp8 => 0.037,
@@ -100,6 +108,7 @@ impl Quantize {
 
     pub(crate) fn rewrite(self) -> &'static dyn Rewrite {
         match self {
+            Quantize::Int4 => &INT4,
             Quantize::Int8 => &Int8Weights,
             Quantize::W8A8 => &Int8Activations,
             Quantize::Fp8 => &Fp8Activations,

@@ -107,7 +107,12 @@ impl LinearWeight {
     /// Bytes of a device's part.
     pub(crate) fn device_bytes(&self) -> usize {
         let bits = self.rows.saturating_mul(self.columns).saturating_mul(self.dtype.bits());
-        bits / 8 / self.parts.iter().product::<usize>().max(1)
+        bits / 8 / self.devices()
+    }
+
+    /// How many devices share it.
+    pub(crate) fn devices(&self) -> usize {
+        self.parts.iter().product::<usize>().max(1)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Parts of the names of weights that keep their type: those that compressed-tensors' recipes leave alone.
-const LEFT_ALONE: [&str; 4] = ["embed", "lm_head", "classifier", "predictions"];
+const LEFT_ALONE: [&str; 5] = ["embed", "lm_head", "mlp.gate.", "classifier", "predictions"];
 
 /// The weights of linear layers that a policy of precision may narrow.
 pub(crate) fn quantisable(port: &Port) -> impl Iterator<Item = LinearWeight> + use<'_> {
@@ -70,7 +70,7 @@ impl Quantised {
 }
 
 /// `q_proj.weight[0:256]` → `q_proj.weight_scale[0:256]`.
-fn scale_name(name: &str) -> String {
+pub(crate) fn scale_name(name: &str) -> String {
     match name.rsplit_once("weight") {
         Some((module, piece)) => format!("{module}weight_scale{piece}"),
         None => format!("{name}_scale"),

@@ -66,6 +66,8 @@ impl NarrowArgs {
 /// Narrow forms of weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum WeightForm {
+    /// 4-bit integers, one scale for each 128 inputs of an output channel
+    Int4,
     /// 8-bit integers, one scale an output channel
     Int8,
     /// And activations as 8-bit integers, one scale a token
@@ -77,6 +79,7 @@ pub(crate) enum WeightForm {
 impl From<WeightForm> for porter_pipeline::Quantize {
     fn from(form: WeightForm) -> Self {
         match form {
+            WeightForm::Int4 => Self::Int4,
             WeightForm::Int8 => Self::Int8,
             WeightForm::W8a8 => Self::W8A8,
             WeightForm::Fp8 => Self::Fp8,

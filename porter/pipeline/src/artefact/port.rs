@@ -142,11 +142,11 @@ impl<'a> Port<'a> {
     }
 }
 
-/// In which type each weight is stored: that in which the programs take it.
+/// In which type each weight is stored: that in which the programs take it, on the host.
 fn dtypes<'a>(entries: &[&'a Entry]) -> HashMap<&'a str, DType> {
     let inputs = entries.iter().flat_map(|entry| &entry.inputs);
     let weights = inputs.filter(|input| input.role == InputRole::Weight);
-    weights.map(|input| (input.name.as_str(), input.ty.dtype)).collect()
+    weights.map(|input| (input.name.as_str(), input.ty.dtype.on_host())).collect()
 }
 
 /// The files of the weights, as programs take them.

@@ -35,6 +35,7 @@ use porter_ir::{InputRole, Layout, Mesh, OpId, OutputRole, Program, Result, Shar
 
 pub use pads::Pads;
 pub use predict::{Collective, Share};
+pub(crate) use problem::gcd;
 pub use problem::{ShardError, ShardProblem};
 pub use profile::Profile;
 pub use rules::{Rules, RulesError, Tables};

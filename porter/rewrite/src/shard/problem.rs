@@ -131,7 +131,8 @@ fn next_step(axis: &str, parts: usize, over: &[(String, usize)]) -> String {
     }
 }
 
-fn gcd(a: usize, b: usize) -> usize {
+/// The greatest common divisor.
+pub(crate) fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 

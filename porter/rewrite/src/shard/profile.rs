@@ -135,6 +135,7 @@ impl Reader<'_> {
         let (operand, dims, sums) = match (&data.op, &data.operands[..]) {
             (Op::DotGeneral(dot), &[_, rhs]) => (rhs, dot.dimensions.rhs_contracting.clone(), 1),
             (Op::Gather(_), &[table, _]) => (table, vec![0], 1),
+            (Op::Reduce(reduce), &[x, _]) => (x, reduce.dimensions.clone(), 1),
             (Op::Composite(composite), &[x, ..]) => match composite.name.as_str() {
                 "porter.rms_norm" => (x, vec![last(x)], 1),
                 "porter.layer_norm" => (x, vec![last(x)], 2),
@@ -170,6 +171,7 @@ impl Reader<'_> {
         let Definition::Result { op, index } = self.program.value(value).definition else { return None };
         match (&self.program.op(op).op, &self.program.op(op).operands[..]) {
             (Op::Convert(_) | Op::Slice(_), &[x]) => self.known(x),
+            (Op::Multiply(_), &[x, _]) => self.known(x),
             (Op::Add(_), &[x, y]) => self.known(y).or_else(|| self.known(x)),
             (Op::OptimizationBarrier(_), operands) => self.known(*operands.get(index)?),
             (Op::Composite(composite), &[x, ..]) if composite.name == "porter.rotary" => self.known(x),

@@ -104,7 +104,7 @@ pub enum Expr {
         /// The pieces, each as it is stored, in the order that the scheme says.
         inputs: Vec<Expr>,
     },
-    /// Rows as 8-bit numbers, or the scale of each, as compressed-tensors quantises weights by output
+    /// Rows as narrow numbers, or the scale of each, as compressed-tensors quantises weights by output
     /// channel.
     #[serde(skip)]
     Quantise {
@@ -117,9 +117,11 @@ pub enum Expr {
     },
 }
 
-/// The 8-bit numbers that a quantised weight is made of.
+/// The narrow numbers that a quantised weight is made of, each in a byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuantisedTo {
+    /// Integers from -8 to 7.
+    Int4,
     /// Integers from -128 to 127.
     Int8,
     /// Floats of 4 exponent and 3 mantissa bits, from -448 to 448 (arXiv:2209.05433).
@@ -127,10 +129,10 @@ pub enum QuantisedTo {
 }
 
 impl QuantisedTo {
-    /// Their type.
+    /// Their type in memory.
     pub const fn dtype(self) -> DType {
         match self {
-            QuantisedTo::Int8 => DType::I8,
+            QuantisedTo::Int4 | QuantisedTo::Int8 => DType::I8,
             QuantisedTo::Fp8 => DType::F8E4M3FN,
         }
     }
@@ -138,6 +140,7 @@ impl QuantisedTo {
     /// The least and the largest.
     pub const fn range(self) -> [f32; 2] {
         match self {
+            QuantisedTo::Int4 => [-8.0, 7.0],
             QuantisedTo::Int8 => [-128.0, 127.0],
             QuantisedTo::Fp8 => [-448.0, 448.0],
         }
@@ -146,14 +149,14 @@ impl QuantisedTo {
 
 /// One of the two tensors that a quantised weight is.
 ///
-/// The scale of a row is its largest magnitude over half the range of the numbers (127.5, 448), and the smallest
+/// The scale of a row is its largest magnitude over half the range of the numbers (7.5, 127.5, 448), and the smallest
 /// step from 1 of its dtype where all are zero; a value is the weight over the scale, inside the range, rounded to
 /// nearest, ties to even. Both divisions are rounded to the dtype of the weight, as `calculate_qparams`
 /// and `quantize` of compressed-tensors 0.20.0 do: cast the weight to f32 first for scales of full
 /// precision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuantisedPart {
-    /// The 8-bit numbers, in the shape of the weight.
+    /// The numbers, in the shape of the weight.
     Values,
     /// The scales: of the dtype of the weight, one column.
     Scales,
@@ -223,13 +226,13 @@ impl Expr {
         Expr::Repeat { input: Box::new(self), dim, times }
     }
 
-    /// The 8-bit numbers of this.
+    /// The narrow numbers of this.
     #[must_use]
     pub fn quantised_values(self, to: QuantisedTo) -> Self {
         Expr::Quantise { input: Box::new(self), to, part: QuantisedPart::Values }
     }
 
-    /// The scales of the 8-bit numbers of this.
+    /// The scales of the narrow numbers of this.
     #[must_use]
     pub fn quantised_scales(self, to: QuantisedTo) -> Self {
         Expr::Quantise { input: Box::new(self), to, part: QuantisedPart::Scales }

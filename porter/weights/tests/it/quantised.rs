@@ -306,6 +306,11 @@ fn configs_are_understood_or_refused_by_name() {
 }
 
 #[test]
+fn int4_by_group_is_what_compressed_tensors_makes_of_the_same_weights() {
+    quantises_as_compressed_tensors("quantise_int4", QuantisedTo::Int4);
+}
+
+#[test]
 fn int8_is_what_compressed_tensors_makes_of_the_same_weights() {
     quantises_as_compressed_tensors("quantise_int8", QuantisedTo::Int8);
 }

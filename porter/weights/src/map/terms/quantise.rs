@@ -1,4 +1,4 @@
-//! Rows as 8-bit numbers with a scale each.
+//! Rows as narrow numbers with a scale each.
 
 use porter_ir::{DType, TensorType};
 
@@ -142,13 +142,13 @@ impl<'a> Quantised<'a> {
         Ok(())
     }
 
-    /// Steps as 8-bit numbers.
+    /// Steps as narrow numbers.
     fn narrow(&self, steps: &[f32], out: &mut [u8]) {
         let [least, largest] = self.to.range();
         let inside = steps.iter().map(|steps| steps.clamp(least, largest));
         for (out, steps) in out.iter_mut().zip(inside) {
             *out = match self.to {
-                QuantisedTo::Int8 => (steps + WHOLE).to_bits() as u8,
+                QuantisedTo::Int4 | QuantisedTo::Int8 => (steps + WHOLE).to_bits() as u8,
                 QuantisedTo::Fp8 => f32_to_f8_e4m3fn(steps),
             };
         }
