@@ -104,6 +104,31 @@ BUILT = {
         rows=2,
         tokens=13,
     ),
+    # As many experts as divide over 2 and 4 devices, and a number that does not.
+    "qwen3_moe": Built(
+        2002,
+        transformers.Qwen3MoeConfig(
+            **SMALL,
+            num_experts=8,
+            num_experts_per_tok=3,
+            moe_intermediate_size=36,
+            norm_topk_prob=True,
+            rope_parameters={"rope_type": "default", "rope_theta": 1000000.0},
+        ),
+        rows=2,
+        tokens=13,
+    ),
+    "mixtral": Built(
+        2003,
+        transformers.MixtralConfig(
+            **SMALL | {"intermediate_size": 44},
+            num_local_experts=5,
+            num_experts_per_tok=2,
+            rope_parameters={"rope_type": "default", "rope_theta": 1000000.0},
+        ),
+        rows=2,
+        tokens=13,
+    ),
     # 97 positions through a window of 24.
     "mistral_window": Built(
         1003,

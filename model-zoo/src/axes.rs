@@ -18,6 +18,8 @@ axes! {
     EMBED = "embed",
     /// The features between the two layers of a feed-forward block, in weights.
     MLP = "mlp",
+    /// Experts, in weights.
+    EXPERT = "exp",
     /// Query heads, in weights: a dimension of whole heads.
     HEADS = "heads",
     /// Key-value heads, likewise.

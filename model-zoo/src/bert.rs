@@ -285,7 +285,7 @@ impl Architecture for Bert {
             }
             Head::Classifier { .. } => {}
         }
-        Names { prefix: "bert.", gguf: GgufNames::default(), tolerated }
+        Names { prefix: "bert.", gguf: GgufNames::default(), stored: &[], tolerated }
     }
 
     fn program(&self, phase: &Phase, precision: Precision) -> Result<Program, ProgramError> {

@@ -10,7 +10,7 @@ use crate::{
     blocks::{cast, embedding::embedding, linear::Linear, norm::rms_norm, rope::Rope},
     config::write_backbone,
     maxtext::Block,
-    names::{DECODER, GgufNames, Names},
+    names::{DECODER, GgufNames, Names, Stored},
     sequence::Sequence,
 };
 
@@ -55,6 +55,9 @@ pub(crate) trait Decoder: std::fmt::Debug + Send + Sync {
     /// How llama.cpp's converter orders the rows of `q_proj` and `k_proj`.
     const GGUF_ROWS: RopeRows;
 
+    /// Parameters that checkpoints store under another name, or in parts.
+    const STORED: &'static [Stored] = &[];
+
     fn backbone(&self) -> &Backbone;
     /// Adds the keys of `config.json` that are not the backbone's: the inverse of the class's `read`.
     fn write(&self, config: &mut Map<String, Json>);
@@ -63,8 +66,10 @@ pub(crate) trait Decoder: std::fmt::Debug + Send + Sync {
         None
     }
 
-    /// `MaxText`'s block that computes the layers.
-    fn maxtext(&self) -> Block;
+    /// `MaxText`'s block that computes the layers, if there is one.
+    fn maxtext(&self) -> Option<Block> {
+        None
+    }
 
     /// Layer `index` on `x` (`[batch, tokens, hidden_size]`), at the builder's path.
     fn layer(&self, b: &Builder, x: Value, index: usize, sequence: &Sequence) -> Result<Value, OpError>;
@@ -95,7 +100,7 @@ impl<D: Decoder> Architecture for D {
     }
 
     fn maxtext(&self) -> Option<Block> {
-        Some(Decoder::maxtext(self))
+        Decoder::maxtext(self)
     }
 
     fn config(&self) -> Option<Map<String, Json>> {
@@ -124,7 +129,12 @@ impl<D: Decoder> Architecture for D {
         if c.tie_word_embeddings {
             tolerated.push(("lm_head.weight", "tied to model.embed_tokens.weight by tie_word_embeddings"));
         }
-        Names { prefix: "model.", gguf: GgufNames { modules: DECODER, permuted }, tolerated }
+        Names {
+            prefix: "model.",
+            gguf: GgufNames { modules: DECODER, permuted },
+            stored: D::STORED,
+            tolerated,
+        }
     }
 
     fn program(&self, phase: &Phase, precision: Precision) -> Result<Program, ProgramError> {

@@ -20,11 +20,13 @@ mod gguf;
 mod llama;
 mod maxtext;
 mod mistral;
+mod mixtral;
 mod model;
 mod names;
 mod program;
 mod qwen2;
 mod qwen3;
+mod qwen3_moe;
 mod registry;
 mod sequence;
 

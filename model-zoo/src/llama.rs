@@ -59,8 +59,8 @@ impl Decoder for Llama {
         &self.backbone
     }
 
-    fn maxtext(&self) -> Block {
-        Block {
+    fn maxtext(&self) -> Option<Block> {
+        Some(Block {
             name: "llama2",
             scales_query: true,
             biases: false,
@@ -68,7 +68,7 @@ impl Decoder for Llama {
             intermediate_size: self.intermediate_size,
             activation: self.hidden_act,
             backbone: self.backbone.clone(),
-        }
+        })
     }
 
     fn write(&self, config: &mut Map<String, Json>) {

@@ -70,8 +70,8 @@ impl Decoder for Mistral {
         self.sliding_window
     }
 
-    fn maxtext(&self) -> Block {
-        Block {
+    fn maxtext(&self) -> Option<Block> {
+        Some(Block {
             name: "mistral",
             scales_query: true,
             biases: false,
@@ -79,7 +79,7 @@ impl Decoder for Mistral {
             intermediate_size: self.intermediate_size,
             activation: self.hidden_act,
             backbone: self.backbone.clone(),
-        }
+        })
     }
 
     fn layer(&self, b: &Builder, x: Value, index: usize, sequence: &Sequence) -> Result<Value, OpError> {

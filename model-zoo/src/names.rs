@@ -16,9 +16,15 @@ pub(crate) struct Names {
     pub(crate) prefix: &'static str,
     /// GGUF's names.
     pub(crate) gguf: GgufNames,
+    /// Parameters that checkpoints store under another name, or in parts.
+    pub(crate) stored: &'static [Stored],
     /// Tensors that may be there and are not parameters, with the reason.
     pub(crate) tolerated: Vec<(&'static str, &'static str)>,
 }
+
+/// The end of a parameter's name, and what stands there in a checkpoint, where `{}` is the number of a slice: a stack of
+/// as many tensors.
+pub(crate) type Stored = (&'static str, &'static str);
 
 /// GGUF's names of an architecture's modules.
 #[derive(Clone, Debug, Default)]
@@ -59,7 +65,7 @@ impl Names {
         for (name, shape) in parameters {
             let expr = match checkpoint.format() {
                 Format::Gguf { .. } => self.gguf.expr(name, shape),
-                _ => Expr::source(self.spelling(name, checkpoint)),
+                _ => self.expr(name, shape, checkpoint),
             };
             map.insert(name, shape.clone(), expr);
         }
@@ -67,6 +73,24 @@ impl Names {
             map.tolerate(pattern, reason);
         }
         map
+    }
+
+    /// The parameter `name` of `shape`, by the names of Hugging Face.
+    fn expr(&self, name: &str, shape: &Shape, checkpoint: &dyn Checkpoint) -> Expr {
+        let source = |name: &str| Expr::source(self.spelling(name, checkpoint));
+        // Where the stack itself is stored, it is taken.
+        let elsewhere = self.stored.iter().find_map(|(end, stored)| Some((name.strip_suffix(end)?, stored)));
+        let Some((module, stored)) = elsewhere.filter(|_| !holds(checkpoint, name)) else {
+            return source(name);
+        };
+        let stored = format!("{module}{stored}");
+        match stored.split_once("{}") {
+            None => source(&stored),
+            Some((before, after)) => {
+                let slices = 0..shape.first().copied().unwrap_or(0);
+                Expr::stack(slices.map(|i| source(&format!("{before}{i}{after}"))).collect::<Vec<_>>())
+            }
+        }
     }
 
     /// The spelling of the parameter `name` that `checkpoint` has.

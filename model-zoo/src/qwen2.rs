@@ -71,8 +71,8 @@ impl Decoder for Qwen2 {
         self.windows.iter().flatten().copied().min()
     }
 
-    fn maxtext(&self) -> Block {
-        Block {
+    fn maxtext(&self) -> Option<Block> {
+        Some(Block {
             name: "qwen2",
             scales_query: false,
             biases: true,
@@ -80,7 +80,7 @@ impl Decoder for Qwen2 {
             intermediate_size: self.intermediate_size,
             activation: self.hidden_act,
             backbone: self.backbone.clone(),
-        }
+        })
     }
 
     fn layer(&self, b: &Builder, x: Value, index: usize, sequence: &Sequence) -> Result<Value, OpError> {

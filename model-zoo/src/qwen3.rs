@@ -75,8 +75,8 @@ impl Decoder for Qwen3 {
         self.windows.iter().flatten().copied().min()
     }
 
-    fn maxtext(&self) -> Block {
-        Block {
+    fn maxtext(&self) -> Option<Block> {
+        Some(Block {
             name: "qwen3",
             scales_query: false,
             biases: false,
@@ -84,7 +84,7 @@ impl Decoder for Qwen3 {
             intermediate_size: self.intermediate_size,
             activation: self.hidden_act,
             backbone: self.backbone.clone(),
-        }
+        })
     }
 
     fn layer(&self, b: &Builder, x: Value, index: usize, sequence: &Sequence) -> Result<Value, OpError> {

@@ -1,8 +1,8 @@
 //! Which architectures there are.
 
 use crate::{
-    architecture::Architecture, bert::Bert, config::Reader, llama::Llama, mistral::Mistral, qwen2::Qwen2,
-    qwen3::Qwen3,
+    architecture::Architecture, bert::Bert, config::Reader, llama::Llama, mistral::Mistral, mixtral::Mixtral,
+    qwen2::Qwen2, qwen3::Qwen3, qwen3_moe::Qwen3Moe,
 };
 
 /// An architecture's entry.
@@ -22,8 +22,10 @@ pub(crate) struct Entry {
 pub(crate) const REGISTRY: &[Entry] = &[
     Entry { class: "LlamaForCausalLM", model_type: "llama", gguf: Some("llama"), read: |r| Box::new(Llama::read(r)) },
     Entry { class: "MistralForCausalLM", model_type: "mistral", gguf: Some("llama"), read: |r| Box::new(Mistral::read(r)) },
+    Entry { class: "MixtralForCausalLM", model_type: "mixtral", gguf: None, read: |r| Box::new(Mixtral::read(r)) },
     Entry { class: "Qwen2ForCausalLM", model_type: "qwen2", gguf: Some("qwen2"), read: |r| Box::new(Qwen2::read(r)) },
     Entry { class: "Qwen3ForCausalLM", model_type: "qwen3", gguf: Some("qwen3"), read: |r| Box::new(Qwen3::read(r)) },
+    Entry { class: "Qwen3MoeForCausalLM", model_type: "qwen3_moe", gguf: None, read: |r| Box::new(Qwen3Moe::read(r)) },
     Entry { class: "BertModel", model_type: "bert", gguf: None, read: |r| Box::new(Bert::read_model(r)) },
     Entry { class: "BertForMaskedLM", model_type: "bert", gguf: None, read: |r| Box::new(Bert::read_masked_lm(r)) },
     Entry { class: "BertForSequenceClassification", model_type: "bert", gguf: None, read: |r| Box::new(Bert::read_classifier(r)) },

@@ -8,7 +8,7 @@ use porter_ir::DType;
 use porter_numerics::{Bundle, Case, Output};
 use serde_json::Value;
 
-const MODELS: [&str; 12] = [
+const MODELS: [&str; 14] = [
     "llama",
     "llama_bf16",
     "llama_f16",
@@ -19,6 +19,8 @@ const MODELS: [&str; 12] = [
     "mistral_window",
     "qwen2",
     "qwen3",
+    "qwen3_moe",
+    "mixtral",
     "bert",
     "bert_cls",
 ];

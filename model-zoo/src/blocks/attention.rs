@@ -2,7 +2,7 @@
 
 use porter_ir::{Builder, DType, DotDimensions, Result, Value};
 
-use super::{broadcast_leading, cast, composite, dims};
+use super::{cast, composite, dims, softmax};
 
 /// The score of a key that must not be seen. Finite, so that a row that sees no key at all gives an
 /// average and not NaN; the value that transformers' eager attention uses.
@@ -63,15 +63,6 @@ pub(crate) fn causal_attention(b: &Builder, q: Value, k: Value, v: Value, mask: 
         attention(b, q, k, v, mask)
     });
     b.concatenate(&blocks.collect::<Result<Vec<_>>>()?, 1)
-}
-
-/// Softmax over the last dimension of `x` (`f32`).
-fn softmax(b: &Builder, x: Value) -> Result<Value> {
-    let last = b.shape(x).rank().saturating_sub(1);
-    let largest = b.reduce_max(x, &[last])?;
-    let exponentials = b.exponential(b.subtract(x, broadcast_leading(b, largest, x)?)?)?;
-    let sums = b.reduce_sum(exponentials, &[last])?;
-    b.divide(exponentials, broadcast_leading(b, sums, x)?)
 }
 
 /// Batching and contracting dimensions of a product, left and right.

@@ -5,6 +5,7 @@ mod activation;
 pub(crate) mod attention;
 pub(crate) mod embedding;
 pub(crate) mod encoder_attention;
+pub(crate) mod experts;
 pub(crate) mod linear;
 pub(crate) mod mlp;
 pub(crate) mod norm;
@@ -50,6 +51,15 @@ pub(crate) fn broadcast_leading(b: &Builder, x: Value, like: Value) -> Result<Va
 pub(crate) fn mean_last(b: &Builder, x: Value) -> Result<Value> {
     let dim = b.shape(x).rank().saturating_sub(1);
     b.multiply_scalar(b.reduce_sum(x, &[dim])?, 1.0 / last(b, x) as f64)
+}
+
+/// Softmax over the last dimension of `x` (`f32`).
+pub(crate) fn softmax(b: &Builder, x: Value) -> Result<Value> {
+    let last = b.shape(x).rank().saturating_sub(1);
+    let largest = b.reduce_max(x, &[last])?;
+    let exponentials = b.exponential(b.subtract(x, broadcast_leading(b, largest, x)?)?)?;
+    let sums = b.reduce_sum(exponentials, &[last])?;
+    b.divide(exponentials, broadcast_leading(b, sums, x)?)
 }
 
 /// A call of `name` with `operands` that means what `body` builds from them, so that rewrites and

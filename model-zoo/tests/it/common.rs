@@ -6,7 +6,7 @@ use porter_zoo::Model;
 use serde_json::Value;
 
 /// The fixture models of `ci/fixtures/tiny`.
-pub(crate) const MODELS: [&str; 12] = [
+pub(crate) const MODELS: [&str; 14] = [
     "llama",
     "llama_bf16",
     "llama_f16",
@@ -17,6 +17,8 @@ pub(crate) const MODELS: [&str; 12] = [
     "mistral_window",
     "qwen2",
     "qwen3",
+    "qwen3_moe",
+    "mixtral",
     "bert",
     "bert_cls",
 ];

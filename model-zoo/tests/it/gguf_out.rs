@@ -143,7 +143,7 @@ fn a_config_written_is_the_config_read() {
         assert_eq!(format!("{again:?}"), format!("{model:?}"), "{name}");
         decoders += 1;
     }
-    assert_eq!(decoders, 10);
+    assert_eq!(decoders, 12);
     let mut variants: Value = config("qwen2/config.json");
     variants["use_sliding_window"] = json!(true);
     variants["sliding_window"] = json!(16);

@@ -51,7 +51,7 @@ fn the_noise_is_what_the_manifest_says() {
         fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../ci/fixtures/tiny/manifest.json")).unwrap();
     let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
     let models = manifest["models"].as_object().unwrap();
-    assert_eq!(models.len(), 12);
+    assert_eq!(models.len(), 14);
     for (model, entry) in models {
         let recorded = entry["f32_vs_f64_max_abs"].as_f64().unwrap();
         let measured = fixture(&format!("tiny/{model}")).noise().unwrap();

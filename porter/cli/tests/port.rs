@@ -64,6 +64,8 @@ fn the_way_back_gives_every_byte() {
         ("mistral", "f32"),
         ("qwen2", "f32"),
         ("qwen3", "f32"),
+        ("qwen3_moe", "f32"),
+        ("mixtral", "f32"),
         ("bert", "f32"),
         ("bert_cls", "f32"),
     ];
@@ -117,6 +119,7 @@ fn a_port_is_checked_by_its_own_programs_on_as_many_devices() {
         ),
         ("bert", "v6e:2x2", &["--dtype", "f32"]),
         ("llama", "v6e:2x2", &[]),
+        ("qwen3_moe", "v6e:2x2", &["--dtype", "f32", "--mesh", "expert=4"]),
         ("llama", "v6e:1x1", &["--dtype", "f32", "--quantize", "int8"]),
         ("qwen3", "v6e:2x2", &["--dtype", "f32", "--quantize", "int8"]),
         ("llama", "v6e:1x1", &["--dtype", "f32", "--quantize", "int4"]),

@@ -11,8 +11,8 @@ use porter_pipeline::{
     Chosen, Engine, Opened, Quantize, Silent, Variant, check::Checker, lower, open, programs,
 };
 use porter_rewrite::{
-    BlockedAttention, FuseParallelDots, OrderParallelDots, PadHeads, PadIntermediate, PadVocab, Rewrite,
-    SplitWeights, Target, WeightsInOut,
+    BlockedAttention, FuseParallelDots, GatheredExperts, GroupedExperts, OrderParallelDots, PadHeads,
+    PadIntermediate, PadVocab, Rewrite, SplitWeights, Target, WeightsInOut,
 };
 use porter_zoo::{Phase, Taps, Task};
 
@@ -92,6 +92,24 @@ fn tiny_models_pass_under_every_rewrite_alone_and_together() {
         failed.extend(alarms(&format!("{name} bf16"), &check(&engine, &opened, &bundle, variant)));
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+/// Dense as the zoo writes them, gathered by token, and grouped by expert.
+#[test]
+fn experts_say_the_same_in_every_form() {
+    let engine = engine();
+    let gathered = GatheredExperts { most_pairs: f64::MAX, most_bytes: usize::MAX };
+    let grouped = GroupedExperts { most_pairs: 0.0, least_tokens: 0 };
+    for name in ["qwen3_moe", "mixtral"] {
+        let (opened, bundle) = opened(name);
+        for before in [&[][..], &[&gathered as &dyn Rewrite], &[&grouped]] {
+            let names: Vec<&str> = before.iter().map(|rewrite| rewrite.name()).collect();
+            let variant = Variant { before, rewrites: Chosen::None, ..Variant::new(DType::F32) };
+            assert_eq!(applied(&opened, &variant), names);
+            let failed = alarms(&format!("{name} {names:?}"), &check(&engine, &opened, &bundle, variant));
+            assert!(failed.is_empty(), "{}", failed.join("\n"));
+        }
+    }
 }
 
 /// Models of 4 and 8 bits are not held to the budgets of f32, but to what their rounding does.

@@ -1,19 +1,61 @@
 //! What a model asks for, before a compiler sees it.
 
 use porter_ir::{
-    Op, Program, Value,
+    Direction, Op, Program, RegionId, Value,
     ops::{Convolution, DotGeneral},
-    program::OpData,
+    program::{Definition, OpData},
 };
 
 use crate::window::{Features, Window, convolution_flops};
 
 /// The operations of a program's matrix products and convolutions, a multiplication and its addition as two. Ops inside
-/// a loop count once; what a window reads of padding does not count.
+/// a loop count as often as it turns, where that is a constant, or once; of a mixture of experts (`porter.experts`) those
+/// of the experts that a token takes; what a window reads of padding does not count.
 ///
 /// This is the numerator of MFU: what the model needs, not what a compiler makes of it.
 pub fn model_flops(program: &Program) -> f64 {
-    program.ops().map(|(_, data)| flops(program, data)).sum()
+    of_region(program, program.body())
+}
+
+fn of_region(program: &Program, region: RegionId) -> f64 {
+    let ops = program.region(region).ops.iter().map(|&op| program.op(op));
+    let of_op = |data: &OpData| {
+        let inside: f64 = data.regions.iter().map(|&region| of_region(program, region)).sum();
+        flops(program, data) + inside * times(program, data)
+    };
+    ops.map(of_op).sum()
+}
+
+/// How often what is inside an op happens.
+fn times(program: &Program, data: &OpData) -> f64 {
+    match &data.op {
+        Op::While(_) => turns(program, data).unwrap_or(1.0),
+        Op::Composite(composite) if composite.name == "porter.experts" => share_of_experts(program, data),
+        _ => 1.0,
+    }
+}
+
+/// The turns of a loop that counts its first value up to a constant.
+fn turns(program: &Program, data: &OpData) -> Option<f64> {
+    let condition = program.region(*data.regions.first()?);
+    let &[goes_on] = &condition.results[..] else { return None };
+    let definition = |value: Value| match program.value(value).definition {
+        Definition::Result { op, .. } => Some(program.op(op)),
+        Definition::Argument { .. } => None,
+    };
+    let compare = definition(goes_on)?;
+    let (Op::Compare(op), &[counted, limit]) = (&compare.op, &compare.operands[..]) else { return None };
+    let Op::Constant(constant) = &definition(limit)?.op else { return None };
+    let limit = i32::from_le_bytes(constant.value.splat_bytes()?.try_into().ok()?);
+    let counts = op.direction == Direction::Lt && condition.arguments.first() == Some(&counted);
+    counts.then_some(f64::from(limit))
+}
+
+/// Of a layer's experts, those that a token takes.
+fn share_of_experts(program: &Program, data: &OpData) -> f64 {
+    let &[_, _, chosen, gate, ..] = &data.operands[..] else { return 1.0 };
+    let taken = program.ty(chosen).shape.last().copied().unwrap_or(1);
+    taken as f64 / size(program, gate, 0) as f64
 }
 
 fn flops(program: &Program, data: &OpData) -> f64 {
@@ -63,7 +105,7 @@ fn convolution(program: &Program, op: &Convolution, [input, kernel]: [Value; 2],
 #[cfg(test)]
 #[allow(clippy::float_cmp, reason = "whole numbers")]
 mod tests {
-    use porter_ir::{Builder, DType, TensorType};
+    use porter_ir::{Builder, DType, DotDimensions, TensorType};
 
     use super::*;
 
@@ -86,6 +128,33 @@ mod tests {
         assert_eq!(b.ty(y), ty(&[5, 6, 5, 4]));
         b.result("y", y).unwrap();
         assert_eq!(model_flops(&b.finish()), 2.0 * 5.0 * 6.0 * 2.0 * 13.0 * 12.0);
+    }
+
+    #[test]
+    fn a_loop_counts_its_turns_and_a_mixture_the_experts_that_a_token_takes() {
+        let b = Builder::new("main");
+        let x = b.argument("x", ty(&[4, 4])).unwrap();
+        let n = b.full(TensorType::scalar(DType::I32), 0.0).unwrap();
+        let seven = b.full_like(n, 7.0).unwrap();
+        let ended = b.while_(
+            &[n, x],
+            |b, now| b.compare(now[0], seven, Direction::Lt),
+            |b, now| Ok(vec![b.add_scalar(now[0], 1.0)?, b.linear(now[1], now[1], DType::F32)?]),
+        );
+        let x = ended.unwrap()[1];
+        let chosen = b.iota(TensorType::new(DType::I32, [4, 2]), 0).unwrap();
+        let experts = b.argument("gate", ty(&[8, 4, 4])).unwrap();
+        let operands = [x, x, chosen, experts];
+        let mixed = b.composite("porter.experts", vec![], &operands, |b, operands| {
+            let dims = DotDimensions {
+                lhs_contracting: vec![1],
+                rhs_contracting: vec![2],
+                ..DotDimensions::default()
+            };
+            Ok(vec![b.dot_general(operands[0], operands[3], dims, DType::F32)?])
+        });
+        b.result("y", mixed.unwrap()[0]).unwrap();
+        assert_eq!(model_flops(&b.finish()), 7.0 * 2.0 * 64.0 + 2.0 * 64.0 * 2.0);
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use porter_ir::OpError;
 
 use crate::{
-    BatchedDotsAsReduce, BlockedAttention, ConvKernelsHwio, Effect, FuseParallelDots, MatvecAsReduce,
-    OrderParallelDots, PinStateUpdates, Port, Rewrite, RollLayers, SplitWeights, ToeplitzConvolutions,
-    WeightsInOut,
+    BatchedDotsAsReduce, BlockedAttention, ConvKernelsHwio, Effect, FuseParallelDots, GatheredExperts,
+    GroupedExperts, MatvecAsReduce, OrderParallelDots, PinStateUpdates, Port, Rewrite, RollLayers,
+    SplitWeights, ToeplitzConvolutions, WeightsInOut,
 };
 
 /// The largest weight that a TPU fetches ahead whole, in bytes: it shares vector memory (64 MiB a core on v5p and 7x,
@@ -75,7 +75,20 @@ impl Target {
                 };
                 const TOEPLITZ: ToeplitzConvolutions =
                     ToeplitzConvolutions { lanes: LANES, most_columns_a_tap: 4 };
-                &[&BLOCKED, &FUSE, &SPLIT, &ORDER, &WeightsInOut, &TOEPLITZ, &ConvKernelsHwio]
+                const GATHERED: GatheredExperts =
+                    GatheredExperts { most_pairs: 0.5, most_bytes: FETCHED_AHEAD };
+                const GROUPED: GroupedExperts = GroupedExperts { most_pairs: 0.5, least_tokens: 256 };
+                &[
+                    &BLOCKED,
+                    &GATHERED,
+                    &GROUPED,
+                    &FUSE,
+                    &SPLIT,
+                    &ORDER,
+                    &WeightsInOut,
+                    &TOEPLITZ,
+                    &ConvKernelsHwio,
+                ]
             }
             Target::Plain => &[],
         }

@@ -234,6 +234,16 @@ fn weights_split_along_both_dimensions() {
 }
 
 #[test]
+fn experts_over_devices_of_their_own_and_as_tensors() {
+    check(&["qwen3_moe"], &["tensor=2", "expert=4", "expert=2,tensor=2"]);
+    // XLA's CPU backend gathers the rows of a top-k, one a layer; the TPU's does not (docs/sharding.md).
+    let problems = differences(&["qwen3_moe"], &[shard("data=2,expert=2")]);
+    let gathers = r#"has {"all-gather": 2, "all-reduce": 5}, expected {"all-reduce": 5}"#;
+    let all_are = problems.len() == 2 && problems.iter().all(|problem| problem.ends_with(gathers));
+    assert!(all_are, "{}", problems.join("\n"));
+}
+
+#[test]
 fn encoders() {
     check(&["bert"], &["tensor=2", "tensor=4", "data=4", "fsdp=8", "data=2,fsdp=2,tensor=2"]);
 }

@@ -7,7 +7,7 @@ use porter_zoo::Model;
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 
-/// Decoders of two layers with eight query heads and four key-value heads, and a BERT.
+/// Decoders of two layers, one of them with experts, with eight query heads and four key-value heads, and a BERT.
 #[allow(non_snake_case)]
 pub(crate) fn MODELS() -> Vec<(&'static str, Value)> {
     let decoder = |class: &str, model_type: &str, more: Value| {
@@ -29,6 +29,14 @@ pub(crate) fn MODELS() -> Vec<(&'static str, Value)> {
         ("llama", decoder("LlamaForCausalLM", "llama", json!({}))),
         ("qwen3", decoder("Qwen3ForCausalLM", "qwen3", json!({ "tie_word_embeddings": true }))),
         ("mistral", decoder("MistralForCausalLM", "mistral", json!({ "sliding_window": 5 }))),
+        (
+            "qwen3_moe",
+            decoder(
+                "Qwen3MoeForCausalLM",
+                "qwen3_moe",
+                json!({ "num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 48, "norm_topk_prob": true }),
+            ),
+        ),
         ("bert", bert),
     ]
 }

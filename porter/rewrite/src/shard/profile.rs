@@ -139,6 +139,7 @@ impl Reader<'_> {
             (Op::Composite(composite), &[x, ..]) => match composite.name.as_str() {
                 "porter.rms_norm" => (x, vec![last(x)], 1),
                 "porter.layer_norm" => (x, vec![last(x)], 2),
+                "porter.experts" => return self.experts(data),
                 _ => return,
             },
             _ => return,
@@ -149,13 +150,29 @@ impl Reader<'_> {
         if weight && matches!(data.op, Op::DotGeneral(_)) {
             self.read.insert(source, true);
         }
-        let site = Site { operand, weight, dims, result: typed(program, result), sums };
-        let path = || (program.path(data.path).to_owned(), 0);
+        self.add(Site { operand, weight, dims, result: typed(program, result), sums }, data);
+    }
+
+    fn add(&mut self, site: Site, data: &OpData) {
+        let path = || (self.program.path(data.path).to_owned(), 0);
         let entry = self.sites.entry(site.clone()).or_insert_with(path);
         if entry.1 == 0 {
             self.order.push(site);
         }
         entry.1 += 1;
+    }
+
+    /// A mixture of experts sums over experts and over what is inside them, which XLA does one after the other.
+    fn experts(&mut self, data: &OpData) {
+        let (&[.., gate, up, down], &[result]) = (&data.operands[..], &data.results[..]) else { return };
+        self.read.extend([gate, up, down].map(|weight| (weight, true)));
+        if let Some((_, operand)) = self.known(down) {
+            let result = typed(self.program, result);
+            for dim in [0, 2] {
+                let (operand, result) = (operand.clone(), result.clone());
+                self.add(Site { operand, weight: true, dims: vec![dim], result, sums: 1 }, data);
+            }
+        }
     }
 
     fn is_weight(&self, value: Value) -> bool {
