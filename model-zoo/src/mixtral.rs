@@ -101,7 +101,7 @@ impl Decoder for Mixtral {
         let experts = Experts {
             hidden_size: c.hidden_size,
             intermediate_size: self.intermediate_size,
-            experts: self.num_local_experts,
+            count: self.num_local_experts,
             chosen: self.num_experts_per_tok,
             normalised: true,
             activation: self.hidden_act,

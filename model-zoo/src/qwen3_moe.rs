@@ -112,7 +112,7 @@ impl Decoder for Qwen3Moe {
         let experts = Experts {
             hidden_size: c.hidden_size,
             intermediate_size: self.moe_intermediate_size,
-            experts: self.num_experts,
+            count: self.num_experts,
             chosen: self.num_experts_per_tok,
             normalised: self.norm_topk_prob,
             activation: self.hidden_act,

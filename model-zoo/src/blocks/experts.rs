@@ -16,7 +16,7 @@ pub(crate) struct Experts {
     pub(crate) hidden_size: usize,
     /// Numbers inside each expert.
     pub(crate) intermediate_size: usize,
-    pub(crate) experts: usize,
+    pub(crate) count: usize,
     /// How many of them a token takes.
     pub(crate) chosen: usize,
     /// Whether the probabilities of those are divided by their sum.
@@ -30,7 +30,7 @@ impl Experts {
         let [shares, chosen] = self.route(&b.scope("gate"), x, precision)?;
         let experts = b.scope("experts");
         let weight = |name, rows, columns, axes: [Axis; 3]| {
-            let ty = TensorType::new(precision.weights, [self.experts, rows, columns]);
+            let ty = TensorType::new(precision.weights, [self.count, rows, columns]);
             let weight = experts.scope(name).weight("weight", ty)?;
             b.logical_axes(weight, &axes)?;
             Ok(weight)
@@ -54,7 +54,7 @@ impl Experts {
 
     /// The share of each expert that a token takes, `f32[batch, tokens, chosen]`, and which they are, `i32` likewise.
     fn route(&self, b: &Builder, x: Value, precision: Precision) -> Result<[Value; 2]> {
-        let router = Linear { features: self.experts, bias: false, axes: [WHOLE, EMBED] };
+        let router = Linear { features: self.count, bias: false, axes: [WHOLE, EMBED] };
         let of_tokens = |value| named(b, value, &[BATCH, LENGTH, WHOLE]);
         let logits = of_tokens(router.apply_as(b, x, precision, DType::F32)?)?;
         let top = b.top_k(of_tokens(softmax(b, logits)?)?, self.chosen)?;
@@ -90,7 +90,7 @@ impl Experts {
     /// `f32[batch, tokens, experts]`.
     fn shares_by_expert(&self, b: &Builder, shares: Value, chosen: Value) -> Result<Value> {
         let [batch, tokens, count] = dims(b, chosen)?;
-        let all = [batch, tokens, count, self.experts];
+        let all = [batch, tokens, count, self.count];
         let expert = b.iota(TensorType::new(DType::I32, all), 3)?;
         let is_chosen = b.compare(b.broadcast_in_dim(chosen, all, &[0, 1, 2])?, expert, Direction::Eq)?;
         let shares = b.broadcast_in_dim(shares, all, &[0, 1, 2])?;

@@ -103,6 +103,7 @@ impl DType {
     }
 
     /// The integers that a host buffer of this type holds: those of 4 bits lie in a byte each.
+    #[must_use]
     pub const fn on_host(self) -> DType {
         match self {
             DType::I4 => DType::I8,

@@ -14,7 +14,8 @@ pub(crate) struct Experts {
     pub(crate) tokens: usize,
     /// Experts that a token takes.
     pub(crate) chosen: usize,
-    pub(crate) experts: usize,
+    /// Experts of the layer.
+    pub(crate) count: usize,
     pub(crate) hidden: usize,
     pub(crate) inner: usize,
     /// The type of weights.
@@ -44,14 +45,14 @@ impl Experts {
         let is_silu = composite.attributes.iter().any(|(name, value)| name == "activation" && *value == silu);
         let operands: [Value; 6] = data.operands[..].try_into().ok()?;
         let [x, _, chosen, gate, ..] = operands;
-        let (&[batch, tokens, hidden], &[experts, inner, _]) =
+        let (&[batch, tokens, hidden], &[count, inner, _]) =
             (&program.ty(x).shape[..], &program.ty(gate).shape[..])
         else {
             return None;
         };
         let chosen = program.ty(chosen).shape.last().copied()?;
         let dtype = program.ty(gate).dtype;
-        let found = Self { operands, tokens: batch * tokens, chosen, experts, hidden, inner, dtype };
+        let found = Self { operands, tokens: batch * tokens, chosen, count, hidden, inner, dtype };
         (composite.name == "porter.experts" && is_silu).then_some(found)
     }
 
@@ -62,7 +63,7 @@ impl Experts {
 
     /// Whether pairs are at most that share of a layer's experts.
     pub(crate) fn are_few(&self, most_pairs: f64) -> bool {
-        self.pairs() as f64 <= most_pairs * self.experts as f64
+        self.pairs() as f64 <= most_pairs * self.count as f64
     }
 
     /// Bytes of one projection of the experts of all pairs.

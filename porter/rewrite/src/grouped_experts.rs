@@ -45,7 +45,7 @@ impl Rewrite for GroupedExperts {
 
     fn propose(&self, port: &Port) -> Patch {
         let fits = |experts: &Experts| {
-            experts.are_few(self.most_pairs) || experts.pairs() / experts.experts >= self.least_tokens
+            experts.are_few(self.most_pairs) || experts.pairs() / experts.count >= self.least_tokens
         };
         let mut patch = propose(port, Patch::new(self.name(), Effect::Neutral, port), fits, emit);
         let count: usize = patch.edits.iter().map(Vec::len).sum();
@@ -116,7 +116,7 @@ struct Plan {
 
 impl Plan {
     fn new(b: &Builder, experts: &Experts, chosen: Value) -> Result<Self> {
-        let (pairs, count) = (experts.pairs(), experts.experts);
+        let (pairs, count) = (experts.pairs(), experts.count);
         let block = BLOCKS.into_iter().find(|block| pairs / count >= *block).unwrap_or(BLOCKS[2]);
         let begun = count.min(pairs);
         let blocks = begun + (pairs - begun) / block;

@@ -64,14 +64,16 @@ impl Rewrite for Int4Weights {
                 patch.edits[*at].push(self.edit(&port.programs[*at], *op, grouped.clone(), layer));
             }
         }
-        patch.reason = format!("{count} weights take {} MiB a device less as 4-bit integers", saved >> 20);
-        if left > 0 {
-            patch.reason.push_str(&format!(
+        let stay = match left {
+            0 => String::new(),
+            _ => format!(
                 "; {left} stay: their inputs are in no groups of {} to {}",
                 GROUP.start(),
                 GROUP.end()
-            ));
-        }
+            ),
+        };
+        patch.reason =
+            format!("{count} weights take {} MiB a device less as 4-bit integers{stay}", saved >> 20);
         patch
     }
 }
