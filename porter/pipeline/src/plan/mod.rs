@@ -11,8 +11,8 @@ use crate::{Configured, PipelineError, Variant, ahead::phases, meshing::check_de
 pub use graph::GraphPlan;
 use written::{Form, Written};
 
-/// The mesh axes that are searched over: rows, rows with weights that are gathered, tensors.
-const AXES: [&str; 3] = ["data", "fsdp", "tensor"];
+/// The mesh axes that are searched over: rows, rows with weights that are gathered, tensors; and of mixtures, experts.
+const AXES: [&str; 4] = ["data", "fsdp", "tensor", "expert"];
 /// The most rows that a search for throughput tries.
 const MOST_ROWS: usize = 4096;
 
@@ -132,19 +132,15 @@ impl Candidate {
 impl Planner<'_> {
     /// Every mesh of the target's devices, or the one that is asked for, best first.
     pub fn plan(&self, target: &Target, mesh: Option<&Mesh>) -> Result<Plan, PipelineError> {
-        let meshes = match mesh {
-            Some(mesh) => {
-                check_devices(mesh, target.devices())?;
-                vec![mesh.clone()]
-            }
-            None => meshes(target.devices(), &AXES),
-        };
+        mesh.map_or(Ok(()), |mesh| check_devices(mesh, target.devices()))?;
         let mut plan = Plan { target: target.clone(), candidates: Vec::new(), refused: Vec::new() };
         for batch in self.batches() {
             let phases = phases(&self.model.model, batch, &[self.prompt], self.context)?;
             let mut written = Written::new(self.model, phases, &self.variant)?;
             let before = plan.candidates.len();
             plan.refused.clear();
+            let axes = if written.has_experts() { &AXES[..] } else { &AXES[..3] };
+            let meshes = mesh.map_or_else(|| meshes(target.devices(), axes), |mesh| vec![mesh.clone()]);
             for mesh in &meshes {
                 self.candidates(&mut written, mesh, batch, &mut plan)?;
             }

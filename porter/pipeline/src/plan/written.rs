@@ -47,6 +47,12 @@ impl Written {
         Ok(Self { phases, quantize, port, form, padded: HashMap::new() })
     }
 
+    /// Whether a weight has a dimension of experts.
+    pub(super) fn has_experts(&self) -> bool {
+        let inputs = self.port.programs.iter().flat_map(|p| p.inputs().iter().map(move |i| p.value(i.value)));
+        inputs.filter_map(|value| value.axes.as_ref()).flatten().flatten().any(|axis| axis.name == "exp")
+    }
+
     /// The programs with what `pads` adds.
     pub(super) fn padded(&mut self, pads: Pads) -> Result<&Form, PipelineError> {
         match self.padded.entry(pads) {
