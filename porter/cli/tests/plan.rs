@@ -30,6 +30,27 @@ fn llama(hidden: usize, intermediate: usize, layers: usize, heads: [usize; 2]) -
     folder
 }
 
+/// Qwen3-30B-A3B over four chips: experts on devices of their own, whose every byte is a quarter of those of all.
+#[test]
+fn mixtures_lie_over_an_axis_of_experts() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = json!({
+        "architectures": ["Qwen3MoeForCausalLM"], "hidden_size": 2048, "moe_intermediate_size": 768, "num_experts": 128,
+        "num_experts_per_tok": 8, "norm_topk_prob": true, "num_hidden_layers": 48, "num_attention_heads": 32,
+        "num_key_value_heads": 4, "head_dim": 128, "vocab_size": 151_936, "rope_theta": 1e6, "hidden_act": "silu"
+    });
+    fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    let args = ["--target", "v6e:2x2", "--batch", "8", "--prompt", "128", "--context", "1024", "--json"];
+    let document = document(&plan(folder.path(), &args).success());
+    assert_eq!(document["parameters"], 30_532_122_624_u64);
+    let best = &document["candidates"][0];
+    assert_eq!(best["mesh"], "expert=4");
+    let layer: u64 = 2 * 32 * 128 * 2048 + 2 * 4 * 128 * 2048 + 128 * 3 * 768 * 2048;
+    // Routers are whole on every device, norms are f32.
+    let whole = 48 * 2 * 128 * 2048 + 4 * (97 * 2048 + 48 * 2 * 128);
+    assert_eq!(best["memory"]["weights"], 2 * (48 * layer + 2 * 151_936 * 2048) / 4 + whole);
+}
+
 /// Llama-3.1-8B over eight chips, every byte by hand.
 #[test]
 fn the_bytes_of_a_device_are_those_of_the_model() {
