@@ -123,9 +123,10 @@ impl<'a> Meter<'a> {
         fusion
     }
 
-    /// How much of the value at `at` its readers inside a fusion take.
+    /// How much of the value at `at` its readers inside a fusion take: their parts of it, but not more than it has.
     fn used(&mut self, computation: &Computation, readers: &[Vec<Reader>], at: usize, depth: usize) -> Used {
-        let mut most = 0.0_f64;
+        let whole = computation.at(at).map_or(f64::INFINITY, |value| bytes(&value.arrays));
+        let mut taken = 0.0_f64;
         let mut waiting = vec![at];
         let mut seen = vec![false; computation.instructions.len()];
         while let Some(value) = waiting.pop() {
@@ -143,11 +144,11 @@ impl<'a> Meter<'a> {
                 }
                 match self.read_by(reader, operand, depth) {
                     Used::All => return Used::All,
-                    Used::Bytes(bytes) => most = most.max(bytes),
+                    Used::Bytes(part) => taken = whole.min(taken + part),
                 }
             }
         }
-        Used::Bytes(most)
+        Used::Bytes(taken)
     }
 
     /// How much of its operand an instruction of a fusion takes.

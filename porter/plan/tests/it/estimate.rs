@@ -76,6 +76,30 @@ fn loops_count_their_turns() {
     assert!(found.notes.iter().all(|note| !note.contains("unknown length")), "{:?}", found.notes);
 }
 
+/// Three slices of one stack in one fusion, and their sum.
+#[test]
+fn a_fusion_reads_every_slice_that_it_takes() {
+    let ty = "(tensor<64x1024x1024xbf16>, tensor<i32>, tensor<i32>, tensor<i32>) -> tensor<1x1024x1024xbf16>";
+    let slice = |n: usize| {
+        format!("%s{n} = stablehlo.dynamic_slice %w, %i{n}, %c0, %c0, sizes = [1, 1024, 1024] : {ty}")
+    };
+    let program = format!(
+        "func.func @main(%w: tensor<64x1024x1024xbf16>, %i0: tensor<i32>, %i1: tensor<i32>, %i2: tensor<i32>) -> tensor<1x1024x1024xbf16> {{
+  %c0 = stablehlo.constant dense<0> : tensor<i32>
+  {}
+  {}
+  {}
+  %a = stablehlo.add %s0, %s1 : tensor<1x1024x1024xbf16>
+  %b = stablehlo.add %a, %s2 : tensor<1x1024x1024xbf16>
+  return %b : tensor<1x1024x1024xbf16> }}",
+        slice(0),
+        slice(1),
+        slice(2)
+    );
+    let found = estimate(&target("v6e:1x1"), &compile(&target("v6e:1x1"), &program));
+    near(found.hbm_bytes, 4.0 * 2.0 * 1024_f64.powi(2), 0.01);
+}
+
 /// Weights and cache once, without the table of embeddings, of which a step reads eight rows.
 #[test]
 fn a_decode_step_reads_what_it_must_and_is_bound_by_it() {
