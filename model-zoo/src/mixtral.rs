@@ -15,7 +15,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::{
     blocks::{Activation, experts::Experts, residual::pre_norm, self_attention::SelfAttention},
-    config::{BackboneDefaults, Reader, read_activation, read_backbone},
+    config::{BackboneDefaults, Reader, read_activation, read_backbone, read_experts},
     decoder::{Backbone, Decoder, RopeRows},
     names::Stored,
     sequence::Sequence,
@@ -46,14 +46,17 @@ impl Mixtral {
     pub(crate) fn read(r: &mut Reader<'_>) -> Self {
         // Of the loss, and of training.
         r.inert(&["router_aux_loss_coef", "output_router_logits", "router_jitter_noise"]);
-        let num_local_experts = r.size_or("num_local_experts", 8);
+        let backbone = read_backbone(r, DEFAULTS);
+        let layers = backbone.num_hidden_layers;
+        let [num_local_experts, num_experts_per_tok] =
+            read_experts(r, &["num_local_experts"], layers, [8, 2]);
         Self {
-            backbone: read_backbone(r, DEFAULTS),
             intermediate_size: r.size("intermediate_size"),
             num_local_experts,
-            num_experts_per_tok: r.chosen(num_local_experts, 2),
+            num_experts_per_tok,
             hidden_act: read_activation(r, "silu"),
             sliding_window: r.nullable_count("sliding_window", None),
+            backbone,
         }
     }
 }

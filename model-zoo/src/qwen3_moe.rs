@@ -15,7 +15,9 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::{
     blocks::{Activation, experts::Experts, residual::pre_norm, self_attention::SelfAttention},
-    config::{BackboneDefaults, Reader, layer_windows, read_activation, read_backbone, write_windows},
+    config::{
+        BackboneDefaults, Reader, layer_windows, read_activation, read_backbone, read_experts, write_windows,
+    },
     decoder::{Backbone, Decoder, RopeRows},
     names::Stored,
     sequence::Sequence,
@@ -53,12 +55,12 @@ impl Qwen3Moe {
         r.fixed("mlp_only_layers", &json!([]));
         // Of layers without experts, and of the loss.
         r.inert(&["intermediate_size", "router_aux_loss_coef", "output_router_logits"]);
-        let published = r.optional_size("num_experts");
-        let num_experts = published.unwrap_or_else(|| r.size_or("num_local_experts", 128));
+        let keys = ["num_experts", "num_local_experts"];
+        let [num_experts, num_experts_per_tok] = read_experts(r, &keys, backbone.num_hidden_layers, [128, 8]);
         Self {
             moe_intermediate_size: r.size_or("moe_intermediate_size", 768),
             num_experts,
-            num_experts_per_tok: r.chosen(num_experts, 8),
+            num_experts_per_tok,
             norm_topk_prob: r.flag_or("norm_topk_prob", false),
             hidden_act: read_activation(r, "silu"),
             attention_bias: r.flag_or("attention_bias", false),

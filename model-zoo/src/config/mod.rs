@@ -1,6 +1,7 @@
 //! Reading a model's configuration: config.json in both spellings, and GGUF metadata.
 
 mod backbone;
+mod experts;
 pub(crate) mod gguf;
 mod inert;
 mod layers;
@@ -11,6 +12,7 @@ mod to_gguf;
 use std::fmt;
 
 pub(crate) use backbone::{BackboneDefaults, read_activation, read_backbone, read_depth, write_backbone};
+pub(crate) use experts::read_experts;
 pub(crate) use inert::INERT;
 pub(crate) use layers::{layer_windows, write_windows};
 pub(crate) use reader::Reader;

@@ -108,15 +108,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `num_experts_per_tok` of `experts`, with the configuration class's default.
-    pub(crate) fn chosen(&mut self, experts: usize, default: usize) -> usize {
-        let chosen = self.size_or("num_experts_per_tok", default);
-        if chosen > experts {
-            self.unsupported("num_experts_per_tok", chosen, format!("there are {experts} experts"));
-        }
-        chosen.min(experts)
-    }
-
     /// True or false, with the configuration class's default.
     pub(crate) fn flag_or(&mut self, key: &str, default: bool) -> bool {
         let Some(value) = self.present(key) else { return default };

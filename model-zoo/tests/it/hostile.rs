@@ -29,7 +29,7 @@ proptest! {
 
     #[test]
     fn no_config_panics(
-        name in select(vec!["llama", "mistral", "qwen2", "qwen3", "bert", "bert_cls"]),
+        name in select(vec!["llama", "mistral", "qwen2", "qwen3", "qwen3_moe", "mixtral", "bert", "bert_cls"]),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any_value()), 1..4),
     ) {
         let mut config = config(&format!("{name}/config.json"));
