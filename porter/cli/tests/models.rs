@@ -104,7 +104,7 @@ fn every_tiny_model_passes_with_its_padded_batch_and_greedy_tokens() {
     let manifest = fs::read_to_string(fixture("tiny/manifest.json")).unwrap();
     let manifest: Value = serde_json::from_str(&manifest).unwrap();
     let models = manifest["models"].as_object().unwrap();
-    assert_eq!(models.len(), 12);
+    assert_eq!(models.len(), 14);
     for name in models.keys() {
         let model = format!("tiny/{name}");
         let (code, report) = check(&fixture(&model), &model, &[]);
