@@ -174,6 +174,14 @@ impl Program {
         &self.values[value.index()]
     }
 
+    /// The op that gives a value; none of an argument.
+    pub fn giver(&self, value: Value) -> Option<&OpData> {
+        match self.value(value).definition {
+            Definition::Result { op, .. } => Some(self.op(op)),
+            Definition::Argument { .. } => None,
+        }
+    }
+
     /// An op in place.
     pub fn op(&self, op: OpId) -> &OpData {
         &self.ops[op.index()]

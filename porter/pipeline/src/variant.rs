@@ -87,10 +87,10 @@ impl Quantize {
 
     /// What it adds to a product of a layer, as a share of the product's deviation. A weight of 8 bits is off by
     /// a uniform error of at most half a step of 2/255 of its row's largest, which in a hundred numbers of a
-    /// normal distribution is 2.5 to 3 deviations: `3 / 255 / 3^0.5`; of 4 bits, `3 / 15 / 3^0.5`. An activation is off by at most half a step of
-    /// 1/127 of its row's largest, `3 / 254 / 3^0.5`; both errors add in squares. A float of 3 mantissa bits is off by
-    /// a uniform error of at most 1/16 of the power of two below it: in numbers spread evenly over a binade, 2.6 % of
-    /// their deviation; both operands are, and add in squares.
+    /// normal distribution is 2.5 to 3 deviations: `3 / 255 / 3^0.5`; of 4 bits, `3 / 15 / 3^0.5`. An activation is
+    /// off by at most half a step of 1/127 of its row's largest, `3 / 254 / 3^0.5`; both errors add in squares. A float
+    /// of 3 mantissa bits is off by a uniform error of at most 1/16 of the power of two below it: in numbers spread
+    /// evenly over a binade, 2.6 % of their deviation; both operands are, and add in squares.
     const fn error_of_a_product(self) -> f64 {
         match self {
             Quantize::Int4 => 0.116,

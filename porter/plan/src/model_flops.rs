@@ -1,9 +1,9 @@
 //! What a model asks for, before a compiler sees it.
 
 use porter_ir::{
-    Direction, Op, Program, RegionId, Value,
+    DType, Direction, Op, Program, RegionId, Value,
     ops::{Convolution, DotGeneral},
-    program::{Definition, OpData},
+    program::OpData,
 };
 
 use crate::window::{Features, Window, convolution_flops};
@@ -39,15 +39,12 @@ fn times(program: &Program, data: &OpData) -> f64 {
 fn turns(program: &Program, data: &OpData) -> Option<f64> {
     let condition = program.region(*data.regions.first()?);
     let &[goes_on] = &condition.results[..] else { return None };
-    let definition = |value: Value| match program.value(value).definition {
-        Definition::Result { op, .. } => Some(program.op(op)),
-        Definition::Argument { .. } => None,
-    };
-    let compare = definition(goes_on)?;
+    let compare = program.giver(goes_on)?;
     let (Op::Compare(op), &[counted, limit]) = (&compare.op, &compare.operands[..]) else { return None };
-    let Op::Constant(constant) = &definition(limit)?.op else { return None };
+    let Op::Constant(constant) = &program.giver(limit)?.op else { return None };
     let limit = i32::from_le_bytes(constant.value.splat_bytes()?.try_into().ok()?);
-    let counts = op.direction == Direction::Lt && condition.arguments.first() == Some(&counted);
+    let is_i32 = program.ty(counted).dtype == DType::I32;
+    let counts = is_i32 && op.direction == Direction::Lt && condition.arguments.first() == Some(&counted);
     counts.then_some(f64::from(limit))
 }
 
@@ -105,7 +102,7 @@ fn convolution(program: &Program, op: &Convolution, [input, kernel]: [Value; 2],
 #[cfg(test)]
 #[allow(clippy::float_cmp, reason = "whole numbers")]
 mod tests {
-    use porter_ir::{Builder, DType, DotDimensions, TensorType};
+    use porter_ir::{Builder, DotDimensions, TensorType};
 
     use super::*;
 

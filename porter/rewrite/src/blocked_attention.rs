@@ -22,8 +22,7 @@ use std::collections::HashSet;
 
 use porter_ir::{
     AttributeValue, Builder, DType, Direction, DotDimensions, Literal, Op, OpId, Program, Result, TensorType,
-    Value,
-    program::{Definition, OpData},
+    Value, program::OpData,
 };
 
 use crate::{Edit, Effect, Patch, Port, Rewrite};
@@ -259,7 +258,7 @@ fn dims(b: &Builder, value: Value) -> Result<[usize; 4]> {
 
 /// The attention that computes `value`.
 fn attention(program: &Program, value: Value) -> Option<&OpData> {
-    let data = definition(program, value)?;
+    let data = program.giver(value)?;
     match &data.op {
         Op::Composite(composite) if composite.name == "porter.attention" => Some(data),
         _ => None,
@@ -268,7 +267,7 @@ fn attention(program: &Program, value: Value) -> Option<&OpData> {
 
 /// What `value` is a part of; itself where it is the whole.
 fn sliced(program: &Program, value: Value) -> Option<Value> {
-    match definition(program, value) {
+    match program.giver(value) {
         Some(OpData { op: Op::Slice(_), operands, .. }) => operands.first().copied(),
         _ => Some(value),
     }
@@ -280,13 +279,6 @@ fn masks(program: &Program, blocks: &[&OpData]) -> Option<Value> {
     let sources: HashSet<Value> = blocks.iter().map(whole).collect::<Option<_>>()?;
     let mut sources = sources.into_iter();
     sources.next().filter(|_| sources.next().is_none())
-}
-
-fn definition(program: &Program, value: Value) -> Option<&OpData> {
-    match program.value(value).definition {
-        Definition::Result { op, .. } => Some(program.op(op)),
-        Definition::Argument { .. } => None,
-    }
 }
 
 fn edit(program: &Program, op: OpId, attention: Attention) -> Edit {

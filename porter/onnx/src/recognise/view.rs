@@ -62,10 +62,7 @@ impl<'a> View<'a> {
 
     /// The op of the body that gives a value.
     pub(crate) fn op(&self, value: Value) -> Option<&'a OpData> {
-        match self.program.value(value).definition {
-            Definition::Result { op, .. } => Some(self.program.op(op)),
-            Definition::Argument { .. } => None,
-        }
+        self.program.giver(value)
     }
 
     /// The op that gives a value, if it is of this kind.
