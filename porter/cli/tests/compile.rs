@@ -164,7 +164,7 @@ fn products_that_a_chip_has_no_units_for_are_wrong_usage() {
 }
 
 #[test]
-fn a_rewrite_is_left_out_by_its_name() {
+fn a_rewrite_is_left_out_or_added_by_its_name() {
     let args = ["--target", "v6e:1x1", "--batch", "2", "--prompt", "16", "--context", "32"];
     let rewrites = |args: &[&str]| {
         let document = json(&tiny("llama"), args);
@@ -172,11 +172,15 @@ fn a_rewrite_is_left_out_by_its_name() {
         names.collect::<Vec<_>>()
     };
     let without = |name| rewrites(&[&args[..], &["--without", name]].concat());
+    let stacked = rewrites(&[&args[..], &["--with", "roll_layers"]].concat());
+    assert_eq!(stacked, ["fuse_parallel_dots", "weights_in_out", "roll_layers"]);
     assert_eq!(rewrites(&args), ["fuse_parallel_dots", "weights_in_out"]);
     assert_eq!(without("fuse_parallel_dots"), ["weights_in_out"]);
     assert!(without("all").is_empty());
     let unknown = compile(&tiny("llama"), &[&args[..], &["--without", "magic"]].concat());
     unknown.code(2).stderr(contains("fuse_parallel_dots"));
+    let unknown = compile(&tiny("llama"), &[&args[..], &["--with", "magic"]].concat());
+    unknown.code(2).stderr(contains("expected one of roll_layers"));
 }
 
 #[test]

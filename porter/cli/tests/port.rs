@@ -40,6 +40,9 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// Layers as one loop, over four devices.
+const STACKED: &[&str] = &["--target", "v6e:2x2", "--with", "roll_layers"];
+
 /// A port of `model` in `folder`, for prompts of 16 tokens and 64 slots.
 fn ported(folder: &Path, model: &str, more: &[&str]) -> PathBuf {
     let out = folder.join("port");
@@ -70,13 +73,13 @@ fn the_way_back_gives_every_byte() {
         ("bert_cls", "f32"),
     ];
     for (model, dtype) in models {
-        for target in ["v6e:1x1", "v6e:2x2"] {
+        for more in [&["--target", "v6e:1x1"][..], &["--target", "v6e:2x2"], STACKED] {
             let folder = tempfile::tempdir().unwrap();
-            let port = ported(folder.path(), model, &["--target", target, "--dtype", dtype]);
+            let port = ported(folder.path(), model, &[more, &["--dtype", dtype]].concat());
             let back = folder.path().join("back");
             said(&["convert", text(&port), "-o", text(&back)]);
             let read = |path: &Path| fs::read(path.join("model.safetensors")).unwrap();
-            assert!(read(&back) == read(Path::new(&tiny(model))), "{model} by way of {target}");
+            assert!(read(&back) == read(Path::new(&tiny(model))), "{model} by way of {more:?}");
         }
     }
 }
@@ -90,6 +93,22 @@ fn a_port_says_what_the_model_says() {
     let error = refused(2, &["run", text(&port), "--prompt", "Hello", "--max-tokens", "100"]);
     assert!(error.contains("the port has decode_1_64, prefill_1x16_64"), "{error}");
     refused(2, &["run", text(&port), "--input", "x.safetensors"]);
+}
+
+/// A layer's part of each weight and state is on the device that has it where layers are apart.
+#[test]
+fn stacked_layers_lie_over_the_mesh_as_they_do_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = ported(folder.path(), "llama", STACKED);
+    let program = fs::read_to_string(port.join("programs/decode_1_64.mlir")).unwrap();
+    let lies = |name: &str| {
+        let line = program.lines().find(|line| line.contains(&format!("loc(\"{name}\")")));
+        line.unwrap().split("#sdy.sharding<@mesh, ").nth(1).unwrap().split('>').next().unwrap()
+    };
+    assert_eq!(lies("cache.*.key"), r#"[{}, {}, {"tensor"}, {}, {}]"#);
+    assert_eq!(lies("model.layers.*.mlp.up_proj.kernel"), r#"[{}, {}, {"tensor"}]"#);
+    assert_eq!(lies("model.layers.*.mlp.down_proj.kernel"), r#"[{}, {"tensor"}, {}]"#);
+    assert!(program.contains("stablehlo.while"), "{program}");
 }
 
 #[test]
@@ -116,6 +135,11 @@ fn a_port_is_checked_by_its_own_programs_on_as_many_devices() {
             "mistral",
             "v5p:2x2x1",
             &["--dtype", "f32", "--mesh", "fsdp=4", "--rules", "training", "--batch", "4"],
+        ),
+        (
+            "mistral",
+            "v5p:2x2x1",
+            &["--dtype", "f32", "--mesh", "data=2,tensor=2", "--batch", "2", "--with", "roll_layers"],
         ),
         ("bert", "v6e:2x2", &["--dtype", "f32"]),
         ("llama", "v6e:2x2", &[]),

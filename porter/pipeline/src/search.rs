@@ -100,8 +100,8 @@ pub struct Search<'a> {
 
 impl Search<'_> {
     /// Every precision of the chip over each of the best meshes; then the best of each precision with a cache of 8
-    /// bits, without each of the rewrites that it has, and as the zoo writes it. Best first. `note` hears what is
-    /// compiled.
+    /// bits, without each of the rewrites that it has, with each that it has on request, and as the zoo writes it. Best
+    /// first. `note` hears what is compiled.
     pub fn trials<'p>(
         &self,
         plan: &'p Plan,
@@ -120,7 +120,7 @@ impl Search<'_> {
             }
             trials.sort_by(|a, b| by_key(a.key(objective), b.key(objective)));
             if let Some(best) = trials.first().filter(|best| best.seconds().is_some()) {
-                let (candidate, forms) = (best.candidate, fewer(&best.answers));
+                let (candidate, forms) = (best.candidate, other_forms(&best.answers));
                 if self.planner.model.model.task() == Task::Generate {
                     let narrow = Narrow { cache: Some(DType::F8E4M3FN), ..narrow };
                     trials.push(self.trial(plan, candidate, narrow, Chosen::All, note)?);
@@ -163,9 +163,10 @@ fn by_key(a: (f64, f64), b: (f64, f64)) -> std::cmp::Ordering {
     a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1))
 }
 
-/// All rewrites of the target that applied but one, for each of them, and none.
-fn fewer(answers: &Answers) -> Vec<Chosen<'static>> {
+/// All rewrites of the target that applied but one, for each of them; all and one of those on request; and none.
+fn other_forms(answers: &Answers) -> Vec<Chosen<'static>> {
     let applied = |name: &&str| answers.applied.iter().any(|applied| applied.rewrite == *name);
     let own = Form::Tpu.rewrites().iter().map(|rewrite| rewrite.name()).filter(applied);
-    own.map(Chosen::Without).chain([Chosen::None]).collect()
+    let more = Form::Tpu.on_request().iter().map(|rewrite| Chosen::With(rewrite.name()));
+    own.map(Chosen::Without).chain(more).chain([Chosen::None]).collect()
 }

@@ -133,17 +133,21 @@ pub enum Chosen<'a> {
     Only(&'a str),
     /// All but one.
     Without(&'a str),
+    /// All, and one of those that apply on request.
+    With(&'a str),
 }
 
 impl<'a> Chosen<'a> {
     /// Those of a target, in their order.
     pub(crate) fn of(self, target: Target) -> impl Iterator<Item = &'static dyn Rewrite> + use<'a> {
-        target.rewrites().iter().copied().filter(move |rewrite| match self {
-            Chosen::All => true,
+        let own = target.rewrites().iter().copied().filter(move |rewrite| match self {
+            Chosen::All | Chosen::With(_) => true,
             Chosen::None => false,
             Chosen::Only(name) => rewrite.name() == name,
             Chosen::Without(name) => rewrite.name() != name,
-        })
+        });
+        let more = target.on_request().iter().copied();
+        own.chain(more.filter(move |rewrite| self == Chosen::With(rewrite.name())))
     }
 }
 
@@ -162,6 +166,7 @@ impl fmt::Display for Chosen<'_> {
             Chosen::None => f.write_str("none"),
             Chosen::Only(name) => write!(f, "only {name}"),
             Chosen::Without(name) => write!(f, "without {name}"),
+            Chosen::With(name) => write!(f, "with {name}"),
         }
     }
 }

@@ -12,7 +12,7 @@ use porter_pipeline::{
 };
 use porter_rewrite::{
     BlockedAttention, FuseParallelDots, GatheredExperts, GroupedExperts, OrderParallelDots, PadHeads,
-    PadIntermediate, PadVocab, Rewrite, SplitWeights, Target, WeightsInOut,
+    PadIntermediate, PadVocab, Rewrite, RollLayers, SplitWeights, Target, WeightsInOut,
 };
 use porter_zoo::{Phase, Taps, Task};
 
@@ -72,8 +72,9 @@ fn tiny_models_pass_under_every_rewrite_alone_and_together() {
     let blocked = BlockedAttention { least_tokens: 0 };
     let fuse = FuseParallelDots { most_bytes: usize::MAX, least_divided_bytes: 0 };
     let split = SplitWeights { most_bytes: 1 << 12, most_pieces: usize::MAX, tile: 8 };
-    let order = OrderParallelDots { least_bytes: 0, least_rows: 0, most_result_bytes: usize::MAX };
-    let all: [&dyn Rewrite; 8] = [&repeated, &vocab, &inner, &blocked, &fuse, &split, &order, &WeightsInOut];
+    let order = OrderParallelDots { least_bytes: 0, least_rows: 0, most_bytes: usize::MAX };
+    let all: [&dyn Rewrite; 9] =
+        [&repeated, &vocab, &inner, &blocked, &fuse, &split, &order, &WeightsInOut, &RollLayers];
     let mut failed = Vec::new();
     for name in ["llama", "qwen3", "mistral", "bert"] {
         let (opened, bundle) = opened(name);

@@ -5,8 +5,9 @@
 //!
 //! **Why on TPU.** Nothing else orders them, so the compiler may fuse two of them into one step that streams both weights,
 //! or place them so that neither is fetched to vector memory ahead. One after the other, the second's weight is fetched
-//! while the first is multiplied. A step of few rows is bound by HBM whichever way it goes, and is left alone; so are results
-//! that do not stay in vector memory, which would be written out instead of being part of the next product.
+//! while the first is multiplied. A step of few rows is bound by HBM whichever way it goes, and is left alone; so are layers
+//! whose input and results do not stay in vector memory beside the weights: results would be written out instead of being part of the
+//! next product, and an input that waits for the last product takes the room of what comes before and after.
 //!
 //! **Before and after.** `g = x·W₀ᵀ; u = x·W₁ᵀ` becomes `g, x' = optimization_barrier(x·W₀ᵀ, x); u = x'·W₁ᵀ`.
 //!
@@ -32,8 +33,8 @@ pub struct OrderParallelDots {
     pub least_bytes: usize,
     /// The fewest rows that are multiplied with it.
     pub least_rows: usize,
-    /// The largest result, in bytes a device.
-    pub most_result_bytes: usize,
+    /// The most that an input, a weight and a result take together, in bytes a device.
+    pub most_bytes: usize,
 }
 
 impl OrderParallelDots {
@@ -43,9 +44,12 @@ impl OrderParallelDots {
         summed <= 1 && weight.device_bytes() >= self.least_bytes
     }
 
-    fn orders(self, layer: &Linear, [parts, _]: [usize; 2]) -> bool {
+    fn orders(self, program: &Program, layer: &Linear, weight: &LinearWeight) -> bool {
+        let [parts, _] = weight.parts;
+        let input = program.ty(layer.input).device_bytes();
         let result = layer.output.device_bytes() / parts.max(1);
-        layer.input_rows >= self.least_rows && result <= self.most_result_bytes
+        let together = input.saturating_add(result).saturating_add(weight.device_bytes());
+        layer.input_rows >= self.least_rows && together <= self.most_bytes
     }
 }
 
@@ -60,7 +64,7 @@ impl Rewrite for OrderParallelDots {
         let mut count = 0;
         for (at, (program, edits)) in port.programs.iter().zip(&mut patch.edits).enumerate() {
             let layers = weights.iter().filter(|weight| self.concerns(weight)).flat_map(|weight| {
-                weight.layers.iter().filter(|(of, _, layer)| *of == at && self.orders(layer, weight.parts))
+                weight.layers.iter().filter(|(of, _, layer)| *of == at && self.orders(program, layer, weight))
             });
             let layers = layers.map(|(_, op, layer)| (*op, layer));
             for group in groups(layers) {
@@ -74,8 +78,10 @@ impl Rewrite for OrderParallelDots {
 
     fn left_alone(&self) -> Option<String> {
         let (least, rows) = (self.least_bytes >> 20, self.least_rows);
+        let most = self.most_bytes >> 20;
         Some(format!(
-            "no program of {rows} rows and more with two layers over one value of {least} MiB a device each"
+            "no program of {rows} rows and more with two layers over one value whose weights take {least} MiB a device each, \
+             and {most} MiB at most with the value and the result"
         ))
     }
 }
@@ -120,8 +126,7 @@ mod tests {
     use porter_ir::{Builder, DType, Mesh, Op, Sharding, TensorType};
     use porter_weights::{Expr, WeightMap};
 
-    const LARGE: OrderParallelDots =
-        OrderParallelDots { least_bytes: 64, least_rows: 1, most_result_bytes: 16 };
+    const LARGE: OrderParallelDots = OrderParallelDots { least_bytes: 64, least_rows: 1, most_bytes: 96 };
 
     /// Two large layers and a small one over one value.
     fn port() -> Port {
@@ -156,7 +161,7 @@ mod tests {
         assert!(program.outputs().iter().any(|output| output.value == first));
         assert!(OrderParallelDots { least_bytes: 65, ..LARGE }.propose(&port).is_empty());
         assert!(OrderParallelDots { least_rows: 2, ..LARGE }.propose(&port).is_empty());
-        assert!(OrderParallelDots { most_result_bytes: 15, ..LARGE }.propose(&port).is_empty());
+        assert!(OrderParallelDots { most_bytes: 95, ..LARGE }.propose(&port).is_empty());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! # Pin state updates
 //!
-//! **What.** A state that is updated by `dynamic_update_slice` and read again in the same program is read
-//! through an `optimization_barrier`.
+//! **What.** A state that is updated by `dynamic_update_slice` and read again in the same program, or in the same turn of a
+//! loop, is read through an `optimization_barrier`.
 //!
 //! **Why.** XLA's CPU backend otherwise merges the update into its readers, evaluates it once for each, and then
 //! copies the whole buffer, twice a step for each key and value cache: 15 % of a decode step of a 135 M model
@@ -18,7 +18,7 @@
 //!
 //! **Evidence.** docs/performance.md, "Cache updates in place".
 
-use porter_ir::{Op, OpId, OutputRole, Program, program::Definition};
+use porter_ir::{Op, OpId, OutputRole, Program, Value, program::Definition};
 
 use crate::{Edit, Effect, Patch, Port, Rewrite, Site};
 
@@ -47,11 +47,24 @@ impl Rewrite for PinStateUpdates {
 fn updates(program: &Program) -> impl Iterator<Item = OpId> {
     let states = program.outputs().iter().filter(|output| output.role == OutputRole::State);
     states.filter_map(|output| {
-        let Definition::Result { op, .. } = program.value(output.value).definition else { return None };
-        let is_update = matches!(program.op(op).op, Op::DynamicUpdateSlice(_));
-        let is_read = program.ops().any(|(_, data)| data.operands.contains(&output.value));
-        (is_update && is_read).then_some(op)
+        let (op, updated) = update_of(program, output.value)?;
+        let is_read = program.ops().any(|(_, data)| data.operands.contains(&updated));
+        is_read.then_some(op)
     })
+}
+
+/// The `dynamic_update_slice` that a state ends as, or that each turn of a loop ends it with, and its result.
+fn update_of(program: &Program, state: Value) -> Option<(OpId, Value)> {
+    let Definition::Result { op, index } = program.value(state).definition else { return None };
+    let data = program.op(op);
+    match data.op {
+        Op::DynamicUpdateSlice(_) => Some((op, state)),
+        Op::While(_) => {
+            let body = program.region(*data.regions.last()?);
+            update_of(program, *body.results.get(index)?)
+        }
+        _ => None,
+    }
 }
 
 fn edit(program: &Program, op: OpId) -> Edit {
@@ -93,6 +106,34 @@ mod tests {
         let Definition::Result { op, .. } = program.value(reduce.operands[0]).definition else { panic!() };
         assert!(matches!(program.op(op).op, Op::OptimizationBarrier(_)));
         assert!(program.verify().is_empty());
+    }
+
+    #[test]
+    fn an_update_in_every_turn_of_a_loop_is_read_through_a_barrier() {
+        let b = Builder::new("main");
+        let zero = b.full(TensorType::scalar(DType::I32), 0.0).unwrap();
+        let cache = b.state("cache", TensorType::new(DType::F32, [4])).unwrap();
+        let sum = b.full(TensorType::scalar(DType::F32), 0.0).unwrap();
+        let ended = b
+            .while_(
+                &[zero, cache, sum],
+                |b, now| b.compare(now[0], b.full_like(now[0], 4.0)?, porter_ir::Direction::Lt),
+                |b, now| {
+                    let x = b.reshape(now[2], [1])?;
+                    let updated = b.dynamic_update_slice(now[1], x, &[now[0]])?;
+                    Ok(vec![b.add_scalar(now[0], 1.0)?, updated, b.reduce_sum(updated, &[0])?])
+                },
+            )
+            .unwrap();
+        b.update("cache", ended[1]).unwrap();
+        b.result("sum", ended[2]).unwrap();
+        let port = Port::new(vec![b.finish()], WeightMap::new());
+        let pinned = PinStateUpdates.propose(&port).apply(&port).unwrap();
+        let program = &pinned.programs[0];
+        let (_, barrier) = program.ops().find(|(_, op)| matches!(op.op, Op::OptimizationBarrier(_))).unwrap();
+        let (_, reduce) = program.ops().find(|(_, op)| matches!(op.op, Op::Reduce(_))).unwrap();
+        assert_eq!(barrier.results[0], reduce.operands[0]);
+        assert!(program.verify().is_empty(), "{:?}", program.verify());
     }
 
     #[test]

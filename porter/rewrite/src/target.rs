@@ -71,7 +71,7 @@ impl Target {
                 const ORDER: OrderParallelDots = OrderParallelDots {
                     least_bytes: FETCHED_AHEAD / 4,
                     least_rows: MXU,
-                    most_result_bytes: FETCHED_AHEAD,
+                    most_bytes: 2 * FETCHED_AHEAD,
                 };
                 const TOEPLITZ: ToeplitzConvolutions =
                     ToeplitzConvolutions { lanes: LANES, most_columns_a_tap: 4 };
@@ -91,6 +91,14 @@ impl Target {
                 ]
             }
             Target::Plain => &[],
+        }
+    }
+
+    /// Rewrites that serve this target where they are asked for, after its own.
+    pub fn on_request(self) -> &'static [&'static dyn Rewrite] {
+        match self {
+            Target::Tpu => &[&RollLayers],
+            Target::Cpu | Target::Plain => &[],
         }
     }
 

@@ -35,7 +35,13 @@ fn the_cpu_form_of_a_model_gives_the_same_logits() {
         let applied: Vec<&str> = applied.iter().map(|a| a.rewrite).collect();
         assert_eq!(
             applied,
-            ["fuse_parallel_dots", "roll_layers", "matvec_as_reduce", "batched_dots_as_reduce"]
+            [
+                "fuse_parallel_dots",
+                "roll_layers",
+                "matvec_as_reduce",
+                "batched_dots_as_reduce",
+                "pin_state_updates"
+            ]
         );
         let plain = logits(&plain, &load(&plain, &*checkpoint), &client, &SHORT);
         let lowered = logits(&lowered, &load(&lowered, &*checkpoint), &client, &SHORT);
@@ -68,7 +74,7 @@ fn every_rewrite_for_tpu_gives_the_same_logits_alone_and_with_the_others() {
     let blocked = BlockedAttention { least_tokens: 256 };
     let fuse = FuseParallelDots { most_bytes: usize::MAX, least_divided_bytes: 0 };
     let split = SplitWeights { most_bytes: 1 << 16, most_pieces: 16, tile: 32 };
-    let order = OrderParallelDots { least_bytes: 0, least_rows: 0, most_result_bytes: usize::MAX };
+    let order = OrderParallelDots { least_bytes: 0, least_rows: 0, most_bytes: usize::MAX };
     let all: [&dyn Rewrite; 8] = [&heads, &vocab, &inner, &blocked, &fuse, &split, &order, &WeightsInOut];
     let alone = all.iter().copied().chain([&more_heads as &dyn Rewrite]).map(|rewrite| vec![rewrite]);
     for rewrites in alone.chain([all.to_vec()]) {

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use porter_ir::DType;
 use porter_pipeline::{Chosen, Variant};
-use porter_rewrite::Target;
+use porter_rewrite::{Rewrite, Target};
 
 use crate::exit::{Exit, Failure};
 
@@ -13,22 +13,34 @@ pub(crate) struct RewriteArgs {
     /// Leave out one of the target's rewrites, as `porter plan --search` may say; `all` for the model as it is written
     #[arg(long, value_name = "NAME|all")]
     without: Option<String>,
+    /// Add a rewrite that the target does not apply by itself: `roll_layers` makes layers one loop over stacked
+    /// weights, which compiles in a fraction of the time
+    #[arg(long, value_name = "NAME", conflicts_with = "without")]
+    with: Option<String>,
 }
 
 impl RewriteArgs {
     /// What is left.
     pub(crate) fn chosen(&self) -> Result<Chosen<'_>, Failure> {
-        let names: Vec<&str> = Target::Tpu.rewrites().iter().map(|rewrite| rewrite.name()).collect();
-        match self.without.as_deref() {
-            None => Ok(Chosen::All),
-            Some("all") => Ok(Chosen::None),
-            Some(name) if names.contains(&name) => Ok(Chosen::Without(name)),
-            Some(name) => {
-                let message = format!("found --without {name}, expected all or one of {}", names.join(", "));
-                Err(Failure::new(Exit::Usage, message))
+        match (self.without.as_deref(), self.with.as_deref()) {
+            (None, None) => Ok(Chosen::All),
+            (Some("all"), _) => Ok(Chosen::None),
+            (Some(name), _) => {
+                known("--without", name, "all or ", Target::Tpu.rewrites()).map(Chosen::Without)
             }
+            (None, Some(name)) => known("--with", name, "", Target::Tpu.on_request()).map(Chosen::With),
         }
     }
+}
+
+/// `name`, if it is one of `rewrites`.
+fn known<'a>(flag: &str, name: &'a str, or: &str, rewrites: &[&dyn Rewrite]) -> Result<&'a str, Failure> {
+    let names: Vec<&str> = rewrites.iter().map(|rewrite| rewrite.name()).collect();
+    if names.contains(&name) {
+        return Ok(name);
+    }
+    let message = format!("found {flag} {name}, expected {or}one of {}", names.join(", "));
+    Err(Failure::new(Exit::Usage, message))
 }
 
 /// What is narrower than the type that a model runs in.

@@ -49,7 +49,7 @@ pub(crate) struct PlanArgs {
     #[arg(long)]
     pub(crate) verify: bool,
     /// Have the TPU compiler choose: it judges the K best meshes in every precision of the chip, and the best of
-    /// each without each rewrite
+    /// each without each rewrite, and with those on request
     #[arg(long, value_name = "K", value_parser = positive,
           conflicts_with_all = ["verify", "quantize", "cache_dtype"])]
     pub(crate) search: Option<usize>,

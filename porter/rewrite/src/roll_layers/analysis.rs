@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use porter_ir::{InputRole, Op, OpId, OutputRole, Program, TensorType, Value, program::OpData};
+use porter_ir::{InputRole, Op, OpId, OutputRole, Program, Sharding, TensorType, Value, program::OpData};
 
 use super::sameness::is_same;
 
@@ -33,6 +33,16 @@ pub(super) struct Group {
     pub(super) parts: Vec<String>,
     /// The type of each.
     pub(super) ty: TensorType,
+    /// How each lies over the mesh.
+    pub(super) sharding: Option<Sharding>,
+}
+
+impl Group {
+    /// How all of them lie over the mesh as one: layers are on every device.
+    pub(super) fn stacked_sharding(&self) -> Option<Sharding> {
+        let own = self.sharding.as_ref()?;
+        Some(Sharding { dims: [&[Vec::new()], &own.dims[..]].concat() })
+    }
 }
 
 /// What one layer hands to the next.
@@ -141,8 +151,8 @@ impl Layers {
     fn input(&mut self, program: &Program, values: &[Value], inputs: &HashMap<Value, usize>) -> Option<Read> {
         let all: Vec<_> =
             values.iter().map(|v| Some(&program.inputs()[*inputs.get(v)?])).collect::<Option<_>>()?;
-        let (role, ty) = (all[0].role, program.ty(values[0]));
-        if !all.iter().all(|i| i.role == role && program.ty(i.value) == ty) {
+        let (role, ty, sharding) = (all[0].role, program.ty(values[0]), &all[0].sharding);
+        if !all.iter().all(|i| i.role == role && program.ty(i.value) == ty && i.sharding == *sharding) {
             return None;
         }
         let parts: Vec<String> = all.iter().map(|i| i.name.clone()).collect();
@@ -154,7 +164,7 @@ impl Layers {
         if let Some(known) = groups.iter().position(|g| g.parts == parts) {
             return Some(read(known));
         }
-        groups.push(Group { name: stacked_name(&parts)?, parts, ty: ty.clone() });
+        groups.push(Group { name: stacked_name(&parts)?, parts, ty: ty.clone(), sharding: sharding.clone() });
         Some(read(groups.len() - 1))
     }
 
@@ -163,7 +173,8 @@ impl Layers {
         for (index, group) in self.states.iter().enumerate() {
             let next = |name: &String| {
                 let is_next = |o: &&porter_ir::Output| o.role == OutputRole::State && o.name == *name;
-                program.outputs().iter().find(is_next).and_then(|o| places.get(&o.value)).copied()
+                let next = program.outputs().iter().find(is_next)?;
+                places.get(&without_constraint(program, next.value)).copied()
             };
             let nexts: Vec<(usize, Slot)> = group.parts.iter().map(next).collect::<Option<_>>()?;
             let (_, (position, _)) = nexts[0];
@@ -210,6 +221,14 @@ impl Layers {
                 && op.operands.iter().any(|v| values.contains(v))
         });
         once && !elsewhere && !program.outputs().iter().any(|o| values.contains(&o.value))
+    }
+}
+
+/// What a value is before its place on the mesh is said.
+fn without_constraint(program: &Program, value: Value) -> Value {
+    match program.giver(value) {
+        Some(op) if matches!(op.op, Op::ShardingConstraint(_)) => op.operands[0],
+        _ => value,
     }
 }
 

@@ -8,7 +8,10 @@ use super::{
     analysis::{Layers, Read, Slot},
     stacked,
 };
-use crate::rebuild::{Replacement, Site};
+use crate::{
+    linear::sharded_weight,
+    rebuild::{Replacement, Site},
+};
 
 /// The loop that replaces `layers`.
 pub(super) fn replacement(program: &Program, layers: Layers) -> Replacement {
@@ -56,7 +59,14 @@ impl Loop<'_> {
         let weights: Vec<Value> = layers
             .weights
             .iter()
-            .map(|g| self.site.weight(&g.name, stacked(layers.count, &g.ty)))
+            .map(|g| {
+                sharded_weight(
+                    self.site,
+                    &g.name,
+                    stacked(layers.count, &g.ty),
+                    g.stacked_sharding().as_ref(),
+                )
+            })
             .collect::<Result<_>>()?;
         let mut init = vec![b.full(TensorType::scalar(DType::I32), 0.0)?];
         for carry in &layers.carries {
@@ -64,6 +74,9 @@ impl Loop<'_> {
         }
         for group in &layers.states {
             init.push(b.at("").state(&group.name, stacked(layers.count, &group.ty))?);
+            if let Some(sharding) = group.stacked_sharding() {
+                b.shard_input(&group.name, sharding)?;
+            }
         }
         for (_, ty) in self.collected {
             init.push(b.full(stacked(layers.count, ty), 0.0)?);
@@ -77,6 +90,9 @@ impl Loop<'_> {
         let results = self.values(&results);
         for (group, &state) in layers.states.iter().zip(results.states) {
             self.site.update_joined(&group.name, &group.parts, state)?;
+            if let Some(sharding) = group.stacked_sharding() {
+                b.shard_output(&group.name, sharding)?;
+            }
         }
         layers.taken.iter().map(|&(_, layer, slot)| self.taken(&results, layer, slot)).collect()
     }
@@ -120,7 +136,7 @@ impl Loop<'_> {
         Ok(next)
     }
 
-    /// The stacked state with this layer's part updated, behind a barrier.
+    /// The stacked state with this layer's part updated.
     fn update(
         &self,
         b: &Builder,
@@ -139,8 +155,7 @@ impl Loop<'_> {
         let update = self.read(b, now, results, *update)?;
         let starts: Vec<Value> =
             starts.iter().map(|&s| self.read(b, now, results, s)).collect::<Result<_>>()?;
-        let updated = write(b, state, update, now.layer, &starts)?;
-        Ok(b.optimization_barrier(&[updated])?[0])
+        write(b, state, update, now.layer, &starts)
     }
 
     fn read(

@@ -133,12 +133,12 @@ impl Row {
         let mesh = self.mesh_flag.as_ref().map(|mesh| format!("--mesh {mesh} --rules {}", self.rules));
         let quantize = self.narrow.quantize.map(Quantize::name).map(|form| format!("--quantize {form}"));
         let cache = self.narrow.cache.map(|_| "--cache-dtype fp8".to_owned());
-        let without = match self.rewrites {
-            Chosen::None => Some("all"),
-            Chosen::Without(name) => Some(name),
+        let rewrites = match self.rewrites {
+            Chosen::None => Some("--without all".to_owned()),
+            Chosen::Without(name) => Some(format!("--without {name}")),
+            Chosen::With(name) => Some(format!("--with {name}")),
             Chosen::All | Chosen::Only(_) => None,
         };
-        let rewrites = without.map(|name| format!("--without {name}"));
         let batch = Some(format!("--batch {}", self.batch));
         [batch, mesh, quantize, cache, rewrites].into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
