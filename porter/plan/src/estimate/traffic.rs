@@ -135,7 +135,7 @@ impl<'a> Meter<'a> {
             }
             for &Reader { at, operand } in readers.get(value).into_iter().flatten() {
                 let Some(reader) = computation.at(at) else { continue };
-                if reader.opcode == "bitcast" {
+                if self.is_view(reader) {
                     if let Some(seen) = seen.get_mut(at).filter(|seen| !**seen) {
                         *seen = true;
                         waiting.push(at);
@@ -149,6 +149,17 @@ impl<'a> Meter<'a> {
             }
         }
         Used::Bytes(taken)
+    }
+
+    /// Whether an instruction of a fusion gives its operand as it is or in another layout, of which its readers take what
+    /// they need.
+    fn is_view(&self, instruction: &Instruction) -> bool {
+        let moves = |instruction: &Instruction| matches!(instruction.opcode.as_str(), "bitcast" | "copy");
+        let inner = instruction.calls.first().and_then(|&call| self.module.computations.get(call));
+        match inner.filter(|_| instruction.opcode == "fusion") {
+            Some(inner) => inner.instructions.iter().all(|step| step.opcode == "parameter" || moves(step)),
+            None => moves(instruction),
+        }
     }
 
     /// How much of its operand an instruction of a fusion takes.

@@ -74,6 +74,8 @@ pub(super) struct Instruction {
     pub(super) devices: Option<DeviceList>,
     #[prost(message, optional, tag = "92")]
     pub(super) iota_devices: Option<IotaGroups>,
+    #[prost(message, optional, tag = "93")]
+    pub(super) mesh_devices: Option<MeshGroups>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -184,6 +186,46 @@ pub(super) struct DeviceList {
     pub(super) replica_groups: Vec<ReplicaGroup>,
     #[prost(message, optional, tag = "2")]
     pub(super) iota: Option<IotaGroups>,
+}
+
+/// Groups of the devices of a mesh that differ along some of its axes.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct MeshGroups {
+    #[prost(message, optional, tag = "1")]
+    pub(super) mesh: Option<Mesh>,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) axes: Vec<AxisRef>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Mesh {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) axes: Vec<MeshAxis>,
+    #[prost(int64, repeated, tag = "2")]
+    pub(super) device_ids: Vec<i64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct MeshAxis {
+    #[prost(int64, tag = "2")]
+    pub(super) size: i64,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct AxisRef {
+    #[prost(int64, tag = "1")]
+    pub(super) axis: i64,
+    #[prost(message, optional, tag = "2")]
+    pub(super) part: Option<AxisPart>,
+}
+
+/// Part `size` of an axis as `[pre_size, size, ..]`.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(super) struct AxisPart {
+    #[prost(int64, tag = "1")]
+    pub(super) pre_size: i64,
+    #[prost(int64, tag = "2")]
+    pub(super) size: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -76,6 +76,26 @@ fn loops_count_their_turns() {
     assert!(found.notes.iter().all(|note| !note.contains("unknown length")), "{:?}", found.notes);
 }
 
+/// Slices of 8-bit numbers, which the compiler takes of a copy of the stack in another tiling, inside the fusion.
+#[test]
+fn a_slice_of_a_copy_inside_a_fusion_is_what_is_read() {
+    let program = "func.func @main(%x: tensor<8x4096xbf16>, %w: tensor<8x4096x4096xi8>) -> tensor<8x4096xbf16> {
+  %c0 = stablehlo.constant dense<0> : tensor<i32>
+  %c1 = stablehlo.constant dense<1> : tensor<i32>
+  %c8 = stablehlo.constant dense<8> : tensor<i32>
+  %r:2 = stablehlo.while(%i = %c0, %h = %x) : tensor<i32>, tensor<8x4096xbf16>
+  cond { %p = stablehlo.compare LT, %i, %c8 : (tensor<i32>, tensor<i32>) -> tensor<i1> stablehlo.return %p : tensor<i1> }
+  do { %s = stablehlo.dynamic_slice %w, %i, %c0, %c0, sizes = [1, 4096, 4096] : (tensor<8x4096x4096xi8>, tensor<i32>, tensor<i32>, tensor<i32>) -> tensor<1x4096x4096xi8>
+    %m = stablehlo.reshape %s : (tensor<1x4096x4096xi8>) -> tensor<4096x4096xi8>
+    %f = stablehlo.convert %m : (tensor<4096x4096xi8>) -> tensor<4096x4096xbf16>
+    %d = stablehlo.dot_general %h, %f, contracting_dims = [1] x [1] : (tensor<8x4096xbf16>, tensor<4096x4096xbf16>) -> tensor<8x4096xbf16>
+    %n = stablehlo.add %i, %c1 : tensor<i32>
+    stablehlo.return %n, %d : tensor<i32>, tensor<8x4096xbf16> }
+  return %r#1 : tensor<8x4096xbf16> }";
+    let found = estimate(&target("v6e:1x1"), &compile(&target("v6e:1x1"), program));
+    near(found.hbm_bytes, 8.0 * 4096_f64.powi(2), 0.02);
+}
+
 /// Three slices of one stack in one fusion, and their sum.
 #[test]
 fn a_fusion_reads_every_slice_that_it_takes() {
