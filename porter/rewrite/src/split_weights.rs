@@ -114,11 +114,15 @@ impl Pieces {
     fn of(weight: &LinearWeight, limits: SplitWeights) -> Option<Self> {
         let [parts, summed] = weight.parts;
         let own = weight.rows / parts.max(1);
-        let count = weight.device_bytes().div_ceil(limits.most_bytes.max(1));
-        let step = own.div_ceil(count.max(1)).next_multiple_of(limits.tile.max(1));
-        let few = summed > 1 && count <= 2;
-        let worth = step < own && count <= limits.most_pieces && !few;
-        (own * parts == weight.rows && worth).then(|| Self {
+        let bytes = weight.device_bytes();
+        let fits = |step: &usize| bytes / own.max(1) * step <= limits.most_bytes;
+        let steps = (1..=limits.most_pieces.min(own)).map(|count| {
+            let whole_tiles = own.div_ceil(count).next_multiple_of(limits.tile.max(1));
+            whole_tiles.min(own)
+        });
+        let step = steps.into_iter().find(fits)?;
+        let few = summed > 1 && bytes <= 2 * limits.most_bytes;
+        (own * parts == weight.rows && step < own && !few).then(|| Self {
             name: weight.name.clone(),
             columns: weight.columns,
             dtype: weight.dtype,
