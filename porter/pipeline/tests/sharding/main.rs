@@ -233,6 +233,25 @@ fn weights_split_along_both_dimensions() {
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
+/// One row does not divide over two devices: the cache lies whole along them, and nothing is gathered.
+#[test]
+fn a_row_alone_lies_whole_along_the_second_dimension() {
+    let tables = Tables::two_dimensional().unwrap();
+    let mesh: porter_ir::Mesh = "fsdp=2,tensor=2".parse().unwrap();
+    let gathers = |rows: usize| {
+        let folder = tempfile::tempdir().unwrap();
+        write(&MODELS().into_iter().find(|(name, _)| *name == "llama").unwrap().1, folder.path());
+        let opened = opened(folder.path());
+        let decode = Phase::Decode { batch: rows, cache: 16 };
+        let programs = programs(&opened, &[decode], &plain(), porter_rewrite::Target::Plain).unwrap();
+        let port = porter_rewrite::Port::new(programs, opened.weight_map.clone());
+        let shard = Shard { mesh: mesh.clone(), tables: tables.clone() };
+        let asked = shard.collectives(&port).unwrap().remove(0);
+        asked.iter().filter(|one| one.kind == "all-gather").map(|one| one.count).sum::<usize>()
+    };
+    assert_eq!([gathers(1), gathers(2)], [0, 2]);
+}
+
 #[test]
 fn experts_over_devices_of_their_own_and_as_tensors() {
     check(&["qwen3_moe"], &["tensor=2", "expert=4", "expert=2,tensor=2"]);

@@ -4,6 +4,7 @@
 //! - A table whose rows are split is read where the row lies, zeros elsewhere: one all-reduce.
 //! - A norm over features that are split sums its statistics: one all-reduce a statistic.
 //! - A weight that is gathered before it is used: one all-gather.
+//! - An attention whose rows are split in the cache alone: one all-gather of its result.
 
 use std::collections::HashMap;
 
@@ -11,7 +12,7 @@ use porter_ir::{Mesh, Sharding};
 
 use super::{
     Shard, ShardError, ShardProblem,
-    profile::{Named, Profile, Role, Site},
+    profile::{Attention, Named, Profile, Role, Site},
     resolve::Resolver,
     rules::Rules,
     without,
@@ -63,6 +64,7 @@ impl Shard {
         };
         evaluation.tensors(profile);
         evaluation.sites(profile);
+        evaluation.attentions(profile);
         evaluation.values(profile);
         let Evaluation { resolver, share, .. } = evaluation;
         let problems: Vec<ShardProblem> = resolver.problems(name);
@@ -136,6 +138,21 @@ impl Evaluation<'_> {
             let (bytes, path) = (self.bytes(result, &sharding), path.clone());
             let count = count * sums;
             self.share.collectives.push(Collective { kind: "all-reduce", axes, path, bytes, count });
+        }
+    }
+
+    /// A device attends to the rows of the cache that it has.
+    fn attentions(&mut self, profile: &Profile) {
+        for (Attention { result, cache }, path, count) in &profile.attentions {
+            let (lies, cache) = (self.lie(result), self.lie(cache));
+            let (Some(rows), Some(own)) = (lies.dims.first(), cache.dims.first()) else { continue };
+            let axes = self.split(own.iter().filter(|axis| !rows.contains(axis)).cloned().collect());
+            if axes.is_empty() {
+                continue;
+            }
+            let shares = axes.iter().filter_map(|axis| self.mesh.size(axis)).product::<usize>();
+            let (bytes, path) = (self.bytes(result, &lies) / shares.max(1), path.clone());
+            self.share.collectives.push(Collective { kind: "all-gather", axes, path, bytes, count: *count });
         }
     }
 

@@ -21,6 +21,8 @@ pub struct Profile {
     pub(super) live: Vec<Vec<(Named, usize)>>,
     /// Ops that need a sum over devices where one of these dimensions is split.
     pub(super) sites: Vec<(Site, String, usize)>,
+    /// Attention beside a cache.
+    pub(super) attentions: Vec<(Attention, String, usize)>,
 }
 
 /// A tensor's type and what its dimensions mean.
@@ -54,12 +56,29 @@ pub(super) struct Site {
     pub(super) sums: usize,
 }
 
+/// What an attention gives, and the cache of its layer, whose rows may be split where those of the result are not.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Attention {
+    pub(super) result: Named,
+    pub(super) cache: Named,
+}
+
 impl Profile {
     /// The profile of a program as it is before it is laid out.
     pub fn of(program: &Program) -> Self {
         let mut reader = Reader { program, read: HashMap::new(), sites: HashMap::new(), order: Vec::new() };
+        let state = program.inputs().iter().find(|input| input.role == InputRole::State);
+        let cache = state.and_then(|input| named(program, input.value));
+        let mut attentions: Vec<(Attention, String, usize)> = Vec::new();
         for &op in &program.region(program.body()).ops {
-            reader.site(program.op(op));
+            let data = program.op(op);
+            reader.site(data);
+            let Some((result, cache)) = reader.mixed(data).zip(cache.clone()) else { continue };
+            let attention = Attention { result, cache };
+            match attentions.iter_mut().find(|(known, ..)| *known == attention) {
+                Some((.., count)) => *count += 1,
+                None => attentions.push((attention, program.path(data.path).to_owned(), 1)),
+            }
         }
         let (tensors, live) = (reader.tensors(), live_sets(&reader));
         let Reader { mut sites, order, .. } = reader;
@@ -67,7 +86,7 @@ impl Profile {
             let (path, count) = sites.remove(&site)?;
             Some((site, path, count))
         });
-        Self { tensors, live, sites: sites.collect() }
+        Self { tensors, live, sites: sites.collect(), attentions }
     }
 
     /// Whether a run reads one token of each row.
@@ -173,6 +192,17 @@ impl Reader<'_> {
                 self.add(Site { operand, weight: true, dims: vec![dim], result, sums: 1 }, data);
             }
         }
+    }
+
+    /// What an attention gives as a whole, from one op or from a row of blocks.
+    fn mixed(&self, data: &OpData) -> Option<Named> {
+        let attends = |data: &OpData| matches!(&data.op, Op::Composite(op) if op.name == "porter.attention");
+        let joins = || {
+            let blocks = data.operands.iter().filter_map(|&block| self.program.giver(block));
+            matches!(data.op, Op::Concatenate(_)) && blocks.into_iter().any(attends)
+        };
+        let &result = data.results.first()?;
+        if attends(data) || joins() { named(self.program, result) } else { None }
     }
 
     fn is_weight(&self, value: Value) -> bool {

@@ -68,12 +68,19 @@ impl<'a> Resolver<'a> {
                 note(self.unruled.entry(axis.name.to_string()).or_default(), name);
                 continue;
             };
-            let free: Vec<&str> = mesh_axes.into_iter().filter(|axis| !taken.contains(axis)).collect();
-            let over: Vec<(String, usize)> =
-                free.iter().map(|&axis| (axis.to_owned(), self.mesh.size(axis).unwrap_or(1))).collect();
-            let devices = over.iter().fold(1_usize, |n, (_, size)| n.saturating_mul(*size));
+            let mut free: Vec<&str> = mesh_axes.into_iter().filter(|axis| !taken.contains(axis)).collect();
             let parts = axis.parts.unwrap_or(size);
-            if !parts.is_multiple_of(devices) || !size.is_multiple_of(devices) {
+            let mesh = self.mesh;
+            let divides = |over: &[&str]| {
+                let sizes = over.iter().filter_map(|axis| mesh.size(axis));
+                let devices = sizes.fold(1_usize, usize::saturating_mul);
+                parts.is_multiple_of(devices) && size.is_multiple_of(devices)
+            };
+            while self.rules.yields(axis) && !divides(&free) {
+                free.pop();
+            }
+            if !divides(&free) {
+                let over = free.iter().map(|&axis| (axis.to_owned(), mesh.size(axis).unwrap_or(1))).collect();
                 let division = Division { axis: axis.name.to_string(), parts, over };
                 note(self.indivisible.entry(division).or_default(), name);
                 continue;

@@ -14,6 +14,8 @@ pub struct Rules {
     axes: BTreeMap<String, Vec<String>>,
     /// Mesh axes that weights are gathered over before they are used.
     gathered: Vec<String>,
+    /// Logical axes that are split as far as they divide, and are not refused where they do not.
+    where_divisible: Vec<String>,
 }
 
 /// The tables for the programs of a model. Weights and caches must lie in all of them alike.
@@ -34,6 +36,7 @@ struct File {
     /// The default tables that the lines of `axes` change: `serving` if it says nothing.
     base: Option<String>,
     gathered: Option<Vec<String>>,
+    where_divisible: Option<Vec<String>>,
     #[serde(default)]
     axes: BTreeMap<String, Vec<String>>,
 }
@@ -90,6 +93,7 @@ impl Tables {
         })?;
         let change = |rules: Rules| Rules {
             gathered: file.gathered.clone().unwrap_or(rules.gathered),
+            where_divisible: file.where_divisible.clone().unwrap_or(rules.where_divisible),
             axes: rules.axes.into_iter().chain(file.axes.clone()).collect(),
             ..rules
         };
@@ -100,13 +104,20 @@ impl Tables {
 impl Rules {
     fn read(name: &'static str, text: &str) -> Result<Self, RulesError> {
         let file = parse(name, text)?;
-        Ok(Self { name, axes: file.axes, gathered: file.gathered.unwrap_or_default() })
+        let (gathered, where_divisible) =
+            (file.gathered.unwrap_or_default(), file.where_divisible.unwrap_or_default());
+        Ok(Self { name, axes: file.axes, gathered, where_divisible })
     }
 
     /// The axes of `mesh` that split a dimension of this logical axis; none where the table has no line of it.
     pub fn mesh_axes<'a>(&'a self, axis: &LogicalAxis, mesh: &'a Mesh) -> Option<Vec<&'a str>> {
         let axes = self.axes.get(axis.name.as_ref())?;
         Some(axes.iter().map(String::as_str).filter(|axis| mesh.size(axis).is_some()).collect())
+    }
+
+    /// Whether a logical axis lies over fewer mesh axes where it does not divide over all of its own.
+    pub fn yields(&self, axis: &LogicalAxis) -> bool {
+        self.where_divisible.iter().any(|name| *name == axis.name)
     }
 
     /// Whether weights are gathered over a mesh axis before they are used.
