@@ -3,12 +3,14 @@
 
     compare.py CONFIG --target v6e:1x1 --porter PORTER --estimate ESTIMATE --libtpu LIBTPU
                [--batch 8 --prompt 1024 --context 1024] [--programs decode prefill] [--layers N]
-               [--python PYTHON] [-- PORTER'S FURTHER OPTIONS]
+               [--mesh fsdp=8,tensor=8 --rules 2d] [--python PYTHON] [-- PORTER'S FURTHER OPTIONS]
 
 PORTER is the binary, ESTIMATE the example `estimate` of porter-plan, PYTHON one with jax 0.10.2. CONFIG is a
-config.json of a Llama; --layers cuts it. JAX's prefill is the better of the unrolled and the scanned one.
-Programs are compiled one after the other. Prints a Markdown table and exits with 1 where Porter's estimate or
-its peak HBM is above JAX's. Every time is a compiler estimate, not checked on hardware.
+config.json of a Llama or a Qwen3; --layers cuts it. --mesh and --rules (serving, training, 2d) are Porter's, and
+JAX's programs are divided by them too; without --mesh JAX's devices are all `tensor`. JAX's prefill is the better
+of the unrolled and the scanned one. Programs are compiled one after the other. Prints a Markdown table and exits
+with 1 where Porter's estimate or its peak HBM is above JAX's. Every time is a compiler estimate, not checked on
+hardware.
 """
 
 import argparse
@@ -34,6 +36,8 @@ def arguments():
     parser.add_argument("--prompt", type=int, default=1024)
     parser.add_argument("--context", type=int, default=1024)
     parser.add_argument("--layers", type=int)
+    parser.add_argument("--mesh", help="AXIS=N,...")
+    parser.add_argument("--rules")
     parser.add_argument("--programs", nargs="+", choices=["decode", "prefill"], default=["decode", "prefill"])
     return parser.parse_known_args()
 
@@ -46,9 +50,14 @@ def run(command, **options):
     return json.loads(done.stdout)
 
 
+def shared(args):
+    """The options that Porter and compile.py both have."""
+    options = {name: getattr(args, name) for name in ("batch", "prompt", "context", "mesh", "rules")}
+    return [word for name, value in options.items() if value for word in (f"--{name}", value)]
+
+
 def porter(args, config, further):
-    command = [args.porter, "compile", config, "--target", args.target, "--json", "--quiet"]
-    command += ["--batch", args.batch, "--prompt", args.prompt, "--context", args.context]
+    command = [args.porter, "compile", config, "--target", args.target, "--json", "--quiet", *shared(args)]
     command += ["--plugin", args.libtpu, *[word for word in further if word != "--"]]
     document = run([str(word) for word in command])
     return {row["program"].split("_")[0]: row for row in document["programs"]}
@@ -65,7 +74,7 @@ def jax_form(args, config, form, folder):
     hlo = folder / f"{form}.pb"
     topology = args.target.replace("7x:", "tpu7x:")
     command = [args.python, HERE / "compile.py", config, "--topology", topology, "--program", form, "--hlo", hlo]
-    command += ["--batch", args.batch, "--prompt", args.prompt, "--context", args.context]
+    command += shared(args)
     row = run([str(word) for word in command], env={**os.environ, "TPU_LIBRARY_PATH": str(args.libtpu)})
     if "error" in row:
         print(f"jax {form}: {row['error']}", file=sys.stderr)

@@ -2,11 +2,11 @@
 """Compiles llama.py ahead of time for a TPU topology with jax; one JSON object on standard output.
 
     compile.py CONFIG --topology v6e:1x1 --program decode|prefill|prefill_scan
-               [--batch 8 --prompt 1024 --context 1024] --hlo FILE
+               [--batch 8 --prompt 1024 --context 1024] [--mesh fsdp=8,tensor=8 --rules 2d] --hlo FILE
 
-`TPU_LIBRARY_PATH` names libtpu. The program as it was after code was generated, which is when it has the
-compiler's cycles, is written to FILE as the HloProto that XLA dumps: jaxlib's own reader refuses some of
-libtpu's programs (facts/aot.md part 2).
+All devices are `tensor` if --mesh is left out. `TPU_LIBRARY_PATH` names libtpu. The program as it was after code
+was generated, which is when it has the compiler's cycles, is written to FILE as the HloProto that XLA dumps:
+jaxlib's own reader refuses some of libtpu's programs (facts/aot.md part 2).
 """
 
 import argparse
@@ -27,8 +27,14 @@ def arguments():
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--prompt", type=int, default=1024)
     parser.add_argument("--context", type=int, default=1024)
+    parser.add_argument("--mesh", type=mesh_axes, help="AXIS=N,...")
+    parser.add_argument("--rules", default="serving", help="of llama.RULES")
     parser.add_argument("--hlo", type=Path, required=True)
     return parser.parse_args()
+
+
+def mesh_axes(text):
+    return {name: int(size) for name, size in (axis.split("=") for axis in text.split(","))}
 
 
 def main():
@@ -43,47 +49,58 @@ def main():
         shutil.rmtree(dump, ignore_errors=True)
 
 
-def compiled(args, dump):
+def device_mesh(args):
+    import numpy
+    from jax.experimental import topologies
+    from jax.sharding import Mesh
+
+    dims = [int(dim) for dim in args.topology.split(":")[1].split("x")]
+    # libtpu does not assume of cubes that they are tori (facts/pjrt.md part 4).
+    torus = {"wrap": [1, 1, 1]} if len(dims) == 3 and all(dim % 4 == 0 for dim in dims) else {}
+    topology = topologies.get_topology_desc(platform="tpu", topology_name=args.topology, **torus)
+    # The estimator takes a device's number in the program for its place.
+    devices = sorted(topology.devices, key=lambda device: device.id)
+    mesh = args.mesh or {"tensor": len(devices)}
+    return Mesh(numpy.array(devices).reshape(*mesh.values()), tuple(mesh))
+
+
+def inputs(args, sizes, layout):
     import jax
     import jax.numpy as jnp
-    from jax.experimental import topologies
-    from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+    def shaped(shape, names, dtype=jnp.bfloat16):
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=layout.sharding(names))
+
+    def weights(shapes, stack=()):
+        """Of matrices in bf16 and norms in f32, with the dimensions `stack` before theirs."""
+        dtype = lambda shape: jnp.float32 if len(shape) == 1 else jnp.bfloat16
+        stacked = lambda shape, names: shaped((*stack, *shape), (*[None] * len(stack), *names), dtype(shape))
+        return {name: stacked(*spec) for name, spec in shapes.items()}
+
+    ids = shaped((args.batch, 1 if args.program == "decode" else args.prompt), ("rows", None), jnp.int32)
+    padding = shaped((args.batch,), ("rows",), jnp.int32)
+    params = weights(sizes.top_shapes())
+    if args.program == "prefill_scan":
+        return [{**params, "layers": weights(sizes.layer_shapes(), (sizes.layers,))}, ids, padding]
+    params["layers"] = [weights(sizes.layer_shapes()) for _ in range(sizes.layers)]
+    cache = shaped((args.batch, sizes.kv_heads, args.context, sizes.head_dim), ("rows", "kv_heads", None, None))
+    caches = [(cache, cache) for _ in range(sizes.layers)]
+    offset = [shaped((), (), jnp.int32)] if args.program == "decode" else []
+    return [params, caches, ids, padding, *offset]
+
+
+def compiled(args, dump):
+    import jax
 
     import llama
 
     sizes = llama.Sizes(json.loads(args.config.read_text()))
-    topology = topologies.get_topology_desc(platform="tpu", topology_name=args.topology)
-    mesh = Mesh(topology.devices, ("tensor",))
-    stacked = args.program == "prefill_scan"
-
-    def shaped(shape, dtype, divided=None, stack=False):
-        axes = ["tensor" if i == divided else None for i in range(len(shape))]
-        if stack:
-            shape, axes = (sizes.layers, *shape), [None, *axes]
-        return jax.ShapeDtypeStruct(shape, dtype, sharding=NamedSharding(mesh, PartitionSpec(*axes)))
-
-    def weight(spec, stack=False):
-        shape, divided = spec
-        return shaped(shape, jnp.float32 if len(shape) == 1 else jnp.bfloat16, divided, stack)
-
-    layer = lambda stack: {name: weight(spec, stack) for name, spec in sizes.layer_shapes().items()}
-    params = {name: weight(spec) for name, spec in sizes.top_shapes().items()}
-    params["layers"] = layer(True) if stacked else [layer(False) for _ in range(sizes.layers)]
-    cache = shaped((args.batch, sizes.kv_heads, args.context, sizes.head_dim), jnp.bfloat16, 1)
-    caches = [(cache, cache) for _ in range(sizes.layers)]
-    tokens = 1 if args.program == "decode" else args.prompt
-    ids = shaped((args.batch, tokens), jnp.int32)
-    padding = shaped((args.batch,), jnp.int32)
-    inputs = {
-        "decode": [params, caches, ids, padding, shaped((), jnp.int32)],
-        "prefill": [params, caches, ids, padding],
-        "prefill_scan": [params, ids, padding],
-    }[args.program]
-
-    step = getattr(llama, args.program)(sizes)
+    layout = llama.Layout(device_mesh(args), args.rules)
+    step = getattr(llama, args.program)(sizes, layout)
     step.__name__ = args.program
-    donated = () if stacked else (1,)
-    lowered = jax.jit(step, donate_argnums=donated).trace(*inputs).lower(lowering_platforms=("tpu",))
+    donated = () if args.program == "prefill_scan" else (1,)
+    traced = jax.jit(step, donate_argnums=donated).trace(*inputs(args, sizes, layout))
+    lowered = traced.lower(lowering_platforms=("tpu",))
     started = time.monotonic()
     try:
         executable = lowered.compile()
