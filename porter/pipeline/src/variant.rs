@@ -4,7 +4,9 @@ use std::fmt;
 
 use porter_ir::{DType, Program};
 use porter_plan::Chip;
-use porter_rewrite::{Fp8Activations, Int4Weights, Int8Activations, Int8Weights, Port, Rewrite, Target};
+use porter_rewrite::{
+    Fp8Activations, Int4Weights, Int8Activations, Int8Experts, Int8Weights, Port, Rewrite, Target,
+};
 use porter_weights::{WeightMap, matches};
 use porter_zoo::Precision;
 
@@ -106,12 +108,12 @@ impl Quantize {
         self.error_of_a_product() * ((PRODUCTS * layers) as f64).sqrt()
     }
 
-    pub(crate) fn rewrite(self) -> &'static dyn Rewrite {
+    pub(crate) fn rewrites(self) -> &'static [&'static dyn Rewrite] {
         match self {
-            Quantize::Int4 => &INT4,
-            Quantize::Int8 => &Int8Weights,
-            Quantize::W8A8 => &Int8Activations,
-            Quantize::Fp8 => &Fp8Activations,
+            Quantize::Int4 => &[&INT4],
+            Quantize::Int8 => &[&Int8Weights, &Int8Experts],
+            Quantize::W8A8 => &[&Int8Activations],
+            Quantize::Fp8 => &[&Fp8Activations],
         }
     }
 }
@@ -207,7 +209,7 @@ impl Variant<'_> {
     /// The rewrites that apply on `target`, in their order.
     pub fn rewrites(&self, target: Target) -> Vec<&dyn Rewrite> {
         let own = self.rewrites.of(target);
-        let narrow = self.quantize.map(Quantize::rewrite);
-        self.before.iter().copied().chain(narrow).chain(own.map(|rewrite| rewrite as &dyn Rewrite)).collect()
+        let narrow = self.quantize.map(Quantize::rewrites).unwrap_or_default().iter().copied();
+        self.before.iter().copied().chain(narrow.chain(own).map(|rewrite| rewrite as &dyn Rewrite)).collect()
     }
 }

@@ -11,8 +11,8 @@ use porter_pipeline::{
     Chosen, Engine, Opened, Quantize, Silent, Variant, check::Checker, lower, open, programs,
 };
 use porter_rewrite::{
-    BlockedAttention, FuseParallelDots, GatheredExperts, GroupedExperts, OrderParallelDots, PadHeads,
-    PadIntermediate, PadVocab, Rewrite, RollLayers, SplitWeights, Target, WeightsInOut,
+    BlockedAttention, FuseParallelDots, GatheredExperts, GroupedExperts, Int8Experts, OrderParallelDots,
+    PadHeads, PadIntermediate, PadVocab, Rewrite, RollLayers, SplitWeights, Target, WeightsInOut,
 };
 use porter_zoo::{Phase, Taps, Task};
 
@@ -113,6 +113,36 @@ fn experts_say_the_same_in_every_form() {
     }
 }
 
+/// Experts of 8 bits drift by what rounding does, dense, gathered and grouped.
+#[test]
+fn experts_of_few_bits_drift_by_what_rounding_does() {
+    let engine = engine();
+    let gathered = GatheredExperts { most_pairs: f64::MAX, most_bytes: usize::MAX };
+    let grouped = GroupedExperts { most_pairs: 0.0, least_tokens: 0 };
+    for name in ["qwen3_moe", "mixtral"] {
+        let (opened, bundle) = opened(name);
+        let budget = Quantize::Int8.error(opened.model.dimensions().layers);
+        for form in [&[][..], &[&gathered as &dyn Rewrite], &[&grouped]] {
+            let before = [&[&Int8Experts as &dyn Rewrite], form].concat();
+            let variant = Variant { before: &before, rewrites: Chosen::None, ..Variant::new(DType::F32) };
+            let names: Vec<&str> = before.iter().map(|rewrite| rewrite.name()).collect();
+            assert_eq!(applied(&opened, &variant), names);
+            let (worst, drift) = worst(&check(&engine, &opened, &bundle, variant));
+            println!("{name} {names:?}: {worst} is off by {drift:.2e} of its deviation, of {budget:.2e}");
+            assert!((1e-4..budget).contains(&drift), "{name} {names:?} {worst}: {drift}");
+        }
+    }
+}
+
+/// What is off the most, and by which share of its deviation.
+fn worst(findings: &Findings) -> (String, f64) {
+    let drifts = findings
+        .comparisons
+        .iter()
+        .map(|m| (m.comparison.name.to_string(), m.comparison.rmse / m.comparison.scale));
+    drifts.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap()
+}
+
 /// Models of 4 and 8 bits are not held to the budgets of f32, but to what their rounding does.
 #[test]
 fn models_of_few_bits_drift_by_what_rounding_does() {
@@ -123,9 +153,7 @@ fn models_of_few_bits_drift_by_what_rounding_does() {
         let variant = Variant { quantize: Some(form), ..Variant::new(DType::F32) };
         let findings = check(&engine, &opened, &bundle, variant);
         let budget = form.error(opened.model.dimensions().layers);
-        let drifts =
-            findings.comparisons.iter().map(|m| (&m.comparison.name, m.comparison.rmse / m.comparison.scale));
-        let (worst, drift) = drifts.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+        let (worst, drift) = worst(&findings);
         println!("{name} {}: {worst} is off by {drift:.2e} of its deviation, of {budget:.2e}", form.name());
         assert!((1e-3..budget).contains(&drift), "{name} {} {worst}: {drift}", form.name());
     }

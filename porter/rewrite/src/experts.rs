@@ -2,14 +2,18 @@
 
 use porter_ir::{AttributeValue, Builder, DType, Op, OpId, Program, Result, Value, program::OpData};
 
-use crate::{Edit, Patch, Port};
+use crate::{Edit, Patch, Port, Site};
+
+/// The model zoo's composite.
+pub(crate) const EXPERTS: &str = "porter.experts";
 
 /// `porter.experts` of the model zoo: `Σ share · down(silu(gate(x)) · up(x))` over the experts that a token takes.
 #[derive(Clone)]
 pub(crate) struct Experts {
-    /// `[batch, tokens, hidden]`, `f32[batch, tokens, chosen]`, `i32` likewise, `[experts, inner, hidden]` twice and
-    /// `[experts, hidden, inner]`.
-    operands: [Value; 6],
+    /// `[batch, tokens, hidden]`, `f32[batch, tokens, chosen]`, `i32` likewise.
+    inputs: [Value; 3],
+    /// `[experts, inner, hidden]` twice and `[experts, hidden, inner]`.
+    weights: [ExpertWeight; 3],
     /// Tokens of all rows.
     pub(crate) tokens: usize,
     /// Experts that a token takes.
@@ -18,8 +22,53 @@ pub(crate) struct Experts {
     pub(crate) count: usize,
     pub(crate) hidden: usize,
     pub(crate) inner: usize,
-    /// The type of weights.
-    dtype: DType,
+    /// The type that weights are multiplied in.
+    pub(crate) dtype: DType,
+    /// Bits of a number of a weight.
+    bits: usize,
+}
+
+/// One projection of all experts.
+#[derive(Clone, Copy)]
+pub(crate) struct ExpertWeight {
+    /// `[experts, rows, columns]`, and 8-bit integers where there are scales.
+    pub(crate) values: Value,
+    /// `f32[experts, rows]`.
+    pub(crate) scales: Option<Value>,
+}
+
+impl ExpertWeight {
+    fn of(program: &Program, weight: Value) -> Self {
+        let wide = program.giver(weight).and_then(|data| match (&data.op, &data.operands[..]) {
+            (Op::Composite(composite), &[values, scales]) if composite.name == WIDE_WEIGHT => {
+                Some(Self { values, scales: Some(scales) })
+            }
+            _ => None,
+        });
+        wide.unwrap_or(Self { values: weight, scales: None })
+    }
+
+    /// Its counterpart in the new program.
+    fn at(self, site: &Site<'_>) -> Result<Self> {
+        let scales = self.scales.map(|scales| site.value(scales)).transpose()?;
+        Ok(Self { values: site.value(self.values)?, scales })
+    }
+}
+
+/// The composite that [`wide_weight`] adds.
+const WIDE_WEIGHT: &str = "porter.wide_weight";
+
+/// `values · scales` in `dtype`, of 8-bit integers `[experts, rows, columns]` and `f32[experts, rows]`.
+pub(crate) fn wide_weight(b: &Builder, values: Value, scales: Value, dtype: DType) -> Result<Value> {
+    let wide = b.composite(WIDE_WEIGHT, Vec::new(), &[values, scales], |b, operands| {
+        let &[values, scales] = operands else {
+            return Err(b.error("experts", operands, "two operands are expected"));
+        };
+        let scales = b.broadcast_in_dim(scales, b.shape(values), &[0, 1])?;
+        let wide = b.multiply(b.convert(values, DType::F32)?, scales)?;
+        Ok(vec![b.convert(wide, dtype)?])
+    })?;
+    wide.first().copied().ok_or_else(|| b.error("experts", &wide, "it has no result"))
 }
 
 /// The operands of [`Experts`] in a new program, tokens in one dimension.
@@ -32,10 +81,10 @@ pub(crate) struct Operands {
     /// `i32[tokens, chosen]`.
     pub(crate) chosen: Value,
     /// `[experts, inner, hidden]`.
-    pub(crate) gate: Value,
-    pub(crate) up: Value,
+    pub(crate) gate: ExpertWeight,
+    pub(crate) up: ExpertWeight,
     /// `[experts, hidden, inner]`.
-    pub(crate) down: Value,
+    pub(crate) down: ExpertWeight,
 }
 
 impl Experts {
@@ -43,17 +92,20 @@ impl Experts {
         let Op::Composite(composite) = &data.op else { return None };
         let silu = AttributeValue::String("silu".to_owned());
         let is_silu = composite.attributes.iter().any(|(name, value)| name == "activation" && *value == silu);
-        let operands: [Value; 6] = data.operands[..].try_into().ok()?;
-        let [x, _, chosen, gate, ..] = operands;
+        let &[x, shares, chosen, gate, up, down] = &data.operands[..] else { return None };
         let (&[batch, tokens, hidden], &[count, inner, _]) =
             (&program.ty(x).shape[..], &program.ty(gate).shape[..])
         else {
             return None;
         };
+        let inputs = [x, shares, chosen];
+        let weights = [gate, up, down].map(|weight| ExpertWeight::of(program, weight));
         let chosen = program.ty(chosen).shape.last().copied()?;
         let dtype = program.ty(gate).dtype;
-        let found = Self { operands, tokens: batch * tokens, chosen, count, hidden, inner, dtype };
-        (composite.name == "porter.experts" && is_silu).then_some(found)
+        let bits = program.ty(weights[0].values).dtype.bits();
+        let tokens = batch * tokens;
+        let found = Self { inputs, weights, tokens, chosen, count, hidden, inner, dtype, bits };
+        (composite.name == EXPERTS && is_silu).then_some(found)
     }
 
     /// Pairs of a token and an expert that it takes.
@@ -69,7 +121,7 @@ impl Experts {
     /// Bytes of one projection of the experts of all pairs.
     pub(crate) fn gathered_bytes(&self) -> usize {
         let elements = self.pairs().saturating_mul(self.inner).saturating_mul(self.hidden);
-        elements.saturating_mul(self.dtype.bits()) / 8
+        elements.saturating_mul(self.bits) / 8
     }
 }
 
@@ -101,14 +153,15 @@ fn edit(
 ) -> Edit {
     Edit::one(program, op, move |site| {
         let b = &site.b;
-        let [x, shares, chosen, gate, up, down] = experts.operands.map(|old| site.value(old));
-        let (x, gate) = (x?, gate?);
+        let [x, shares, chosen] = experts.inputs.map(|old| site.value(old));
+        let [gate, up, down] = experts.weights.map(|weight| weight.at(site));
+        let x = x?;
         let (tokens, shape, dtype) = (experts.tokens, b.shape(x), b.dtype(x));
         let operands = Operands {
-            x: b.convert(b.reshape(x, [tokens, experts.hidden])?, b.dtype(gate))?,
+            x: b.convert(b.reshape(x, [tokens, experts.hidden])?, experts.dtype)?,
             shares: b.reshape(shares?, [tokens, experts.chosen])?,
             chosen: b.reshape(chosen?, [tokens, experts.chosen])?,
-            gate,
+            gate: gate?,
             up: up?,
             down: down?,
         };

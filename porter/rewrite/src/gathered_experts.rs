@@ -20,7 +20,7 @@ use porter_ir::{Builder, DType, DotDimensions, GatherDimensions, Result, Value};
 
 use crate::{
     Effect, Patch, Port, Rewrite,
-    experts::{Experts, Operands, gated, propose},
+    experts::{ExpertWeight, Experts, Operands, gated, propose},
 };
 
 /// The rewrite; see the module's documentation.
@@ -51,37 +51,47 @@ impl Rewrite for GatheredExperts {
 fn emit(b: &Builder, experts: &Experts, operands: Operands) -> Result<Value> {
     let Operands { x, shares, chosen, gate, up, down } = operands;
     let of_tokens = |weight| by_token(b, weight, chosen);
+    let scaled = |product, weight: ExpertWeight| match weight.scales {
+        None => Ok(product),
+        Some(scales) => b.multiply(product, of_tokens(scales)?),
+    };
     let over_hidden = DotDimensions {
         lhs_batching: vec![0],
         rhs_batching: vec![0],
         lhs_contracting: vec![1],
         rhs_contracting: vec![3],
     };
-    let inner = |weight| b.dot_general(x, of_tokens(weight)?, over_hidden.clone(), DType::F32);
+    let inner = |weight: ExpertWeight| {
+        scaled(b.dot_general(x, of_tokens(weight.values)?, over_hidden.clone(), DType::F32)?, weight)
+    };
     let middle = gated(b, inner(gate)?, inner(up)?)?;
     let shape = [experts.tokens, experts.chosen, experts.inner];
     let middle = b.multiply(middle, b.broadcast_in_dim(shares, shape, &[0, 1])?)?;
-    let over_both = DotDimensions {
-        lhs_batching: vec![0],
-        rhs_batching: vec![0],
-        lhs_contracting: vec![1, 2],
-        rhs_contracting: vec![1, 3],
+    let middle = b.convert(middle, experts.dtype)?;
+    // The sum over experts is part of the product, unless each has its scales.
+    let apart = usize::from(down.scales.is_some());
+    let over_inner = DotDimensions {
+        lhs_batching: vec![0, 1][..=apart].to_vec(),
+        rhs_batching: vec![0, 1][..=apart].to_vec(),
+        lhs_contracting: vec![1, 2][apart..].to_vec(),
+        rhs_contracting: vec![1, 3][apart..].to_vec(),
     };
-    b.dot_general(b.convert(middle, b.dtype(down))?, of_tokens(down)?, over_both, DType::F32)
+    let results = scaled(b.dot_general(middle, of_tokens(down.values)?, over_inner, DType::F32)?, down)?;
+    if apart == 0 { Ok(results) } else { b.reduce_sum(results, &[1]) }
 }
 
-/// The slices of `weight` (`[experts, rows, columns]`) that `chosen` says: `[tokens, chosen, rows, columns]`.
+/// The slices of `weight` (`[experts, ..]`) that `chosen` says: `[tokens, chosen, ..]`.
 fn by_token(b: &Builder, weight: Value, chosen: Value) -> Result<Value> {
-    let shape = b.shape(weight);
-    let &[_, rows, columns] = &shape[..] else {
-        return Err(b.error("experts", &[weight], "three dimensions are expected"));
-    };
+    let mut slice = b.shape(weight).to_vec();
+    if let Some(experts) = slice.first_mut() {
+        *experts = 1;
+    }
     let dimensions = GatherDimensions {
-        offset_dims: vec![2, 3],
+        offset_dims: (2..=slice.len()).collect(),
         collapsed_slice_dims: vec![0],
         start_index_map: vec![0],
         index_vector_dim: 2,
         ..GatherDimensions::default()
     };
-    b.gather(weight, chosen, dimensions, &[1, rows, columns])
+    b.gather(weight, chosen, dimensions, &slice)
 }

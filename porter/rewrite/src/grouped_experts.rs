@@ -23,7 +23,7 @@ use porter_ir::{Builder, DType, Direction, Result, TensorType, Value};
 
 use crate::{
     Effect, Patch, Port, Rewrite,
-    experts::{Experts, Operands, gated, propose},
+    experts::{ExpertWeight, Experts, Operands, gated, propose},
 };
 
 /// Rows of a block, the most first.
@@ -81,16 +81,19 @@ fn emit(b: &Builder, experts: &Experts, operands: Operands) -> Result<Value> {
             let &[n, rows] = now else { return Err(b.error("experts", now, "two values are expected")) };
             let zero = b.full_like(n, 0.0)?;
             let expert = b.reshape(b.dynamic_slice(plan.expert_of_block, &[n], &[1])?, Vec::new())?;
-            let own = |weight, rows: usize, columns: usize| {
-                let slice = b.dynamic_slice(weight, &[expert, zero, zero], &[1, rows, columns])?;
-                b.reshape(slice, [rows, columns])
+            let product = |x: Value, weight: ExpertWeight, rows: usize, columns: usize| {
+                let own = b.dynamic_slice(weight.values, &[expert, zero, zero], &[1, rows, columns])?;
+                let y = b.linear(x, b.reshape(own, [rows, columns])?, DType::F32)?;
+                let Some(scales) = weight.scales else { return Ok(y) };
+                let own = b.reshape(b.dynamic_slice(scales, &[expert, zero], &[1, rows])?, [rows])?;
+                b.multiply(y, b.broadcast_in_dim(own, [block, rows], &[1])?)
             };
             let start = b.multiply_scalar(n, block as f64)?;
             let x = b.dynamic_slice(rows, &[start, zero], &[block, hidden])?;
-            let gate = b.linear(x, own(gate, inner, hidden)?, DType::F32)?;
-            let up = b.linear(x, own(up, inner, hidden)?, DType::F32)?;
-            let middle = b.convert(gated(b, gate, up)?, b.dtype(down))?;
-            let y = b.linear(middle, own(down, hidden, inner)?, b.dtype(rows))?;
+            let gate = product(x, gate, inner, hidden)?;
+            let up = product(x, up, inner, hidden)?;
+            let middle = b.convert(gated(b, gate, up)?, experts.dtype)?;
+            let y = b.convert(product(middle, down, hidden, inner)?, b.dtype(rows))?;
             Ok(vec![b.add_scalar(n, 1.0)?, b.dynamic_update_slice(rows, y, &[start, zero])?])
         },
     )?;

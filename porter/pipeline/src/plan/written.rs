@@ -4,7 +4,7 @@ use std::collections::{HashMap, hash_map::Entry};
 
 use porter_ir::{InputRole, Program};
 use porter_plan::{Demand, Exchange, Memory, model_flops};
-use porter_rewrite::{Pads, Port, Profile, Shard, ShardError, Share, Target};
+use porter_rewrite::{Pads, Port, Profile, Shard, ShardError, Share, Target, apply};
 use porter_zoo::Phase;
 
 use super::Padding;
@@ -78,8 +78,9 @@ fn unplaced(
     port: &Port,
     quantize: Option<Quantize>,
 ) -> Result<Vec<Unplaced>, PipelineError> {
-    let narrow = quantize.map(|form| form.rewrite().propose(port).apply(port)).transpose()?;
-    let programs = phases.iter().zip(&narrow.as_ref().unwrap_or(port).programs);
+    let narrow = quantize.map(Quantize::rewrites).unwrap_or_default();
+    let (narrow, _) = apply(narrow, port.clone())?;
+    let programs = phases.iter().zip(&narrow.programs);
     let programs = programs.map(|(&phase, program)| Unplaced {
         name: program.name().to_owned(),
         phase,
