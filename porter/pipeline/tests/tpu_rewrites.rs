@@ -139,7 +139,7 @@ fn worst(findings: &Findings) -> (String, f64) {
     let drifts = findings
         .comparisons
         .iter()
-        .map(|m| (m.comparison.name.to_string(), m.comparison.rmse / m.comparison.scale));
+        .map(|m| (m.comparison.name.clone(), m.comparison.rmse / m.comparison.scale));
     drifts.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap()
 }
 

@@ -23,7 +23,7 @@ pub(super) fn groups(instruction: &Instruction) -> Vec<Vec<i64>> {
 }
 
 /// Devices of a mesh that differ along the named axes, or along parts of them, are one group
-/// (`MeshAxesReplicaGroupListProto` of XLA's xla_data.proto).
+/// (`MeshAxesReplicaGroupListProto` of XLA's `xla_data.proto`).
 fn by_mesh(groups: &MeshGroups) -> Option<Vec<Vec<i64>>> {
     let mesh = groups.mesh.as_ref()?;
     let sizes: Vec<usize> =
