@@ -41,14 +41,26 @@ fn mixtures_lie_over_an_axis_of_experts() {
     });
     fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
     let args = ["--target", "v6e:2x2", "--batch", "8", "--prompt", "128", "--context", "1024", "--json"];
-    let document = document(&plan(folder.path(), &args).success());
-    assert_eq!(document["parameters"], 30_532_122_624_u64);
-    let best = &document["candidates"][0];
+    let planned = document(&plan(folder.path(), &args).success());
+    assert_eq!(planned["parameters"], 30_532_122_624_u64);
+    let best = &planned["candidates"][0];
     assert_eq!(best["mesh"], "expert=4");
     let layer: u64 = 2 * 32 * 128 * 2048 + 2 * 4 * 128 * 2048 + 128 * 3 * 768 * 2048;
     // Routers are whole on every device, norms are f32.
     let whole = 48 * 2 * 128 * 2048 + 4 * (97 * 2048 + 48 * 2 * 128);
-    assert_eq!(best["memory"]["weights"], 2 * (48 * layer + 2 * 151_936 * 2048) / 4 + whole);
+    let ends = 2 * 2 * 151_936 * 2048;
+    assert_eq!(best["memory"]["weights"], (2 * 48 * layer + ends) / 4 + whole);
+
+    // In 8 bits they fit one chip; a step reads them as they are, and what is widened takes no memory.
+    let args = ["--target", "v6e:1x1", "--batch", "8", "--prompt", "128", "--context", "2048", "--json"];
+    let planned = document(&plan(folder.path(), &[&args[..], &["--quantize", "int8"]].concat()).success());
+    let best = &planned["candidates"][0];
+    let scales = 4 * 48 * (32 * 128 + 2 * 4 * 128 + 2048 + 128 * (2 * 768 + 2048));
+    let weights = 48 * layer + scales + ends + whole;
+    assert_eq!(best["memory"]["weights"], weights);
+    let read = best["programs"][0]["traffic"].as_f64().unwrap() - best["memory"]["cache"].as_f64().unwrap();
+    assert!(read > (weights - ends / 2 - whole - scales) as f64, "{read} of {weights}");
+    assert!(best["memory"]["temporaries"].as_u64().unwrap() < 1 << 28, "{best}");
 }
 
 /// Llama-3.1-8B over eight chips, every byte by hand.

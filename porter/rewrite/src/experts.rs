@@ -56,7 +56,7 @@ impl ExpertWeight {
 }
 
 /// The composite that [`wide_weight`] adds.
-const WIDE_WEIGHT: &str = "porter.wide_weight";
+pub(crate) const WIDE_WEIGHT: &str = "porter.wide_weight";
 
 /// `values · scales` in `dtype`, of 8-bit integers `[experts, rows, columns]` and `f32[experts, rows]`.
 pub(crate) fn wide_weight(b: &Builder, values: Value, scales: Value, dtype: DType) -> Result<Value> {

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use porter_ir::{LogicalAxis, Op, OpId, TensorType, Value, program::Definition};
 
 use super::profile::{Named, Reader};
+use crate::experts::WIDE_WEIGHT;
 
 /// Values that are held at once, and how many there are of each kind; every set that occurs, once.
 pub(super) fn live_sets(reader: &Reader<'_>) -> Vec<Vec<(Named, usize)>> {
@@ -121,6 +122,10 @@ fn is_view(op: &Op) -> bool {
 
 /// Whether what an op gives lies in memory.
 fn is_held(op: &Op) -> bool {
+    // Widened inside the product.
+    if matches!(op, Op::Composite(composite) if composite.name == WIDE_WEIGHT) {
+        return false;
+    }
     matches!(
         op,
         Op::DotGeneral(_)

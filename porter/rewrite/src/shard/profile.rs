@@ -11,6 +11,7 @@ use porter_ir::{
 };
 
 use super::live::live_sets;
+use crate::experts::WIDE_WEIGHT;
 
 /// The tensors of a program and where sums over split dimensions arise.
 #[derive(Clone, Debug, Default)]
@@ -184,7 +185,11 @@ impl Reader<'_> {
     /// A mixture of experts sums over experts and over what is inside them, which XLA does one after the other.
     fn experts(&mut self, data: &OpData) {
         let (&[.., gate, up, down], &[result]) = (&data.operands[..], &data.results[..]) else { return };
-        self.read.extend([gate, up, down].map(|weight| (weight, true)));
+        let stored = |weight: Value| match self.program.giver(weight) {
+            Some(data) if matches!(&data.op, Op::Composite(op) if op.name == WIDE_WEIGHT) => data.operands[0],
+            _ => weight,
+        };
+        self.read.extend([gate, up, down].map(|weight| (stored(weight), true)));
         if let Some((_, operand)) = self.known(down) {
             let result = typed(self.program, result);
             for dim in [0, 2] {
