@@ -80,10 +80,12 @@ def inputs(args, sizes, layout):
     ids = shaped((args.batch, 1 if args.program == "decode" else args.prompt), ("rows", None), jnp.int32)
     padding = shaped((args.batch,), ("rows",), jnp.int32)
     params = weights(sizes.top_shapes())
+    cache, lies = (args.batch, sizes.kv_heads, args.context, sizes.head_dim), ("rows", "kv_heads", None, None)
     if args.program == "prefill_scan":
-        return [{**params, "layers": weights(sizes.layer_shapes(), (sizes.layers,))}, ids, padding]
+        params["layers"] = weights(sizes.layer_shapes(), (sizes.layers,))
+        return [params, [shaped((sizes.layers, *cache), (None, *lies))] * 2, ids, padding]
     params["layers"] = [weights(sizes.layer_shapes()) for _ in range(sizes.layers)]
-    cache = shaped((args.batch, sizes.kv_heads, args.context, sizes.head_dim), ("rows", "kv_heads", None, None))
+    cache = shaped(cache, lies)
     caches = [(cache, cache) for _ in range(sizes.layers)]
     offset = [shaped((), (), jnp.int32)] if args.program == "decode" else []
     return [params, caches, ids, padding, *offset]
@@ -98,8 +100,7 @@ def compiled(args, dump):
     layout = llama.Layout(device_mesh(args), args.rules)
     step = getattr(llama, args.program)(sizes, layout)
     step.__name__ = args.program
-    donated = () if args.program == "prefill_scan" else (1,)
-    traced = jax.jit(step, donate_argnums=donated).trace(*inputs(args, sizes, layout))
+    traced = jax.jit(step, donate_argnums=(1,)).trace(*inputs(args, sizes, layout))
     lowered = traced.lower(lowering_platforms=("tpu",))
     started = time.monotonic()
     try:

@@ -205,13 +205,20 @@ def prefill(s, layout):
 
 
 def prefill_scan(s, layout):
-    """The same over stacked layers. The keys and values of the prompt are results, stacked too."""
+    """The same over stacked layers, with one stacked cache."""
 
-    def step(params, ids, padding):
+    def step(params, caches, ids, padding):
         slots = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
         x, angles, mask = prepare(s, layout, params, ids, padding, slots, ids.shape[1])
-        body = lambda x, p: layer(s, layout, p, x, angles, mask, None, 0)
-        x, updated = lax.scan(body, x, params["layers"])
-        return logits(s, layout, params, x), updated
+
+        def body(carry, p):
+            x, caches, index = carry
+            x, updated = layer(s, layout, p, x, angles, mask, None, 0)
+            at = (index, 0, 0, 0, 0)
+            caches = [lax.dynamic_update_slice(cache, x[None], at) for cache, x in zip(caches, updated)]
+            return (x, caches, index + 1), None
+
+        (x, caches, _), _ = lax.scan(body, (x, caches, 0), params["layers"])
+        return logits(s, layout, params, x), caches
 
     return step
