@@ -167,6 +167,6 @@ fn by_key(a: (f64, f64), b: (f64, f64)) -> std::cmp::Ordering {
 fn other_forms(answers: &Answers) -> Vec<Chosen<'static>> {
     let applied = |name: &&str| answers.applied.iter().any(|applied| applied.rewrite == *name);
     let own = Form::Tpu.rewrites().iter().map(|rewrite| rewrite.name()).filter(applied);
-    let more = Form::Tpu.on_request().iter().map(|rewrite| Chosen::With(rewrite.name()));
-    own.map(Chosen::Without).chain(more).chain([Chosen::None]).collect()
+    let more = Form::Tpu.on_request().iter().map(|rewrite| rewrite.name()).filter(|name| !applied(name));
+    own.map(Chosen::Without).chain(more.map(Chosen::With)).chain([Chosen::None]).collect()
 }

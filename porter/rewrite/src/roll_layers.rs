@@ -7,7 +7,9 @@
 //! fifteen times faster, and takes less memory. Where the body reads each weight in an element-wise loop (see
 //! `matvec_as_reduce`) the slice of the stacked weights is part of that loop and nothing is copied; where it reads
 //! weights in dots, a layer's weights are copied first, which prefill hides behind its arithmetic. On TPU it compiles two
-//! to five times faster too, but nothing is fetched to vector memory ahead of a turn: there it is on request.
+//! to five times faster too, but nothing is fetched to vector memory ahead of a turn: there it is on request. Where weights
+//! lie split and are gathered before they are used (`fsdp`) it is the form by default there: of layers apart the compiler
+//! gathers many before the first needs its own, and all of them are held.
 //!
 //! **Before.** `x1 = layer(x0, W0, cache0); x2 = layer(x1, W1, cache1); ...`
 //!
@@ -27,15 +29,20 @@ mod sameness;
 
 use std::collections::HashSet;
 
-use porter_ir::TensorType;
+use porter_ir::{InputRole, Op, Program, TensorType};
 use porter_weights::Expr;
 
 use crate::{Edit, Effect, Patch, Port, Rewrite};
 use analysis::Layers;
 
 /// The rewrite; see the module's documentation.
-#[derive(Clone, Copy, Debug)]
-pub struct RollLayers;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RollLayers {
+    /// Wherever layers are the same program.
+    Alike,
+    /// Where, besides, weights are gathered over a mesh before they are used.
+    Gathered,
+}
 
 impl Rewrite for RollLayers {
     fn name(&self) -> &'static str {
@@ -44,6 +51,9 @@ impl Rewrite for RollLayers {
 
     fn propose(&self, port: &Port) -> Patch {
         let mut patch = Patch::new(self.name(), Effect::Exact, port);
+        if *self == RollLayers::Gathered && !port.programs.iter().any(gathers_weights) {
+            return patch;
+        }
         let rolled: Option<Vec<Layers>> = port.programs.iter().map(Layers::find).collect();
         let Some(rolled) = rolled.filter(|rolled| agree(port, rolled)) else { return patch };
         let mut seen = HashSet::new();
@@ -67,8 +77,21 @@ impl Rewrite for RollLayers {
     }
 
     fn left_alone(&self) -> Option<String> {
-        Some("no layers that are one program over different weights".to_owned())
+        let layers = "no layers that are one program over different weights";
+        Some(match self {
+            RollLayers::Alike => layers.to_owned(),
+            RollLayers::Gathered => format!("{layers}, gathered before they are used"),
+        })
     }
+}
+
+/// Whether weights lie split over a mesh and are laid out anew where they are read.
+fn gathers_weights(program: &Program) -> bool {
+    let is_weight = |value| program.inputs().iter().any(|i| i.role == InputRole::Weight && i.value == value);
+    let mut ops = program.ops().map(|(_, data)| data);
+    ops.any(|data| {
+        matches!(data.op, Op::ShardingConstraint(_)) && data.operands.iter().any(|&x| is_weight(x))
+    })
 }
 
 /// `count` tensors of a type as one, over a new first dimension.
@@ -131,7 +154,7 @@ mod tests {
     fn layers_become_a_loop_with_one_weight_and_one_state() {
         for taps in [false, true] {
             let port = port(vec![program(3, taps)], 3);
-            let rolled = RollLayers.propose(&port).apply(&port).unwrap();
+            let rolled = RollLayers::Alike.propose(&port).apply(&port).unwrap();
             let program = &rolled.programs[0];
             assert!(program.verify().is_empty(), "{:?}", program.verify());
             assert_eq!(program.ops().filter(|(_, op)| matches!(op.op, Op::While(_))).count(), 1);
@@ -152,7 +175,7 @@ mod tests {
             x = if i == 0 { layer.negate(x).unwrap() } else { layer.abs(x).unwrap() };
         }
         b.result("y", x).unwrap();
-        assert!(RollLayers.propose(&port(vec![b.finish()], 0)).is_empty());
+        assert!(RollLayers::Alike.propose(&port(vec![b.finish()], 0)).is_empty());
     }
 
     #[test]
@@ -160,6 +183,6 @@ mod tests {
         let b = Builder::new("other");
         let w = b.weight("model.layers.0.proj.weight", TensorType::new(DType::F32, [4, 4])).unwrap();
         b.result("w", w).unwrap();
-        assert!(RollLayers.propose(&port(vec![program(2, false), b.finish()], 2)).is_empty());
+        assert!(RollLayers::Alike.propose(&port(vec![program(2, false), b.finish()], 2)).is_empty());
     }
 }

@@ -60,7 +60,7 @@ impl Target {
             Target::Cpu => {
                 const FUSE: FuseParallelDots =
                     FuseParallelDots { most_bytes: usize::MAX, least_divided_bytes: 0 };
-                &[&FUSE, &RollLayers, &MatvecAsReduce, &BatchedDotsAsReduce, &PinStateUpdates]
+                &[&FUSE, &RollLayers::Alike, &MatvecAsReduce, &BatchedDotsAsReduce, &PinStateUpdates]
             }
             Target::Tpu => {
                 const FUSE: FuseParallelDots =
@@ -88,6 +88,7 @@ impl Target {
                     &WeightsInOut,
                     &TOEPLITZ,
                     &ConvKernelsHwio,
+                    &RollLayers::Gathered,
                 ]
             }
             Target::Plain => &[],
@@ -97,7 +98,7 @@ impl Target {
     /// Rewrites that serve this target where they are asked for, after its own.
     pub fn on_request(self) -> &'static [&'static dyn Rewrite] {
         match self {
-            Target::Tpu => &[&RollLayers],
+            Target::Tpu => &[&RollLayers::Alike],
             Target::Cpu | Target::Plain => &[],
         }
     }

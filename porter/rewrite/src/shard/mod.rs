@@ -9,7 +9,7 @@
 //! **Before and after.** `q_proj.weight: [heads, embed]` over `data=2,tensor=4` with the rules `heads = ["tensor"]`,
 //! `embed = ["fsdp"]` gets `sdy.sharding = <@mesh, [{"tensor"}, {}]>`, and what it gives is constrained to
 //! `[{"data"}, {}, {"tensor"}, {}]`. A weight that lies split over an axis that it is gathered over (`fsdp`) is
-//! constrained to be whole along it where it is read.
+//! constrained to be whole along it where it is read; one that stays split has what meets it constrained.
 //!
 //! What does not divide is refused with its sizes, and so is a mesh axis that splits nothing: no tensor is
 //! copied to every device because its size is odd.
@@ -28,6 +28,7 @@ mod problem;
 mod profile;
 mod resolve;
 mod rules;
+mod stays;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -41,7 +42,9 @@ pub use profile::Profile;
 pub use rules::{Rules, RulesError, Tables};
 
 use crate::{Edit, Effect, Patch, Port, Site};
+use profile::named;
 use resolve::Resolver;
+use stays::Moved;
 
 /// Lays a port out over a mesh; see the module's documentation. It comes after all rewrites.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +60,8 @@ struct Placed {
     layout: Layout,
     /// Weights that are read gathered: how they lie then.
     gathered: HashMap<Value, Sharding>,
+    /// Ops whose weight stays split.
+    moved: HashMap<OpId, Moved>,
     /// Results of ops that have a layout.
     results: HashMap<Value, Sharding>,
 }
@@ -120,6 +125,7 @@ impl Shard {
                 results.insert(result, resolver.value(program, result, program.path(data.path)));
             }
         }
+        let moved = moved(program, &layout, &self.mesh, rules, &mut resolver);
         // What stands against one program mostly stands against the others too.
         for problem in resolver.problems(program.name()) {
             if !problems.contains(&problem) {
@@ -132,13 +138,33 @@ impl Shard {
             let gathers = stored.axes().any(|axis| rules.gathers(axis));
             gathers.then(|| (input.value, without(stored, rules)))
         });
-        Placed { gathered: gathered.collect(), results, layout }
+        Placed { gathered: gathered.collect(), moved, results, layout }
     }
 
     /// The table of a program: that of decoding where the tokens of a row are one.
     fn rules(&self, one_token: bool) -> &Rules {
         if one_token { &self.tables.decode } else { &self.tables.prefill }
     }
+}
+
+/// The ops whose weights stay split, if all ops that read one agree.
+fn moved(
+    program: &Program,
+    layout: &Layout,
+    mesh: &Mesh,
+    rules: &Rules,
+    resolver: &mut Resolver<'_>,
+) -> HashMap<OpId, Moved> {
+    let of_weight = |(weight, uses): (Value, Vec<(OpId, stays::Use)>)| {
+        let input = program.inputs().iter().find(|input| input.value == weight)?;
+        let (stored, weight) = (layout.inputs.get(&input.name)?, named(program, weight)?);
+        let one = |(op, of): (OpId, stays::Use)| {
+            let x = resolver.axes(&of.x.axes, &of.x.ty, "");
+            Some((op, of.moved(&weight, stored, &x, mesh, rules)?))
+        };
+        uses.into_iter().map(one).collect::<Option<Vec<_>>>()
+    };
+    stays::uses(program).into_iter().filter_map(of_weight).flatten().collect()
 }
 
 /// How a weight lies once it is gathered.
@@ -176,14 +202,22 @@ impl Placed {
             values.iter().map(|value| of.get(value).cloned()).collect()
         };
         let operands = data.operands.clone();
-        let read = given(&operands, &self.gathered);
+        let (read, given_there) = match self.moved.get(&op) {
+            Some(moved) => {
+                let is_weight = |value: &Value| self.gathered.contains_key(value);
+                let x = |value| (!is_weight(value)).then(|| moved.x.clone());
+                (operands.iter().map(x).collect(), vec![Some(moved.result.clone())])
+            }
+            None => (given(&operands, &self.gathered), vec![None; data.results.len()]),
+        };
         let results = given(&data.results, &self.results);
-        read.iter().chain(&results).any(Option::is_some).then(|| {
+        read.iter().chain(&given_there).chain(&results).any(Option::is_some).then(|| {
             Edit::one(program, op, move |site| {
                 let operands: Vec<Value> =
                     operands.iter().map(|&old| site.value(old)).collect::<Result<_>>()?;
                 let operands = constrained(site, operands, &read)?;
-                constrained(site, site.repeat(&site.b, op, &operands)?, &results)
+                let given = constrained(site, site.repeat(&site.b, op, &operands)?, &given_there)?;
+                constrained(site, given, &results)
             })
         })
     }

@@ -4,6 +4,8 @@
 //! - A table whose rows are split is read where the row lies, zeros elsewhere: one all-reduce.
 //! - A norm over features that are split sums its statistics: one all-reduce a statistic.
 //! - A weight that is gathered before it is used: one all-gather.
+//! - A weight that stays split while rows come to it: one all-to-all, and for a table one all-gather of ids, for a
+//!   product one all-reduce.
 //! - An attention whose rows are split in the cache alone: one all-gather of its result.
 
 use std::collections::HashMap;
@@ -15,13 +17,14 @@ use super::{
     profile::{Attention, Named, Profile, Role, Site},
     resolve::Resolver,
     rules::Rules,
+    stays::{Meets, Moved, Use},
     without,
 };
 
 /// Collectives that the rules ask for, alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Collective {
-    /// HLO's name: `all-reduce`, `all-gather`.
+    /// HLO's name: `all-reduce`, `all-gather`, `all-to-all`.
     pub kind: &'static str,
     /// The mesh axes that its group spans.
     pub axes: Vec<String>,
@@ -94,10 +97,13 @@ impl Evaluation<'_> {
             let stored = self.lie(named);
             let bytes = self.bytes(named, &stored).saturating_mul(*count);
             match role {
-                Role::Weight { read } => {
+                Role::Weight { read, uses } => {
                     self.share.weights += bytes;
-                    let used = without(&stored, self.rules);
-                    if used != stored {
+                    let mut used = without(&stored, self.rules);
+                    if let Some(moved) = self.moved(named, &stored, uses) {
+                        uses.iter().zip(&moved).for_each(|(of, moved)| self.bring_rows(of, moved, *count));
+                        used = stored;
+                    } else if used != stored {
                         self.gather(named, &stored, &used, *count);
                     }
                     if *read {
@@ -108,6 +114,34 @@ impl Evaluation<'_> {
                 Role::Argument | Role::Result => self.share.interface += bytes,
             }
         }
+    }
+
+    /// How the ops that read a weight lie if it stays split; none where it does not.
+    fn moved(&mut self, weight: &Named, stored: &Sharding, uses: &[Use]) -> Option<Vec<Moved>> {
+        let one = |of: &Use| {
+            let x = self.lie(&of.x);
+            of.moved(weight, stored, &x, self.mesh, self.rules)
+        };
+        let moved: Vec<Moved> = uses.iter().map(one).collect::<Option<_>>()?;
+        (!moved.is_empty()).then_some(moved)
+    }
+
+    fn bring_rows(&mut self, of: &Use, moved: &Moved, count: usize) {
+        let axes = self.split(moved.axes.clone());
+        if axes.is_empty() {
+            return;
+        }
+        let [x, result] = moved.bytes(of, self.mesh);
+        self.share.temporaries = self.share.temporaries.max(x.saturating_add(result));
+        let shares = axes.iter().filter_map(|axis| self.mesh.size(axis)).product::<usize>().max(1);
+        let collectives = match of.meets {
+            Meets::Ids => [("all-gather", x / shares), ("all-to-all", result)],
+            Meets::Rows => [("all-to-all", x), ("all-reduce", result)],
+        };
+        self.share.collectives.extend(collectives.map(|(kind, bytes)| {
+            let (axes, path) = (axes.clone(), "weights".to_owned());
+            Collective { kind, axes, path, bytes, count }
+        }));
     }
 
     fn gather(&mut self, named: &Named, stored: &Sharding, used: &Sharding, count: usize) {

@@ -10,7 +10,10 @@ use porter_ir::{
     program::{Definition, OpData},
 };
 
-use super::live::live_sets;
+use super::{
+    live::live_sets,
+    stays::{self, Use},
+};
 use crate::experts::WIDE_WEIGHT;
 
 /// The tensors of a program and where sums over split dimensions arise.
@@ -34,11 +37,14 @@ pub(super) struct Named {
 }
 
 /// What a tensor is to the program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Role {
-    /// A weight, and whether a product reads all of it.
+    /// A weight.
     Weight {
+        /// Whether a product reads all of it.
         read: bool,
+        /// The ops that read it, if it could stay split for all of them.
+        uses: Vec<Use>,
     },
     State,
     Argument,
@@ -101,7 +107,7 @@ impl Profile {
 }
 
 /// A value whose dimensions are named.
-fn named(program: &Program, value: Value) -> Option<Named> {
+pub(super) fn named(program: &Program, value: Value) -> Option<Named> {
     let data = program.value(value);
     Some(Named { ty: data.ty.clone(), axes: data.axes.clone()? })
 }
@@ -124,9 +130,14 @@ impl Reader<'_> {
     fn tensors(&self) -> Vec<(Role, Named, usize)> {
         let mut counts: HashMap<(Role, Named), usize> = HashMap::new();
         let mut order = Vec::new();
+        let mut uses = stays::uses(self.program);
         let inputs = self.program.inputs().iter().map(|input| {
             let role = match input.role {
-                InputRole::Weight => Role::Weight { read: self.read.contains_key(&input.value) },
+                InputRole::Weight => {
+                    let uses = uses.remove(&input.value).unwrap_or_default();
+                    let uses = uses.into_iter().map(|(_, of)| of).collect();
+                    Role::Weight { read: self.read.contains_key(&input.value), uses }
+                }
                 InputRole::State => Role::State,
                 InputRole::Argument => Role::Argument,
             };
@@ -142,7 +153,7 @@ impl Reader<'_> {
             *count += 1;
         }
         let counted = order.into_iter().map(|(role, named)| {
-            let count = counts.get(&(role, named.clone())).copied().unwrap_or(0);
+            let count = counts.get(&(role.clone(), named.clone())).copied().unwrap_or(0);
             (role, named, count)
         });
         counted.collect()

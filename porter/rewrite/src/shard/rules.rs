@@ -14,6 +14,8 @@ pub struct Rules {
     axes: BTreeMap<String, Vec<String>>,
     /// Mesh axes that weights are gathered over before they are used.
     gathered: Vec<String>,
+    /// Logical axes whose weights are not gathered where it moves fewer bytes to bring rows to them.
+    stays: Vec<String>,
     /// Logical axes that are split as far as they divide, and are not refused where they do not.
     where_divisible: Vec<String>,
 }
@@ -36,6 +38,7 @@ struct File {
     /// The default tables that the lines of `axes` change: `serving` if it says nothing.
     base: Option<String>,
     gathered: Option<Vec<String>>,
+    stays: Option<Vec<String>>,
     where_divisible: Option<Vec<String>>,
     #[serde(default)]
     axes: BTreeMap<String, Vec<String>>,
@@ -93,6 +96,7 @@ impl Tables {
         })?;
         let change = |rules: Rules| Rules {
             gathered: file.gathered.clone().unwrap_or(rules.gathered),
+            stays: file.stays.clone().unwrap_or(rules.stays),
             where_divisible: file.where_divisible.clone().unwrap_or(rules.where_divisible),
             axes: rules.axes.into_iter().chain(file.axes.clone()).collect(),
             ..rules
@@ -104,9 +108,13 @@ impl Tables {
 impl Rules {
     fn read(name: &'static str, text: &str) -> Result<Self, RulesError> {
         let file = parse(name, text)?;
-        let (gathered, where_divisible) =
-            (file.gathered.unwrap_or_default(), file.where_divisible.unwrap_or_default());
-        Ok(Self { name, axes: file.axes, gathered, where_divisible })
+        Ok(Self {
+            name,
+            axes: file.axes,
+            gathered: file.gathered.unwrap_or_default(),
+            stays: file.stays.unwrap_or_default(),
+            where_divisible: file.where_divisible.unwrap_or_default(),
+        })
     }
 
     /// The axes of `mesh` that split a dimension of this logical axis; none where the table has no line of it.
@@ -123,6 +131,11 @@ impl Rules {
     /// Whether weights are gathered over a mesh axis before they are used.
     pub fn gathers(&self, mesh_axis: &str) -> bool {
         self.gathered.iter().any(|axis| axis == mesh_axis)
+    }
+
+    /// Whether a weight whose dimensions mean `axes` may stay split while rows come to it.
+    pub(super) fn stays(&self, axes: &[Option<LogicalAxis>]) -> bool {
+        axes.iter().flatten().any(|axis| self.stays.iter().any(|name| *name == axis.name))
     }
 }
 
