@@ -175,6 +175,10 @@ fn a_rewrite_is_left_out_or_added_by_its_name() {
     let stacked = rewrites(&[&args[..], &["--with", "roll_layers"]].concat());
     assert_eq!(stacked, ["fuse_parallel_dots", "weights_in_out", "roll_layers"]);
     assert_eq!(rewrites(&args), ["fuse_parallel_dots", "weights_in_out"]);
+    // Layers whose weights are gathered are a loop without being asked for.
+    let gathered = ["--target", "v6e:2x2", "--mesh", "fsdp=4", "--batch", "4"];
+    let gathered = rewrites(&[&gathered[..], &args[4..]].concat());
+    assert_eq!(gathered, ["shard", "weights_in_out", "roll_layers"]);
     assert_eq!(without("fuse_parallel_dots"), ["weights_in_out"]);
     assert!(without("all").is_empty());
     let unknown = compile(&tiny("llama"), &[&args[..], &["--without", "magic"]].concat());

@@ -252,6 +252,25 @@ fn a_row_alone_lies_whole_along_the_second_dimension() {
     assert_eq!([gathers(1), gathers(2)], [0, 2]);
 }
 
+/// Eight rows of 12 tokens and their logits are fewer bytes than a table of 320 ids; 64 rows of 48 are not.
+#[test]
+fn few_rows_come_to_a_vocabulary_and_many_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&MODELS().into_iter().find(|(name, _)| *name == "llama").unwrap().1, folder.path());
+    let opened = opened(folder.path());
+    let asked = |batch: usize, tokens: usize| {
+        let prefill = Phase::Prefill { batch, tokens, cache: tokens };
+        let programs = programs(&opened, &[prefill], &plain(), porter_rewrite::Target::Plain).unwrap();
+        let port = porter_rewrite::Port::new(programs, opened.weight_map.clone());
+        predicted(&shard("fsdp=8").collectives(&port).unwrap().remove(0))
+    };
+    let of_layers = 7 * opened.model.dimensions().layers;
+    let count = |kind: &str, count: usize| (kind.to_owned(), count);
+    let few = [count("all-gather", of_layers + 1), count("all-to-all", 2), count("all-reduce", 1)];
+    assert_eq!(asked(8, 12), few.into());
+    assert_eq!(asked(64, 48), [count("all-gather", of_layers + 2)].into());
+}
+
 #[test]
 fn experts_over_devices_of_their_own_and_as_tensors() {
     check(&["qwen3_moe"], &["tensor=2", "expert=4", "expert=2,tensor=2"]);

@@ -195,14 +195,15 @@ fn differences(programs: &[Program], placed: &[Placed]) -> Vec<ShardProblem> {
 }
 
 impl Placed {
-    /// The constraints around an op: on the weights that it reads gathered, and on what it gives.
+    /// The constraints around an op: on the weights that it reads gathered, or on what meets one that stays, and on
+    /// what it gives.
     fn edit(&self, program: &Program, op: OpId) -> Option<Edit> {
         let data = program.op(op);
         let given = |values: &[Value], of: &HashMap<Value, Sharding>| -> Vec<Option<Sharding>> {
             values.iter().map(|value| of.get(value).cloned()).collect()
         };
         let operands = data.operands.clone();
-        let (read, given_there) = match self.moved.get(&op) {
+        let (read, inner) = match self.moved.get(&op) {
             Some(moved) => {
                 let is_weight = |value: &Value| self.gathered.contains_key(value);
                 let x = |value| (!is_weight(value)).then(|| moved.x.clone());
@@ -211,12 +212,12 @@ impl Placed {
             None => (given(&operands, &self.gathered), vec![None; data.results.len()]),
         };
         let results = given(&data.results, &self.results);
-        read.iter().chain(&given_there).chain(&results).any(Option::is_some).then(|| {
+        read.iter().chain(&inner).chain(&results).any(Option::is_some).then(|| {
             Edit::one(program, op, move |site| {
                 let operands: Vec<Value> =
                     operands.iter().map(|&old| site.value(old)).collect::<Result<_>>()?;
                 let operands = constrained(site, operands, &read)?;
-                let given = constrained(site, site.repeat(&site.b, op, &operands)?, &given_there)?;
+                let given = constrained(site, site.repeat(&site.b, op, &operands)?, &inner)?;
                 constrained(site, given, &results)
             })
         })
