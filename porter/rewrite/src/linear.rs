@@ -59,6 +59,12 @@ pub(crate) fn linear(program: &Program, data: &OpData) -> Option<Linear> {
     })
 }
 
+/// The parts of an op that is a linear layer of this weight.
+fn layer_of(program: &Program, op: OpId, weight: Value) -> Option<Linear> {
+    let only = |layer: &Linear| layer.weight == weight && layer.input != weight;
+    linear(program, program.op(op)).filter(only)
+}
+
 /// A matrix that linear layers read and nothing else does, in any program.
 pub(crate) struct LinearWeight {
     pub(crate) name: String,
@@ -79,14 +85,29 @@ pub(crate) struct LinearWeight {
 impl LinearWeight {
     /// Every such weight of a port, by name.
     pub(crate) fn all(port: &Port) -> Vec<Self> {
-        let layer = |program: &Program, op: OpId, weight: Value| {
-            let only = |layer: &Linear| layer.weight == weight && layer.input != weight;
-            linear(program, program.op(op)).filter(only)
+        Self::read_as(port, |program, op, weight| Some((op, layer_of(program, op, weight)?)))
+    }
+
+    /// Every such weight and those that layers read gathered over a mesh, by name.
+    pub(crate) fn all_and_gathered(port: &Port) -> Vec<Self> {
+        Self::read_as(port, |program, op, weight| {
+            let (&Op::ShardingConstraint(_), &[whole]) = (&program.op(op).op, &program.op(op).results[..])
+            else {
+                return Some((op, layer_of(program, op, weight)?));
+            };
+            let mut readers = program.ops().filter(|(_, data)| data.operands.contains(&whole));
+            let (reader, _) = readers.next().filter(|_| readers.next().is_none())?;
+            Some((reader, layer_of(program, reader, whole)?))
+        })
+    }
+
+    fn read_as(port: &Port, reader: impl Fn(&Program, OpId, Value) -> Option<(OpId, Linear)>) -> Vec<Self> {
+        let weights = read_only_as(port, reader).into_iter();
+        let of = |(program, input, read): ReadWeight<'_, (OpId, Linear)>| {
+            let layers = read.into_iter().map(|(at, _, (op, layer))| (at, op, layer)).collect();
+            Some(Self { layers, ..Self::of(program, input)? })
         };
-        let weights = read_only_as(port, layer).into_iter();
-        weights
-            .filter_map(|(program, input, layers)| Some(Self { layers, ..Self::of(program, input)? }))
-            .collect()
+        weights.filter_map(of).collect()
     }
 
     fn of(program: &Program, input: &Input) -> Option<Self> {

@@ -6,7 +6,8 @@
 //! compiler transposes tile by tile on the way: 4 % of a product of many rows, 2 to 4 % of one of few.
 //!
 //! **Before and after.** `dot_general(x, W[out, in])` over `W`'s second dimension becomes `dot_general(x, K[in, out])`
-//! over the first of `K`, the name that Flax gives such a weight.
+//! over the first of `K`, the name that Flax gives such a weight. Split along `in` and gathered before it is used
+//! (`fsdp`), the parts of `K` are joined as they lie.
 //!
 //! **Effect on the numbers.** Neutral: the same sums of the same products.
 //!
@@ -14,7 +15,7 @@
 //!
 //! **Evidence.** docs/rewrites.md, "Llama-3.1-8B against plain JAX".
 
-use porter_ir::{DotDimensions, OpId, Program, Sharding, TensorType};
+use porter_ir::{DotDimensions, Op, OpId, Program, Sharding, TensorType};
 
 use crate::{
     Edit, Effect, Patch, Port, Rewrite,
@@ -34,7 +35,7 @@ impl Rewrite for WeightsInOut {
 
     fn propose(&self, port: &Port) -> Patch {
         let mut patch = Patch::new(self.name(), Effect::Neutral, port);
-        for weight in LinearWeight::all(port) {
+        for weight in LinearWeight::all_and_gathered(port) {
             let Some((_, _, expr)) = port.weights.resolve(&weight.name) else { continue };
             let kernel = reversed(&weight, kernel_name(&weight.name, port, &patch));
             patch.weights.push((kernel.name.clone(), kernel.ty.shape.clone(), expr.clone().transpose()));
@@ -54,20 +55,31 @@ impl Rewrite for WeightsInOut {
 
 /// A weight the other way round.
 fn reversed(weight: &LinearWeight, name: String) -> NewWeight {
-    let reversed = |sharding: &Sharding| Sharding { dims: sharding.dims.iter().rev().cloned().collect() };
     NewWeight {
         name,
         ty: TensorType::new(weight.dtype, [weight.columns, weight.rows]),
         axes: None,
-        sharding: weight.sharding.as_ref().map(reversed),
+        sharding: weight.sharding.as_ref().map(turned),
     }
+}
+
+fn turned(sharding: &Sharding) -> Sharding {
+    Sharding { dims: sharding.dims.iter().rev().cloned().collect() }
 }
 
 fn edit(program: &Program, op: OpId, kernel: NewWeight, layer: &Linear) -> Edit {
     let (input, output) = (layer.input, layer.output.dtype);
     let last = program.ty(input).shape.rank().saturating_sub(1);
+    let gathered = program.giver(layer.weight).and_then(|giver| match &giver.op {
+        Op::ShardingConstraint(constraint) => Some(turned(&constraint.sharding)),
+        _ => None,
+    });
     Edit::one(program, op, move |site| {
-        let weight = kernel.read(site)?;
+        let stored = kernel.read(site)?;
+        let weight = match &gathered {
+            Some(gathered) => site.b.sharding_constraint(stored, gathered.clone())?,
+            None => stored,
+        };
         let dimensions = DotDimensions {
             lhs_contracting: vec![last],
             rhs_contracting: vec![0],
@@ -106,6 +118,32 @@ mod tests {
         let (_, shape, expr) = turned.weights.resolve("embed.kernel").unwrap();
         assert_eq!((shape.to_vec(), expr.clone()), (vec![8, 6], Expr::source("w").transpose()));
         assert!(WeightsInOut.propose(&turned).is_empty());
+    }
+
+    #[test]
+    fn a_weight_is_gathered_as_its_transpose_lies() {
+        let split = |dims: [&[&str]; 2]| Sharding {
+            dims: dims.map(|axes| axes.iter().map(ToString::to_string).collect()).to_vec(),
+        };
+        let b = Builder::new("main");
+        b.set_mesh("fsdp=2,tensor=2".parse().unwrap());
+        let x = b.argument("x", TensorType::new(DType::F32, [2, 8])).unwrap();
+        let w = b.scope("proj").weight("weight", TensorType::new(DType::F32, [6, 8])).unwrap();
+        b.shard_input("proj.weight", split([&["tensor"], &["fsdp"]])).unwrap();
+        let whole = b.sharding_constraint(w, split([&["tensor"], &[]])).unwrap();
+        b.result("y", b.linear(x, whole, DType::F32).unwrap()).unwrap();
+        let mut weights = WeightMap::new();
+        weights.insert("proj.weight", [6, 8], Expr::source("w"));
+        let port = Port::new(vec![b.finish()], weights);
+        let turned = WeightsInOut.propose(&port).apply(&port).unwrap().programs.remove(0);
+        assert!(turned.verify().is_empty());
+        let kernel = turned.inputs().iter().find(|input| input.name == "proj.kernel").unwrap();
+        assert_eq!(kernel.sharding, Some(split([&["fsdp"], &["tensor"]])));
+        let constraints = turned.ops().filter_map(|(_, data)| match &data.op {
+            Op::ShardingConstraint(constraint) => Some(constraint.sharding.clone()),
+            _ => None,
+        });
+        assert_eq!(constraints.collect::<Vec<_>>(), [split([&[], &["tensor"]])]);
     }
 
     #[test]
