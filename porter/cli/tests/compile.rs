@@ -117,6 +117,15 @@ fn a_model_that_does_not_divide_is_a_no_with_its_sizes() {
     let rewrites = document["rewrites"].as_array().unwrap().iter();
     let rewrites: Vec<&str> = rewrites.map(|r| r["rewrite"].as_str().unwrap()).collect();
     assert_eq!(rewrites[..3], ["pad_heads", "pad_vocab", "shard"], "{rewrites:?}");
+    // Two a layer of three, and the embedding's: padding is masked, and what is summed over it is still a weight.
+    for program in document["programs"].as_array().unwrap() {
+        assert_eq!(program["predicted"], serde_json::json!({ "all-reduce": 7 }));
+    }
+    let experts = ["--target", "v6e:2x2", "--mesh", "expert=4", "--context", "64"];
+    let document = json(&tiny("mixtral"), &experts);
+    let reasons = document["rewrites"].as_array().unwrap().iter();
+    let reason = reasons.filter(|row| row["rewrite"] == "pad_experts").map(|row| row["reason"].clone());
+    assert_eq!(reason.collect::<Vec<_>>(), ["5 experts do not divide over 4 devices: 8"]);
     compile(&tiny("llama"), &["--target", "v6e:2x2", "--mesh", "tensor=2"])
         .code(2)
         .stderr(contains("the mesh tensor=2 has 2 devices, there are 4"));

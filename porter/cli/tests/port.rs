@@ -147,6 +147,7 @@ fn a_port_is_checked_by_its_own_programs_on_as_many_devices() {
         ("llama", "v6e:1x1", &["--dtype", "f32", "--quantize", "int8"]),
         ("qwen3", "v6e:2x2", &["--dtype", "f32", "--quantize", "int8"]),
         ("mixtral", "v6e:2x2", &["--dtype", "f32", "--quantize", "int8"]),
+        ("mixtral", "v6e:2x2", &["--dtype", "f32", "--mesh", "expert=2,tensor=2"]),
         ("llama", "v6e:1x1", &["--dtype", "f32", "--quantize", "int4"]),
         ("qwen3", "v6e:2x2", &["--quantize", "int4"]),
         ("llama", "v6e:1x1", &["--dtype", "f32", "--quantize", "w8a8"]),

@@ -12,7 +12,7 @@ use porter_pipeline::{
 };
 use porter_rewrite::{
     BlockedAttention, FuseParallelDots, GatheredExperts, GroupedExperts, Int8Experts, OrderParallelDots,
-    PadHeads, PadIntermediate, PadVocab, Rewrite, RollLayers, SplitWeights, Target, WeightsInOut,
+    PadExperts, PadHeads, PadIntermediate, PadVocab, Rewrite, RollLayers, SplitWeights, Target, WeightsInOut,
 };
 use porter_zoo::{Phase, Taps, Task};
 
@@ -95,15 +95,16 @@ fn tiny_models_pass_under_every_rewrite_alone_and_together() {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-/// Dense as the zoo writes them, gathered by token, and grouped by expert.
+/// Dense as the zoo writes them, gathered by token, grouped by expert, and with experts that no token takes.
 #[test]
 fn experts_say_the_same_in_every_form() {
     let engine = engine();
     let gathered = GatheredExperts { most_pairs: f64::MAX, most_bytes: usize::MAX };
     let grouped = GroupedExperts { most_pairs: 0.0, least_tokens: 0 };
+    let padded = PadExperts { expert: 3 };
     for name in ["qwen3_moe", "mixtral"] {
         let (opened, bundle) = opened(name);
-        for before in [&[][..], &[&gathered as &dyn Rewrite], &[&grouped]] {
+        for before in [&[][..], &[&gathered as &dyn Rewrite], &[&grouped], &[&padded], &[&padded, &grouped]] {
             let names: Vec<&str> = before.iter().map(|rewrite| rewrite.name()).collect();
             let variant = Variant { before, rewrites: Chosen::None, ..Variant::new(DType::F32) };
             assert_eq!(applied(&opened, &variant), names);

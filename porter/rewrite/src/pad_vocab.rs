@@ -17,15 +17,7 @@
 //!
 //! **Evidence.** docs/rewrites.md, "Padding".
 
-use porter_ir::{InputRole, Program};
-
-use crate::{
-    Effect, Patch, Port, Rewrite,
-    resize::{self, Factor, Kind, Seed},
-};
-
-/// The logical axis of token ids in weights.
-const VOCAB: &str = "vocab";
+use crate::{Effect, Patch, Port, Rewrite, resize};
 
 /// The rewrite; see the module's documentation.
 #[derive(Clone, Copy, Debug)]
@@ -40,37 +32,7 @@ impl Rewrite for PadVocab {
     }
 
     fn propose(&self, port: &Port) -> Patch {
-        let mut patch = Patch::new(self.name(), Effect::Exact, port);
-        let mut rows = Vec::new();
-        for (at, program) in port.programs.iter().enumerate() {
-            let seeds = seeds(program, self.tensor);
-            let Some(factor) = seeds.first().and_then(|seed| seed.factors.first()) else { continue };
-            rows.push((factor.old, factor.new));
-            if let Err(problem) = resize::add(&mut patch, port, at, &seeds) {
-                let mut none = Patch::new(self.name(), Effect::Exact, port);
-                none.reason = format!("left alone: {problem}");
-                return none;
-            }
-        }
-        if let Some((old, new)) = rows.first() {
-            patch.reason = format!("{old} rows do not divide over {} devices: {new}", self.tensor);
-        }
-        patch
+        let patch = Patch::new(self.name(), Effect::Exact, port);
+        resize::pad_axis(patch, port, "vocab", "rows", self.tensor)
     }
-}
-
-/// The dimensions of weights that are the vocabulary, where they are to be padded.
-fn seeds(program: &Program, tensor: usize) -> Vec<Seed> {
-    let weights = program.inputs().iter().filter(|input| input.role == InputRole::Weight);
-    let named = weights.flat_map(|input| {
-        let axes = program.value(input.value).axes.iter().flatten().enumerate();
-        let vocab = axes.filter(|(_, axis)| axis.as_ref().is_some_and(|axis| axis.name == VOCAB));
-        vocab.map(|(dim, _)| (input.value, dim))
-    });
-    let padded = named.filter_map(|(value, dim)| {
-        let old = program.ty(value).shape.get(dim).copied()?;
-        let factor = Factor { kind: Kind::Padded, old, new: old.next_multiple_of(tensor.max(1)) };
-        (factor.new > old).then(|| Seed { value, dim, factors: vec![factor] })
-    });
-    padded.collect()
 }

@@ -5,7 +5,7 @@ mod common;
 
 use common::{Run, client, load, logits, model, poison, port, write_checkpoint};
 use porter_ir::DType;
-use porter_rewrite::{PadHeads, PadIntermediate, PadVocab, Rewrite, apply};
+use porter_rewrite::{PadExperts, PadHeads, PadIntermediate, PadVocab, Rewrite, apply};
 use porter_zoo::Precision;
 use serde_json::json;
 
@@ -21,19 +21,28 @@ fn padding_may_hold_anything() {
     let client = client();
     let (vocab, inner) = (PadVocab { tensor: 4 }, PadIntermediate { tensor: 4 });
     let (repeated, added) = (PadHeads { tensor: 4 }, PadHeads { tensor: 3 });
-    let cases: [(bool, DType, &[&dyn Rewrite]); 5] = [
-        (false, DType::F32, &[&vocab]),
-        (false, DType::F32, &[&inner]),
-        (false, DType::F32, &[&repeated]),
-        (false, DType::F32, &[&added]),
-        (true, DType::BF16, &[&repeated, &vocab, &inner]),
-    ];
-    for (tied, dtype, rewrites) in cases {
-        let path = folder.path().join(format!("{tied}.safetensors"));
-        let model = model(&json!({
+    let experts = PadExperts { expert: 4 };
+    let llama = |tied: bool| {
+        json!({
             "num_attention_heads": 6, "num_key_value_heads": 2, "intermediate_size": 642, "vocab_size": 321,
             "num_hidden_layers": 2, "tie_word_embeddings": tied
-        }));
+        })
+    };
+    let mixture = json!({
+        "architectures": ["MixtralForCausalLM"], "model_type": "mixtral", "intermediate_size": 48, "vocab_size": 321,
+        "num_hidden_layers": 2, "tie_word_embeddings": false, "num_local_experts": 5, "num_experts_per_tok": 2
+    });
+    let cases: [(serde_json::Value, DType, &[&dyn Rewrite]); 6] = [
+        (llama(false), DType::F32, &[&vocab]),
+        (llama(false), DType::F32, &[&inner]),
+        (llama(false), DType::F32, &[&repeated]),
+        (llama(false), DType::F32, &[&added]),
+        (llama(true), DType::BF16, &[&repeated, &vocab, &inner]),
+        (mixture, DType::F32, &[&experts]),
+    ];
+    for (changes, dtype, rewrites) in cases {
+        let path = folder.path().join("model.safetensors");
+        let model = model(&changes);
         write_checkpoint(&model, &path);
         let checkpoint = porter_weights::open(&path).unwrap();
         let plain = port(&model, Precision::uniform(dtype), &*checkpoint, &RUN);

@@ -47,6 +47,42 @@ impl Sizes {
     }
 }
 
+/// `patch` with every dimension of weights that means the logical axis `axis` padded to a multiple of `parts`, where it is
+/// none. `what` is what its numbers are called.
+pub(crate) fn pad_axis(mut patch: Patch, port: &Port, axis: &str, what: &str, parts: usize) -> Patch {
+    let mut factor = None;
+    for (at, program) in port.programs.iter().enumerate() {
+        let seeds = padded(program, axis, parts);
+        let Some(first) = seeds.first().and_then(|seed| seed.factors.first()) else { continue };
+        factor = factor.or(Some(*first));
+        if let Err(problem) = add(&mut patch, port, at, &seeds) {
+            let mut none = Patch::new(patch.rewrite, patch.effect, port);
+            none.reason = format!("left alone: {problem}");
+            return none;
+        }
+    }
+    if let Some(Factor { old, new, .. }) = factor {
+        patch.reason = format!("{old} {what} do not divide over {parts} devices: {new}");
+    }
+    patch
+}
+
+/// The dimensions of weights that mean a logical axis, where they are to be padded.
+fn padded(program: &Program, axis: &str, parts: usize) -> Vec<Seed> {
+    let weights = program.inputs().iter().filter(|input| input.role == InputRole::Weight);
+    let named = weights.flat_map(|input| {
+        let axes = program.value(input.value).axes.iter().flatten().enumerate();
+        let meant = axes.filter(|(_, of)| of.as_ref().is_some_and(|of| of.name == axis));
+        meant.map(|(dim, _)| (input.value, dim))
+    });
+    let padded = named.filter_map(|(value, dim)| {
+        let old = program.ty(value).shape.get(dim).copied()?;
+        let factor = Factor { kind: Kind::Padded, old, new: old.next_multiple_of(parts.max(1)) };
+        (factor.new > old).then(|| Seed { value, dim, factors: vec![factor] })
+    });
+    padded.collect()
+}
+
 /// Adds to `patch` what `seeds` make of program `at` of `port`: the program and its weights. Weights that another
 /// program resized already must come out the same.
 pub(crate) fn add(patch: &mut Patch, port: &Port, at: usize, seeds: &[Seed]) -> Result<usize, OpError> {

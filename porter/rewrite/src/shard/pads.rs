@@ -3,20 +3,26 @@
 use porter_ir::{LogicalAxis, OpError};
 
 use super::Shard;
-use crate::{Applied, PadHeads, PadIntermediate, PadVocab, Port, apply};
+use crate::{Applied, PadExperts, PadHeads, PadIntermediate, PadVocab, Port, apply};
 
-/// Over how many devices heads, feed-forward layers and the vocabulary are divided: what they are padded to.
+/// Over how many devices heads, feed-forward layers, the vocabulary and experts are divided: what they are padded to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Pads {
     kv_heads: usize,
     mlp: usize,
     vocab: usize,
+    experts: usize,
 }
 
 impl Shard {
     /// The pads after which a model divides over the mesh.
     pub fn pads(&self) -> Pads {
-        Pads { kv_heads: self.parts("kv_heads"), mlp: self.parts("mlp"), vocab: self.parts("vocab") }
+        Pads {
+            kv_heads: self.parts("kv_heads"),
+            mlp: self.parts("mlp"),
+            vocab: self.parts("vocab"),
+            experts: self.parts("exp"),
+        }
     }
 
     /// Over how many devices the tables divide a logical axis of weights, which is the same in all of them.
@@ -33,6 +39,7 @@ impl Pads {
         let heads = PadHeads { tensor: self.kv_heads };
         let intermediate = PadIntermediate { tensor: self.mlp };
         let vocab = PadVocab { tensor: self.vocab };
-        apply(&[&heads, &intermediate, &vocab], port)
+        let experts = PadExperts { expert: self.experts };
+        apply(&[&heads, &intermediate, &vocab, &experts], port)
     }
 }

@@ -233,7 +233,10 @@ impl Reader<'_> {
         }
         let Definition::Result { op, index } = self.program.value(value).definition else { return None };
         match (&self.program.op(op).op, &self.program.op(op).operands[..]) {
-            (Op::Convert(_) | Op::Slice(_), &[x]) | (Op::Multiply(_), &[x, _]) => self.known(x),
+            // A selection masks padding.
+            (Op::Convert(_) | Op::Slice(_), &[x])
+            | (Op::Multiply(_), &[x, _])
+            | (Op::Select(_), &[_, x, _]) => self.known(x),
             (Op::Add(_), &[x, y]) => self.known(y).or_else(|| self.known(x)),
             (Op::OptimizationBarrier(_), operands) => self.known(*operands.get(index)?),
             (Op::Composite(composite), &[x, ..]) if composite.name == "porter.rotary" => self.known(x),
