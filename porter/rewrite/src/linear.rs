@@ -60,7 +60,7 @@ pub(crate) fn linear(program: &Program, data: &OpData) -> Option<Linear> {
 }
 
 /// The parts of an op that is a linear layer of this weight.
-fn layer_of(program: &Program, op: OpId, weight: Value) -> Option<Linear> {
+pub(crate) fn layer_of(program: &Program, op: OpId, weight: Value) -> Option<Linear> {
     let only = |layer: &Linear| layer.weight == weight && layer.input != weight;
     linear(program, program.op(op)).filter(only)
 }

@@ -31,6 +31,6 @@ impl Rewrite for PadExperts {
 
     fn propose(&self, port: &Port) -> Patch {
         let patch = Patch::new(self.name(), Effect::Neutral, port);
-        resize::pad_axis(patch, port, "exp", "experts", self.expert)
+        resize::pad(patch, port, "experts", self.expert, |program| resize::meaning(program, "exp"))
     }
 }

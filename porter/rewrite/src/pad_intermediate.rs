@@ -15,12 +15,9 @@
 //!
 //! **Evidence.** docs/rewrites.md, "Padding".
 
-use porter_ir::{InputRole, Program};
+use porter_ir::{InputRole, Program, Value};
 
-use crate::{
-    Effect, Patch, Port, Rewrite,
-    resize::{self, Factor, Kind, Seed},
-};
+use crate::{Effect, Patch, Port, Rewrite, resize};
 
 /// Parts of the names of weights whose rows are the numbers inside a feed-forward layer.
 const INNER: [&str; 3] = ["mlp.gate_proj.weight", "mlp.up_proj.weight", "intermediate.dense.weight"];
@@ -38,31 +35,15 @@ impl Rewrite for PadIntermediate {
     }
 
     fn propose(&self, port: &Port) -> Patch {
-        let mut patch = Patch::new(self.name(), Effect::Neutral, port);
-        for (at, program) in port.programs.iter().enumerate() {
-            let seeds = seeds(program, self.tensor);
-            let Some(factor) = seeds.first().and_then(|seed| seed.factors.first().copied()) else { continue };
-            let Factor { old, new, .. } = factor;
-            patch.reason = format!("{old} numbers do not divide over {} devices: {new}", self.tensor);
-            if let Err(problem) = resize::add(&mut patch, port, at, &seeds) {
-                let mut none = Patch::new(self.name(), Effect::Neutral, port);
-                none.reason = format!("left alone: {problem}");
-                return none;
-            }
-        }
-        patch
+        let patch = Patch::new(self.name(), Effect::Neutral, port);
+        resize::pad(patch, port, "numbers", self.tensor, inner)
     }
 }
 
-fn seeds(program: &Program, tensor: usize) -> Vec<Seed> {
+/// The rows of the weights that make the numbers inside.
+fn inner(program: &Program) -> Vec<(Value, usize)> {
     let inner = program.inputs().iter().filter(|input| {
         input.role == InputRole::Weight && INNER.iter().any(|name| input.name.ends_with(name))
     });
-    let seeds = inner.filter_map(|input| {
-        let old = program.ty(input.value).shape.first().copied()?;
-        let new = old.next_multiple_of(tensor.max(1));
-        let factors = vec![Factor { kind: Kind::Padded, old, new }];
-        (new > old).then_some(Seed { value: input.value, dim: 0, factors })
-    });
-    seeds.collect()
+    inner.map(|input| (input.value, 0)).collect()
 }

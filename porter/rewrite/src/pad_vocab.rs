@@ -33,6 +33,6 @@ impl Rewrite for PadVocab {
 
     fn propose(&self, port: &Port) -> Patch {
         let patch = Patch::new(self.name(), Effect::Exact, port);
-        resize::pad_axis(patch, port, "vocab", "rows", self.tensor)
+        resize::pad(patch, port, "rows", self.tensor, |program| resize::meaning(program, "vocab"))
     }
 }

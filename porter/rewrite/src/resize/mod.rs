@@ -47,12 +47,18 @@ impl Sizes {
     }
 }
 
-/// `patch` with every dimension of weights that means the logical axis `axis` padded to a multiple of `parts`, where it is
-/// none. `what` is what its numbers are called.
-pub(crate) fn pad_axis(mut patch: Patch, port: &Port, axis: &str, what: &str, parts: usize) -> Patch {
+/// `patch` with these dimensions of a program's weights padded to a multiple of `parts`, where they are none. `what` is
+/// what their numbers are called.
+pub(crate) fn pad(
+    mut patch: Patch,
+    port: &Port,
+    what: &str,
+    parts: usize,
+    dims: impl Fn(&Program) -> Vec<(Value, usize)>,
+) -> Patch {
     let mut factor = None;
     for (at, program) in port.programs.iter().enumerate() {
-        let seeds = padded(program, axis, parts);
+        let seeds = padded(program, dims(program), parts);
         let Some(first) = seeds.first().and_then(|seed| seed.factors.first()) else { continue };
         factor = factor.or(Some(*first));
         if let Err(problem) = add(&mut patch, port, at, &seeds) {
@@ -67,15 +73,20 @@ pub(crate) fn pad_axis(mut patch: Patch, port: &Port, axis: &str, what: &str, pa
     patch
 }
 
-/// The dimensions of weights that mean a logical axis, where they are to be padded.
-fn padded(program: &Program, axis: &str, parts: usize) -> Vec<Seed> {
+/// The dimensions of weights that mean a logical axis.
+pub(crate) fn meaning(program: &Program, axis: &str) -> Vec<(Value, usize)> {
     let weights = program.inputs().iter().filter(|input| input.role == InputRole::Weight);
     let named = weights.flat_map(|input| {
         let axes = program.value(input.value).axes.iter().flatten().enumerate();
         let meant = axes.filter(|(_, of)| of.as_ref().is_some_and(|of| of.name == axis));
         meant.map(|(dim, _)| (input.value, dim))
     });
-    let padded = named.filter_map(|(value, dim)| {
+    named.collect()
+}
+
+/// What those of `dims` become that do not divide into `parts`.
+fn padded(program: &Program, dims: Vec<(Value, usize)>, parts: usize) -> Vec<Seed> {
+    let padded = dims.into_iter().filter_map(|(value, dim)| {
         let old = program.ty(value).shape.get(dim).copied()?;
         let factor = Factor { kind: Kind::Padded, old, new: old.next_multiple_of(parts.max(1)) };
         (factor.new > old).then(|| Seed { value, dim, factors: vec![factor] })

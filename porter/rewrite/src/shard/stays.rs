@@ -19,6 +19,7 @@ use super::{
     rules::Rules,
     without,
 };
+use crate::linear::layer_of;
 
 /// What meets a weight in an op that it could stay split for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -75,12 +76,7 @@ impl Use {
                 let rows = gather.dimensions.collapsed_slice_dims == [0] && rank(table) == 2;
                 (rows && gather.dimensions.index_vector_dim == rank(ids)).then_some((Meets::Ids, ids))?
             }
-            (Op::DotGeneral(dot), &[x, rhs]) if rhs == weight && x != weight => {
-                let dims = &dot.dimensions;
-                let linear = dims.lhs_contracting == [rank(x).checked_sub(1)?] && dims.rhs_contracting == [1];
-                (linear && rank(rhs) == 2).then_some((Meets::Rows, x))?
-            }
-            _ => return None,
+            _ => (Meets::Rows, layer_of(program, op, weight)?.input),
         };
         let result = program.ty(*data.results.first()?).clone();
         // A conversion keeps the names of what it converts.
@@ -121,12 +117,11 @@ impl Use {
             Meets::Ids => Moved { x: Sharding { dims: whole.clone() }, result: followed(&axes), axes },
             Meets::Rows => Moved { x: followed(&axes), result: followed(&used.dims[0]), axes },
         };
-        let bytes = |sharding: &Sharding, ty: &TensorType| sharding.part_type(mesh, ty).device_bytes();
         // A sum passes each link twice.
         let passes = if self.meets == Meets::Rows { 2 } else { 1 };
-        let moves = bytes(&moved.x, &self.x.ty)
-            .saturating_add(bytes(&moved.result, &self.result).saturating_mul(passes));
-        (moves < bytes(&used, &weight.ty)).then_some(moved)
+        let [x, result] = moved.bytes(self, mesh);
+        let moves = x.saturating_add(result.saturating_mul(passes));
+        (moves < used.part_type(mesh, &weight.ty).device_bytes()).then_some(moved)
     }
 }
 
